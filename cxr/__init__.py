@@ -1,0 +1,1 @@
+"""Chest X-ray pneumonia experiments: the library behind the stages of dvc.yaml."""

@@ -1,0 +1,1 @@
+"""What every stage needs: configuration, files, parallel work, progress, errors."""

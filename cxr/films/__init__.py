@@ -1,0 +1,1 @@
+"""Films on disk and in memory: the manifest, the readers and the letterbox frame."""

@@ -1,0 +1,65 @@
+"""The square frame that every film is shown in: aspect kept, centred, padded with black; and the way back."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+
+Image = np.ndarray[Any, np.dtype[np.uint8]]
+Box = tuple[int, int, int, int]  # left, top, right, bottom in pixels; right and bottom are outside
+
+
+@dataclass(frozen=True)
+class Letterbox:
+    """Geometry of a film of `width` x `height` pixels inside a square frame of side `frame`."""
+
+    width: int
+    height: int
+    frame: int
+
+    @property
+    def inner(self) -> Box:
+        """The film's box inside the frame."""
+        scale = self.frame / max(self.width, self.height)
+        inner_width = max(1, round(self.width * scale))
+        inner_height = max(1, round(self.height * scale))
+        left, top = (self.frame - inner_width) // 2, (self.frame - inner_height) // 2
+        return left, top, left + inner_width, top + inner_height
+
+    def to_frame(self, film: Image) -> Image:
+        """Scale a film (height, width[, channels]) into the frame (frame, frame[, channels])."""
+        left, top, right, bottom = self.inner
+        shrinks = max(self.width, self.height) > self.frame
+        framed = np.zeros((self.frame, self.frame, *film.shape[2:]), np.uint8)
+        framed[top:bottom, left:right] = cv2.resize(
+            film, (right - left, bottom - top), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+        )
+        return framed
+
+    def mask_to_frame(self, mask: Image) -> Image:
+        """Scale a binary mask (0/255) of the film into the frame, kept binary."""
+        return binarise(self.to_frame(mask))
+
+    def mask_to_film(self, mask: Image) -> Image:
+        """Scale a binary mask (0/255) of the frame back to the film's own pixels (height, width)."""
+        left, top, right, bottom = self.inner
+        inner = np.ascontiguousarray(mask[top:bottom, left:right])
+        film = cv2.resize(inner, (self.width, self.height), interpolation=cv2.INTER_LINEAR)
+        return binarise(np.asarray(film, np.uint8))
+
+    def box_to_film(self, box: Box) -> Box:
+        """Map a box of the frame to the film's pixels: the smallest whole-pixel box that covers it, clipped."""
+        left, top, right, bottom = self.inner
+        x_scale, y_scale = self.width / (right - left), self.height / (bottom - top)
+        return (
+            int(np.clip(np.floor((box[0] - left) * x_scale), 0, self.width - 1)),
+            int(np.clip(np.floor((box[1] - top) * y_scale), 0, self.height - 1)),
+            int(np.clip(np.ceil((box[2] - left) * x_scale), 1, self.width)),
+            int(np.clip(np.ceil((box[3] - top) * y_scale), 1, self.height)),
+        )
+
+
+def binarise(mask: Image) -> Image:
+    """A mask of 0 and 255, cut at the middle."""
+    return np.where(mask > 127, 255, 0).astype(np.uint8)

@@ -1,0 +1,137 @@
+"""Films from disk: PNG, JPEG and the like, DICOM, and members of a MedMNIST `.npz`.
+
+A film's address is a path, or `file.npz#split/index` for a member of a MedMNIST file. A film in memory is 8-bit grey
+(height, width), bright bone on dark air, whatever its file looked like.
+"""
+
+import functools
+import io
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pydicom
+from pydicom.pixels.processing import apply_modality_lut, apply_voi_lut
+
+from cxr.core.errors import CxrError
+from cxr.films.letterbox import Image
+
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
+DICOM_SUFFIXES = (".dcm", ".dicom")
+MIN_COLOUR = 24  # difference between two channels, of 255, that JPEG noise on a grey film does not reach
+
+
+@dataclass(frozen=True)
+class Film:
+    """One decoded film and what its file said about it."""
+
+    grey: Image
+    colour: Image | None  # (height, width, 3) RGB where the file has colour channels
+    bits: int
+    coloured: float  # share of pixels with a visible hue
+    header: dict[str, str]  # DICOM attributes (view, sex, age, patient id); empty for other files
+
+
+def read_bytes(address: str) -> bytes:
+    """The bytes that make up a film: the file, or the pixels of a MedMNIST member."""
+    if "#" in address:
+        return _member(address).tobytes()
+    try:
+        return Path(address).read_bytes()
+    except OSError as error:
+        raise CxrError(f"{address}: cannot be read ({error.strerror}); restore the file or run ingest again") from error
+
+
+def read_film(address: str, content: bytes | None = None) -> Film:
+    """Decode one film.
+
+    Args:
+        address: where the film is; its suffix decides the decoder.
+        content: the film's bytes when they are at hand already.
+
+    Raises:
+        CxrError: the file is missing, empty, truncated or of an unknown format.
+    """
+    if "#" in address:
+        return _from_array(address, _member(address), 8)
+    content = read_bytes(address) if content is None else content
+    if not content:
+        raise CxrError(f"{address}: empty file; replace or remove it")
+    if address.lower().endswith(DICOM_SUFFIXES):
+        return _from_dicom(address, content)
+    pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
+    if pixels is None:
+        raise CxrError(f"{address}: cannot be decoded as an image; replace or remove it")
+    return _from_array(address, pixels[..., ::-1] if pixels.ndim == 3 and pixels.shape[2] == 3 else pixels, 0)
+
+
+def _from_array(address: str, pixels: np.ndarray[Any, Any], bits: int) -> Film:
+    coloured, rgb = 0.0, None
+    if pixels.ndim == 3:
+        if pixels.shape[2] not in (1, 3, 4):
+            raise CxrError(f"{address}: {pixels.shape[2]} channels; expected grey, RGB or RGBA")
+        colour = np.ascontiguousarray(pixels[..., :3])
+        if pixels.shape[2] >= 3:
+            spread = cv2.subtract(colour.max(axis=2), colour.min(axis=2))
+            coloured = float(np.mean(_to_8_bit(spread, pixels.dtype) > MIN_COLOUR))
+            rgb = _to_8_bit(colour, pixels.dtype)
+            pixels = cv2.cvtColor(colour, cv2.COLOR_RGB2GRAY)
+        else:
+            pixels = colour[..., 0]
+    return Film(_to_8_bit(pixels, pixels.dtype), rgb, bits or pixels.dtype.itemsize * 8, coloured, {})
+
+
+def _to_8_bit(pixels: np.ndarray[Any, Any], dtype: np.dtype[Any]) -> Image:
+    """Stretch 16-bit pixels over the range in use, because most hold 10 to 14 bits; 8-bit ones stay as they are."""
+    return pixels if dtype == np.uint8 else stretch(pixels.astype(np.float32))
+
+
+def stretch(values: np.ndarray[Any, np.dtype[np.float32]]) -> Image:
+    """Scale values linearly to 0..255; constant input gives zeros."""
+    low, high = float(values.min()), float(values.max())
+    if high <= low:
+        return np.zeros(values.shape, np.uint8)
+    return np.asarray(np.rint((values - low) * (255.0 / (high - low))), dtype=np.uint8)
+
+
+def _from_dicom(address: str, content: bytes) -> Film:
+    try:
+        dataset = pydicom.dcmread(io.BytesIO(content))
+        pixels = apply_voi_lut(apply_modality_lut(dataset.pixel_array, dataset), dataset)
+    except NotImplementedError as error:
+        raise CxrError(f"{address}: no decoder for this transfer syntax ({error})") from error
+    except Exception as error:  # pydicom and its plugins raise many types on damaged files
+        raise CxrError(f"{address}: cannot be decoded as DICOM ({' '.join(str(error).split())})") from error
+    photometric = str(dataset.get("PhotometricInterpretation", ""))
+    bits = int(dataset.get("BitsStored", 8))
+    if photometric not in ("MONOCHROME1", "MONOCHROME2") or pixels.ndim != 2:
+        raise CxrError(
+            f"{address}: {photometric or 'no photometric interpretation'} with {pixels.ndim} dimensions; "
+            "expected one MONOCHROME1 or MONOCHROME2 film a file"
+        )
+    grey = stretch(pixels.astype(np.float32))
+    names = {"view": "ViewPosition", "sex": "PatientSex", "age": "PatientAge", "dicom_patient_id": "PatientID"}
+    header = {name: str(dataset.get(tag, "") or "") for name, tag in names.items()}
+    return Film(255 - grey if photometric == "MONOCHROME1" else grey, None, bits, 0.0, header)
+
+
+def _member(address: str) -> np.ndarray[Any, Any]:
+    file, _, member = address.partition("#")
+    split, _, index = member.partition("/")
+    images = medmnist_array(file, f"{split}_images")
+    return np.asarray(images[int(index)])
+
+
+@functools.lru_cache(maxsize=6)
+def medmnist_array(file: str, name: str) -> np.ndarray[Any, Any]:
+    """One array of a MedMNIST file, such as `train_images` (films, height, width[, 3]) or `train_labels` (films, 1)."""
+    try:
+        with np.load(file, allow_pickle=False) as arrays:
+            if name not in arrays:
+                raise CxrError(f"{file}: no array '{name}'; a MedMNIST file has train_images, train_labels, …")
+            return np.asarray(arrays[name])
+    except (OSError, ValueError, zipfile.BadZipFile) as error:
+        raise CxrError(f"{file}: cannot be read as a MedMNIST .npz ({error})") from error
