@@ -1,0 +1,1 @@
+"""The NPZ set: what preprocess writes and what training and evaluation read."""

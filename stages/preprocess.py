@@ -1,0 +1,19 @@
+"""preprocess: data/manifest.csv + data/masks -> data/npz, one NPZ a film."""
+
+from pathlib import Path
+
+from cxr.core.compute import load_compute
+from cxr.core.config import load_section
+from cxr.core.stage import run_stage
+from cxr.prep.build import build_npz_set
+from cxr.prep.config import PreprocessSection
+
+
+def main() -> None:
+    """Prepare every film of the manifest."""
+    settings = load_section("preprocess", PreprocessSection)
+    build_npz_set(Path("data/manifest.csv"), Path("data/masks"), Path("data/npz"), settings, load_compute())
+
+
+if __name__ == "__main__":
+    run_stage(main)
