@@ -32,7 +32,7 @@ class Film:
     colour: Image | None  # (height, width, 3) RGB where the file has colour channels
     bits: int
     coloured: float  # share of pixels with a visible hue
-    header: dict[str, str]  # DICOM attributes (view, sex, age, patient id); empty for other files
+    header: dict[str, str]  # DICOM attributes (view, sex, age); empty for other files
 
 
 def read_bytes(address: str) -> bytes:
@@ -65,28 +65,32 @@ def read_film(address: str, content: bytes | None = None) -> Film:
     pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
     if pixels is None:
         raise CxrError(f"{address}: cannot be decoded as an image; replace or remove it")
-    return _from_array(address, pixels[..., ::-1] if pixels.ndim == 3 and pixels.shape[2] == 3 else pixels, 0)
+    if pixels.ndim == 3 and pixels.shape[2] >= 3:
+        pixels = cv2.cvtColor(pixels[..., :3], cv2.COLOR_BGR2RGB)
+    return _from_array(address, np.asarray(pixels), 0)
 
 
 def _from_array(address: str, pixels: np.ndarray[Any, Any], bits: int) -> Film:
-    coloured, rgb = 0.0, None
-    if pixels.ndim == 3:
-        if pixels.shape[2] not in (1, 3, 4):
-            raise CxrError(f"{address}: {pixels.shape[2]} channels; expected grey, RGB or RGBA")
-        colour = np.ascontiguousarray(pixels[..., :3])
-        if pixels.shape[2] >= 3:
-            spread = cv2.subtract(colour.max(axis=2), colour.min(axis=2))
-            coloured = float(np.mean(_to_8_bit(spread, pixels.dtype) > MIN_COLOUR))
-            rgb = _to_8_bit(colour, pixels.dtype)
-            pixels = cv2.cvtColor(colour, cv2.COLOR_RGB2GRAY)
-        else:
-            pixels = colour[..., 0]
-    return Film(_to_8_bit(pixels, pixels.dtype), rgb, bits or pixels.dtype.itemsize * 8, coloured, {})
+    """A film from grey (height, width[, 1]) or RGB (height, width, 3) pixels; `bits` 0 = those of the type."""
+    bits = bits or pixels.dtype.itemsize * 8
+    if pixels.ndim == 3 and pixels.shape[2] == 3:
+        pixels = _to_8_bit(pixels)
+        red, green, blue = cv2.split(pixels)
+        spread = cv2.subtract(cv2.max(cv2.max(red, green), blue), cv2.min(cv2.min(red, green), blue))
+        if not spread.any():  # a grey film stored with three equal channels
+            return Film(np.asarray(red, np.uint8), None, bits, 0.0, {})
+        grey = np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), np.uint8)
+        return Film(grey, pixels, bits, float(np.mean(spread > MIN_COLOUR)), {})
+    if pixels.ndim == 3 and pixels.shape[2] == 1:
+        pixels = pixels[..., 0]
+    if pixels.ndim != 2:
+        raise CxrError(f"{address}: pixels of shape {pixels.shape}; expected grey, RGB or RGBA")
+    return Film(_to_8_bit(pixels), None, bits, 0.0, {})
 
 
-def _to_8_bit(pixels: np.ndarray[Any, Any], dtype: np.dtype[Any]) -> Image:
+def _to_8_bit(pixels: np.ndarray[Any, Any]) -> Image:
     """Stretch 16-bit pixels over the range in use, because most hold 10 to 14 bits; 8-bit ones stay as they are."""
-    return pixels if dtype == np.uint8 else stretch(pixels.astype(np.float32))
+    return pixels if pixels.dtype == np.uint8 else stretch(pixels.astype(np.float32))
 
 
 def stretch(values: np.ndarray[Any, np.dtype[np.float32]]) -> Image:
@@ -113,7 +117,7 @@ def _from_dicom(address: str, content: bytes) -> Film:
             "expected one MONOCHROME1 or MONOCHROME2 film a file"
         )
     grey = stretch(pixels.astype(np.float32))
-    names = {"view": "ViewPosition", "sex": "PatientSex", "age": "PatientAge", "dicom_patient_id": "PatientID"}
+    names = {"view": "ViewPosition", "sex": "PatientSex", "age": "PatientAge"}
     header = {name: str(dataset.get(tag, "") or "") for name, tag in names.items()}
     return Film(255 - grey if photometric == "MONOCHROME1" else grey, None, bits, 0.0, header)
 
@@ -125,13 +129,26 @@ def _member(address: str) -> np.ndarray[Any, Any]:
     return np.asarray(images[int(index)])
 
 
+def medmnist_names(file: str) -> list[str]:
+    """The arrays of a MedMNIST file: train_images, train_labels and so on."""
+    with _open_npz(file) as arrays:
+        return list(arrays)
+
+
 @functools.lru_cache(maxsize=6)
 def medmnist_array(file: str, name: str) -> np.ndarray[Any, Any]:
     """One array of a MedMNIST file, such as `train_images` (films, height, width[, 3]) or `train_labels` (films, 1)."""
+    with _open_npz(file) as arrays:
+        if name not in arrays:
+            raise CxrError(f"{file}: no array '{name}'; a MedMNIST file has train_images, train_labels and so on")
+        return np.asarray(arrays[name])
+
+
+def _open_npz(file: str) -> Any:
     try:
-        with np.load(file, allow_pickle=False) as arrays:
-            if name not in arrays:
-                raise CxrError(f"{file}: no array '{name}'; a MedMNIST file has train_images, train_labels, …")
-            return np.asarray(arrays[name])
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
-        raise CxrError(f"{file}: cannot be read as a MedMNIST .npz ({error})") from error
+        arrays = np.load(file, allow_pickle=False)
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise CxrError(f"{file}: cannot be read as a MedMNIST .npz ({error}); download it again") from error
+    if not isinstance(arrays, np.lib.npyio.NpzFile):
+        raise CxrError(f"{file}: not a .npz archive; data.layout: medmnist needs one")
+    return arrays

@@ -1,0 +1,1 @@
+"""From a folder of films to a validated, split and audited manifest."""

@@ -1,0 +1,18 @@
+"""ingest: data.root -> data/manifest.csv, data/quarantine.csv, data/audit.json."""
+
+from pathlib import Path
+
+from cxr.core.compute import load_compute
+from cxr.core.config import load_section
+from cxr.core.stage import run_stage
+from cxr.data.config import DataSection
+from cxr.data.ingest import ingest
+
+
+def main() -> None:
+    """Index, validate, split and audit the films under data.root."""
+    ingest(load_section("data", DataSection), load_compute(), Path("data"))
+
+
+if __name__ == "__main__":
+    run_stage(main)
