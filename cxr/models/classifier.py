@@ -1,0 +1,134 @@
+"""The classifier, from the pixels of an NPZ film to logits, and its checkpoint."""
+
+import copy
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from cxr.core.errors import CxrError
+from cxr.core.files import digest, write_bytes
+from cxr.models.backbone import build_backbone, feature_count, normalisation
+
+CHECKPOINT_KIND = "cxr-classifier-1"
+MASK_CHANNELS = ("none", "concat", "multiply")
+
+
+class Classifier(nn.Module):
+    """A backbone with dropout and a linear head; normalisation and the use of the lung mask live inside.
+
+    `facts` is plain JSON: classes, backbone, image_px, mask_channel, mean, std, dropout, and whatever training adds.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, facts: dict[str, Any]) -> None:
+        super().__init__()
+        if facts["mask_channel"] not in MASK_CHANNELS:
+            raise CxrError(f"train.mask_channel: {facts['mask_channel']!r}; one of {', '.join(MASK_CHANNELS)}")
+        self.facts = copy.deepcopy(facts)
+        self.backbone = build_backbone(facts["backbone"], channels=4 if facts["mask_channel"] == "concat" else 3)
+        outputs = 1 if len(facts["classes"]) == 2 else len(facts["classes"])
+        self.head = nn.Sequential(nn.Dropout(facts["dropout"]), nn.Linear(feature_count(self.backbone), outputs))
+        # The constants are facts, not weights; kept out of the state so that a checkpoint holds each of them once.
+        self.register_buffer("mean", torch.tensor(facts["mean"]).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(facts["std"]).view(1, 3, 1, 1), persistent=False)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Logits, float32: (N,) for two classes (positive = the second class), else (N, K).
+
+        `image` is (N, 4, H, W) = [R, G, B, mask], uint8, or float on the same 0 to 255 scale.
+        """
+        return self.logits(self.feature_map(image))
+
+    def feature_map(self, image: Tensor) -> Tensor:
+        """What the backbone hands to its pooling: for convolutional backbones (N, C, h, w), as Grad-CAM needs it."""
+        features: Tensor = self.backbone.forward_features(self.prepare(image))  # type: ignore[operator]
+        return features
+
+    def logits(self, features: Tensor) -> Tensor:
+        """Logits of the features that `feature_map` returned."""
+        pooled = self.backbone.forward_head(features, pre_logits=True)  # type: ignore[operator]
+        logits: Tensor = self.head(pooled).float()
+        return logits.squeeze(1) if logits.shape[1] == 1 else logits
+
+    def prepare(self, image: Tensor) -> Tensor:
+        """The backbone's input: scaled, normalised, and with the lung mask used as `mask_channel` says."""
+        rgb, mask = image[:, :3].float() / 255, image[:, 3:4].float() / 255
+        use = self.facts["mask_channel"]
+        if use == "multiply":
+            rgb = rgb * mask
+        normal = (rgb - self.mean) / self.std
+        return torch.cat([normal, mask * 2 - 1], dim=1) if use == "concat" else normal
+
+    def probabilities(self, image: Tensor) -> Tensor:
+        """Class probabilities, float32: (N, 2) for two classes, else (N, K)."""
+        logits: Tensor = self(image)
+        if logits.ndim == 1:
+            positive = logits.sigmoid()
+            return torch.stack([1 - positive, positive], dim=1)
+        return logits.softmax(dim=1)
+
+    @property
+    def fingerprint(self) -> str:
+        """Content hash of the weights."""
+        parts = []
+        for name, tensor in sorted(self.state_dict().items()):
+            plain = tensor.detach().cpu().contiguous()
+            parts += [f"{name} {plain.dtype} {tuple(plain.shape)}".encode(), plain.numpy().tobytes()]
+        return digest(*parts)
+
+
+def new_classifier(
+    backbone: str, classes: Sequence[str], image_px: int, mask_channel: str = "none", dropout: float = 0.3
+) -> Classifier:
+    """A classifier with random weights."""
+    build_backbone(backbone, channels=3)  # an unknown name is told before anything else is asked of timm
+    mean, std = normalisation(backbone)
+    return Classifier(
+        {
+            "classes": list(classes),
+            "backbone": backbone,
+            "image_px": image_px,
+            "mask_channel": mask_channel,
+            "dropout": dropout,
+            "mean": mean,
+            "std": std,
+        }
+    )
+
+
+def save_classifier(path: Path, classifier: Classifier) -> None:
+    """Write facts and weights atomically; equal classifiers give equal bytes."""
+    state = {name: tensor.detach().cpu().contiguous() for name, tensor in classifier.state_dict().items()}
+    buffer = io.BytesIO()  # a path would put the name of the temporary file into the archive
+    torch.save({"kind": CHECKPOINT_KIND, "facts": json.dumps(classifier.facts), "state_dict": state}, buffer)
+    write_bytes(path, buffer.getvalue())
+
+
+def load_classifier(path: Path) -> Classifier:
+    """Read a classifier, on the CPU and in evaluation mode.
+
+    Raises:
+        CxrError: the file is missing, is no classifier checkpoint, or its weights do not fit its own facts.
+    """
+    if not path.is_file():
+        raise CxrError(f"{path}: no checkpoint; run `dvc repro train` first")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch.load raises whatever its zip reader and unpickler raise
+        raise CxrError(f"{path}: not a readable checkpoint; run `dvc repro train` again") from error
+    if not isinstance(content, dict) or content.get("kind") != CHECKPOINT_KIND:
+        raise CxrError(f"{path}: not a classifier checkpoint ({CHECKPOINT_KIND}); give one that the train stage wrote")
+    classifier = Classifier(json.loads(content["facts"]))
+    try:
+        classifier.load_state_dict(content["state_dict"])
+    except RuntimeError as error:
+        fault = " ".join(str(error).split())[:200]
+        raise CxrError(f"{path}: weights do not fit {classifier.facts['backbone']!r}: {fault}; train again") from error
+    return classifier.eval()
