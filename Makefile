@@ -1,0 +1,47 @@
+# `make help` lists the tasks. Each makes what it needs first.
+PYTHON ?= python3
+BIN := $(CURDIR)/.venv/bin
+export PATH := $(BIN):$(PATH)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup repro test test-slow lint format lock prune
+
+help:  ## list the tasks
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+.venv/.installed: requirements.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==0.13.9
+	$(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements.txt
+	@touch $@
+
+.venv/.installed-dev: .venv/.installed requirements-dev.txt
+	$(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements-dev.txt
+	@touch $@
+
+setup: .venv/.installed  ## make .venv with everything of requirements.txt
+
+repro: .venv/.installed  ## run the whole pipeline
+	dvc repro
+
+test: .venv/.installed-dev lint  ## check the code and run the tests
+	pytest
+
+test-slow: .venv/.installed-dev  ## run the slow tests as well
+	pytest -m "slow or not slow"
+
+lint: .venv/.installed-dev  ## ruff and mypy
+	ruff check .
+	ruff format --check .
+	mypy
+
+format: .venv/.installed-dev  ## format the code
+	ruff check --fix .
+	ruff format .
+
+lock: .venv/.installed-dev  ## write the lock files anew from requirements*.in
+	$(foreach set,requirements requirements-prepare requirements-train requirements-dev,\
+	  uv pip compile --quiet --no-header --universal --python-version 3.11 $(set).in -o $(set).txt &&) true
+
+prune: .venv/.installed  ## delete cached films not used for DAYS=30 days
+	python -m tools.prune_cache --days $(or $(DAYS),30)

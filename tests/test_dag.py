@@ -1,0 +1,176 @@
+"""dvc.yaml is the architecture: what a stage declares is exactly what it reaches."""
+
+import ast
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+ROOT = Path(__file__).parents[1]
+FIRST_PARTY = ("cxr", "stages", "tools")
+# Compute settings change no result, so no stage declares what only `backend: sagemaker` loads.
+UNDECLARED = {"cxr/launch"}
+HEAVY = ("torch", "torchvision", "lightning", "timm", "sagemaker")
+
+
+def load(name: str) -> dict[str, Any]:
+    return dict(YAML(typ="safe", pure=True).load((ROOT / name).read_text(encoding="utf-8")))
+
+
+STAGES: dict[str, dict[str, Any]] = load("dvc.yaml")["stages"]
+
+
+def module_path(module: str) -> Path | None:
+    base = ROOT / module.replace(".", "/")
+    if base.with_suffix(".py").is_file():
+        return base.with_suffix(".py")
+    return base / "__init__.py" if (base / "__init__.py").is_file() else None
+
+
+@cache
+def imports(path: Path) -> frozenset[str]:
+    """First-party modules that a module imports, anywhere in it."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            names = [str(node.module), *(f"{node.module}.{alias.name}" for alias in node.names)]
+        else:
+            continue
+        found |= {name for name in names if name.split(".")[0] in FIRST_PARTY and module_path(name)}
+    return frozenset(found)
+
+
+def reached(stage: str) -> set[Path]:
+    """Every first-party file that a stage imports, directly or not."""
+    start = module_path(f"stages.{stage}")
+    assert start is not None, f"no module stages/{stage}.py"
+    todo, seen = [start], {start}
+    while todo:
+        for module in imports(todo.pop()):
+            path = module_path(module)
+            if path is not None and path not in seen:
+                seen.add(path)
+                todo.append(path)
+    return seen
+
+
+def packages(files: set[Path]) -> set[str]:
+    """Packages `cxr/x` and stage files that hold the files; a top `__init__` without code does not count."""
+    found = set()
+    for path in files:
+        parts = path.relative_to(ROOT).parts
+        if parts[0] == "cxr" and len(parts) > 2:
+            found.add("/".join(parts[:2]))
+        elif parts[0] == "stages" and parts[-1] != "__init__.py":
+            found.add("/".join(parts))
+    return found - UNDECLARED
+
+
+def declared(stage: str, kind: str) -> list[str]:
+    return [next(iter(entry)) if isinstance(entry, dict) else entry for entry in STAGES[stage].get(kind, [])]
+
+
+def test_every_module_in_stages_is_a_stage_and_every_stage_has_a_module() -> None:
+    modules = {path.stem for path in (ROOT / "stages").glob("*.py")} - {"__init__"}
+    assert modules == set(STAGES)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_declares_exactly_the_code_that_it_reaches(stage: str) -> None:
+    code = {dep for dep in declared(stage, "deps") if dep.startswith(("cxr/", "stages/"))}
+    assert code == packages(reached(stage))
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_declares_exactly_the_sections_that_it_loads(stage: str) -> None:
+    loaded = set()
+    for path in reached(stage):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "load_section":
+                assert path.parent.name == "stages", f"{path}: only a stage's edge loads a section"
+                name = node.args[0]
+                assert isinstance(name, ast.Constant)
+                loaded.add(name.value)
+    assert loaded == set(declared(stage, "params"))
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_module_is_thin(stage: str) -> None:
+    lines = (ROOT / "stages" / f"{stage}.py").read_text(encoding="utf-8").splitlines()
+    assert len(lines) <= 60
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_every_path_in_a_stage_module_is_declared(stage: str) -> None:
+    """A literal path such as data/manifest.csv in a stage is one of its deps or outs, or lies below one."""
+    known = [declared(stage, kind) for kind in ("deps", "outs", "metrics", "plots")]
+    allowed = [Path(name) for names in known for name in names]
+    for node in ast.walk(ast.parse((ROOT / "stages" / f"{stage}.py").read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Path" and node.args:
+            argument = node.args[0]
+            if isinstance(argument, ast.Constant) and argument.value.split("/")[0] in ("data", "models", "plots"):
+                path = Path(argument.value)
+                below = any(path == one or one in path.parents or path in one.parents for one in allowed)
+                assert below, f"stages/{stage}.py: {path} is not declared in dvc.yaml"
+
+
+def test_no_parameter_has_a_name_that_dvc_overlooks() -> None:
+    def names(value: Any) -> list[str]:
+        if not isinstance(value, dict):
+            return []
+        return [*value, *(name for child in value.values() for name in names(child))]
+
+    assert not {"size", "nfiles"} & set(names(load("params.yaml")))
+
+
+def test_every_section_of_params_belongs_to_a_stage() -> None:
+    used = {section for stage in STAGES for section in declared(stage, "params")}
+    assert used == set(load("params.yaml"))
+
+
+def test_expensive_stages_have_only_cached_outs_so_that_the_run_cache_serves_them() -> None:
+    for stage in ("segment", "preprocess", "train"):
+        for kind in ("outs", "metrics", "plots"):
+            for entry in STAGES[stage].get(kind, []):
+                flags = next(iter(entry.values())) if isinstance(entry, dict) else {}
+                assert flags.get("cache", True), f"{stage}: {entry}"
+                assert not flags.get("persist", False), f"{stage}: {entry}"
+
+
+@pytest.mark.parametrize("stage", ["demo", "ingest", "segment", "preprocess"])
+def test_preparation_imports_no_deep_learning_library(stage: str) -> None:
+    code = f"import stages.{stage}, sys; print([name for name in {HEAVY!r} if name in sys.modules])"
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("part", ["prepare", "train"])
+def test_partial_requirements_are_subsets_of_the_lock(part: str) -> None:
+    def pins(name: str) -> set[str]:
+        lines = (ROOT / name).read_text(encoding="utf-8").splitlines()
+        return {line.split(";")[0].strip() for line in lines if "==" in line and not line.startswith((" ", "#"))}
+
+    subset = pins(f"requirements-{part}.txt")
+    assert subset
+    assert subset <= pins("requirements.txt")
+
+
+def test_params_yaml_survives_dvc_rewriting_it_but_for_the_changed_line(tmp_path: Path) -> None:
+    from dvc.utils.serialize import modify_yaml
+
+    copy = tmp_path / "params.yaml"
+    copy.write_text((ROOT / "params.yaml").read_text(encoding="utf-8"), encoding="utf-8")
+    before = copy.read_text(encoding="utf-8").splitlines()
+    with modify_yaml(str(copy)) as document:
+        document["data"]["seed"] = 14
+    after = copy.read_text(encoding="utf-8").splitlines()
+    changed = [(old, new) for old, new in zip(before, after, strict=True) if old != new]
+    assert len(changed) == 1
+    assert "seed: 14" in changed[0][1]
