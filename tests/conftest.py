@@ -1,0 +1,52 @@
+"""Small synthetic films and a workspace to run stages in."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from cxr.core.compute import Compute
+
+Image = np.ndarray
+
+
+def phantom(seed: int = 0, width: int = 160, height: int = 128) -> tuple[Image, Image]:
+    """A crude film of two dark lungs in a bright chest, and its lung mask; both uint8 (height, width)."""
+    random = np.random.default_rng(seed)
+    mask = np.zeros((height, width), np.uint8)
+    for side in (0.3, 0.7):
+        centre = (int(width * side), int(height * (0.5 + 0.02 * random.standard_normal())))
+        cv2.ellipse(mask, centre, (int(width * 0.13), int(height * 0.32)), 0, 0, 360, 255, -1)
+    film = np.where(mask > 0, 70, 170).astype(np.float32)
+    film = cv2.GaussianBlur(film, (0, 0), 2) + random.normal(0, 6, film.shape)
+    return np.clip(film, 0, 255).astype(np.uint8), mask
+
+
+def write_image(path: Path, image: Image) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    assert cv2.imwrite(str(path), image)
+    return path
+
+
+@pytest.fixture()
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An empty folder as the current one, with a per-film cache of its own."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DVC_ROOT", raising=False)
+    yield tmp_path
+
+
+@pytest.fixture()
+def one_process() -> Compute:
+    return Compute(workers=1)
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """Real films, laid out as docs/data.md says, where CXR_REAL_DATA names them."""
+    if "CXR_REAL_DATA" not in os.environ:
+        pytest.skip("CXR_REAL_DATA is not set")
+    return Path(os.environ["CXR_REAL_DATA"])
