@@ -1,12 +1,13 @@
 """Small synthetic films and a workspace to run stages in."""
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import ComputedRadiographyImageStorage, ExplicitVRLittleEndian, generate_uid
 
 from cxr.core.compute import Compute
 
@@ -25,21 +26,37 @@ def phantom(seed: int = 0, width: int = 160, height: int = 128) -> tuple[Image, 
     return np.clip(film, 0, 255).astype(np.uint8), mask
 
 
+def write_dicom(path: Path, film: Image, bits: int = 8, photometric: str = "MONOCHROME2", **tags: str) -> Path:
+    """An uncompressed DICOM file whose stored values are the film's, scaled to `bits`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    dataset = Dataset()
+    dataset.SOPClassUID, dataset.SOPInstanceUID = ComputedRadiographyImageStorage, generate_uid()
+    dataset.PatientID, dataset.Modality = "unknown", "CR"
+    for keyword, value in tags.items():
+        setattr(dataset, keyword, value)
+    stored = (film.astype(np.uint16) << (bits - 8)).astype(np.uint8 if bits == 8 else np.uint16)
+    dataset.file_meta = FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    dataset.set_pixel_data(stored, photometric, bits)
+    dataset.save_as(path, enforce_file_format=True)
+    return path
+
+
 def write_image(path: Path, image: Image) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     assert cv2.imwrite(str(path), image)
     return path
 
 
-@pytest.fixture()
-def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+@pytest.fixture
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty folder as the current one, with a per-film cache of its own."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("DVC_ROOT", raising=False)
-    yield tmp_path
+    return tmp_path
 
 
-@pytest.fixture()
+@pytest.fixture
 def one_process() -> Compute:
     return Compute(workers=1)
 
