@@ -20,6 +20,8 @@ class Anatomy:
     dome: tuple[float, float]  # height of the right and left diaphragm
     sulcus: float  # depth of the costophrenic angle below the dome
     heart: float  # scale of the cardiac silhouette
+    heart_shape: tuple[float, float]  # waist and apex of the left border
+    heart_edge: float  # softness of the silhouette, which beats during a long exposure
     aorta: float  # prominence of the aortic knob
     thymus: float
     rib_drop: float  # how far a rib descends from spine to front
@@ -50,14 +52,16 @@ def sample_anatomy(rng: np.random.Generator) -> Anatomy:
         wall=rng.uniform(0.05, 0.11) if child else rng.uniform(0.07, 0.2),
         neck=rng.uniform(0.2, 0.26),
         dome=(right_dome, right_dome + rng.uniform(0.0, 0.06)),
-        sulcus=rng.uniform(0.1, 0.2),
+        sulcus=rng.uniform(0.11, 0.24),
         heart=rng.uniform(0.92, 1.2) if child else rng.uniform(0.8, 1.15),
+        heart_shape=(rng.uniform(0.17, 0.27), rng.uniform(0.3, 0.41)),
+        heart_edge=rng.uniform(0.012, 0.045),
         aorta=rng.uniform(0.0, 0.2) if child else rng.uniform(0.2, 1.2),
         thymus=max(0.0, rng.normal(0.3, 0.6)) if child else 0.0,
         rib_drop=rng.uniform(0.24, 0.36) if child else rng.uniform(0.34, 0.52),
         rib_pitch=rng.uniform(0.098, 0.112),
-        rib_width=rng.uniform(0.030, 0.040),
-        bone=rng.uniform(0.8, 1.15),
+        rib_width=rng.uniform(0.030, 0.044),
+        bone=rng.uniform(0.85, 1.5),
         lung=rng.uniform(0.72, 0.88),
         vessels=rng.lognormal(0.0, 0.35),
         breast=rng.uniform(0.3, 1.0) if adult_woman else 0.0,

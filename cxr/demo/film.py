@@ -31,11 +31,11 @@ class Exposure:
 
 def sample_exposure(rng: np.random.Generator) -> Exposure:
     """Draw one film's technique."""
-    black = rng.uniform(0.12, 0.3)
+    black = rng.uniform(0.0, 0.3)
     return Exposure(
         long_side=int(np.exp(rng.uniform(np.log(400), np.log(1000)))),
         black=black,
-        white=rng.uniform(1.0, 1.3),
+        white=rng.uniform(1.08, 1.5),
         gamma=rng.uniform(0.75, 1.2),
         scatter=rng.uniform(0.05, 0.3),
         sharpening=rng.uniform(0.0, 0.8),

@@ -55,15 +55,15 @@ def _spine(bones: Plane, anatomy: Anatomy) -> None:
         wide, tall = half * (1 + 0.012 * index), 0.4 * anatomy.rib_pitch
         corner = np.linspace(0, 2 * np.pi, 28)
         body = np.stack([wide * _square(np.cos(corner)), y + tall * _square(np.sin(corner))], axis=1)
-        add_polygon(bones, body, 0.07, 0.12)
+        add_polygon(bones, body, 0.05, 0.085)
         for x in (-0.62 * wide, 0.62 * wide):
             add_polygon(bones, np.stack([x + 0.016 * np.cos(corner), y - 0.012 + 0.02 * np.sin(corner)], 1), 0.02, 0.07)
         spinous = np.stack([0.012 * np.cos(corner), y + 0.03 + 0.022 * np.sin(corner)], axis=1)
-        add_polygon(bones, spinous, 0.06, 0.08)
+        add_polygon(bones, spinous, 0.045, 0.06)
         for side in (RIGHT, LEFT):
             process = smooth_line([(side * wide * 0.8, y - 0.01), (side * (wide + 0.035), y - 0.022)], 6)
-            add_polygon(bones, ribbon(process, np.full(6, 0.026)), 0.05, 0.07)
-    bones += np.float32(0.06) * (np.abs(X) < half)
+            add_polygon(bones, ribbon(process, np.full(6, 0.026)), 0.035, 0.05)
+    bones += np.float32(0.05) * (np.abs(X) < half)
 
 
 def _square(unit: Points) -> Points:
@@ -78,7 +78,7 @@ def _clavicle(bones: Plane, anatomy: Anatomy, pose: Pose, side: int) -> None:
     knots = [(inner, 0.11), (0.22, 0.1 - 0.3 * rise), (0.42, 0.03 - 0.9 * rise), (shoulder, 0.02 - rise)]
     line = smooth_line([(side * x + pose.turn, y) for x, y in knots], 30)
     width = 0.04 * np.interp(np.arange(30), [0, 5, 20, 29], [1.3, 0.9, 0.8, 1.1])
-    add_polygon(bones, ribbon(line, width), 0.12, 0.2)
+    add_polygon(bones, ribbon(line, width), 0.09, 0.15)
 
 
 def _shoulder(bones: Plane, anatomy: Anatomy, pose: Pose, side: int) -> None:

@@ -34,7 +34,7 @@ def dome_level(anatomy: Anatomy, pose: Pose, lung: int, across: Profile) -> Prof
     top = anatomy.dome[lung] - pose.shallow
     outward = np.clip((across - crest) / (anatomy.half_width - crest), 0, 1.2)
     inward = np.clip((crest - across) / crest, 0, 1)
-    return np.asarray(top + anatomy.sulcus * outward**2.6 + 0.05 * inward**1.5)
+    return np.asarray(top + anatomy.sulcus * (outward**2.6 + 0.4 * inward**1.6))
 
 
 def draw_lungs(anatomy: Anatomy, pose: Pose) -> Lungs:
@@ -57,23 +57,18 @@ def draw_lungs(anatomy: Anatomy, pose: Pose) -> Lungs:
 def draw_mediastinum(anatomy: Anatomy, pose: Pose) -> Plane:
     """Share of the lung's depth that heart and mediastinum take up, 0..1."""
     size, knob, sail = anatomy.heart, 0.05 * anatomy.aorta, 0.1 * anatomy.thymus
-    right = [(0, 0.1), (0.2, 0.11 + 0.4 * sail), (0.42, 0.12), (0.55, 0.15 * size), (0.72, 0.2 * size)]
-    right += [(0.9, 0.19 * size), (1.05, 0.16 * size), (1.7, 0.14)]
-    left = [(0, 0.1), (0.2, 0.11 + sail), (0.27, 0.115 + knob + sail), (0.36, 0.11 + 0.5 * sail), (0.46, 0.14)]
-    left += [
-        (0.6, 0.22 * size),
-        (0.76, 0.34 * size),
-        (0.9, 0.395 * size),
-        (1.02, 0.36 * size),
-        (1.15, 0.25),
-        (1.7, 0.15),
-    ]
+    waist, apex = anatomy.heart_shape  # left border: fullness below the hilum, and how far out the apex lies
+    right = [(0, 0.1), (0.2, 0.105 + 0.4 * sail), (0.42, 0.115), (0.55, 0.14 * size), (0.74, 0.2 * size)]
+    right += [(0.92, 0.18 * size), (1.05, 0.15 * size), (1.7, 0.14)]
+    left = [(0, 0.1), (0.2, 0.105 + sail), (0.27, 0.115 + knob + sail), (0.36, 0.11 + 0.5 * sail), (0.46, 0.14)]
+    left += [(0.6, waist * size), (0.74, (0.45 * waist + 0.55 * apex) * size), (0.88, apex * size)]
+    left += [(1.0, 0.93 * apex * size), (1.15, 0.25), (1.7, 0.15)]
     off = X - np.float32(pose.turn)
     contour = np.where(off < 0, _border(right, pose), _border(left, pose))
     across = np.abs(off)
     bulk = np.sqrt(np.clip(1 - (across / contour) ** 2, 0, 1))
     deep = (0.2 * np.clip((Y - 0.3) / 0.3, 0, 1)).astype(np.float32)
-    return np.asarray(edge(contour - across, 0.016) * (0.5 + deep + (np.float32(0.45) - deep) * bulk))
+    return np.asarray(edge(contour - across, anatomy.heart_edge) * (0.5 + deep + (np.float32(0.45) - deep) * bulk))
 
 
 def _border(knots: list[tuple[float, float]], pose: Pose) -> Profile:
@@ -91,7 +86,7 @@ def draw_body(anatomy: Anatomy, pose: Pose) -> Plane:
     levels = [-0.7, -0.34, -0.2, -0.08, 0.06, 0.4, 1.0, 1.7]
     widths = [neck, neck * 1.04, neck * 1.5, 0.86 * reach, reach, reach, reach * 1.01, reach * 1.03]
     half = np.interp(Y, levels, widths).astype(np.float32)
-    depth = np.interp(Y, [-0.7, -0.25, 0.1, 0.5, 0.9, 1.15, 1.7], [0.72, 0.78, 0.92, 1.0, 1.04, 1.18, 1.2])
+    depth = np.interp(Y, [-0.7, -0.25, 0.1, 0.5, 0.9, 1.15, 1.7], [0.72, 0.78, 0.92, 1.0, 1.06, 1.26, 1.3])
     body = depth.astype(np.float32) * np.sqrt(np.clip(1 - (X / half) ** 2, 0, 1))
     limb = np.float32(0.11 + 0.5 * anatomy.wall)
     for side in (RIGHT, LEFT):
@@ -120,10 +115,11 @@ def draw_airways_and_gas(anatomy: Anatomy, pose: Pose, rng: np.random.Generator)
     gas = 0.14 * trachea
     for side in (RIGHT, LEFT):
         gas = gas + 0.07 * edge(1 - ellipse(side * 0.06, 0.385, 0.075, 0.02, side * 0.7), 0.6)
+    bowel = cloud(rng, 0.22, 2)
     if rng.random() < 0.7:
         top = anatomy.dome[1] - pose.shallow
-        bubble = ellipse(rng.uniform(0.2, 0.34), top + rng.uniform(0.1, 0.16), rng.uniform(0.08, 0.15), 0.07, -0.2)
-        gas = gas + rng.uniform(0.08, 0.3) * edge(1 - bubble, 0.9)
-    bowel = cloud(rng, 0.22, 2)
+        x, y, wide = rng.uniform(0.18, 0.36), top + rng.uniform(0.09, 0.16), rng.uniform(0.06, 0.17)
+        bubble = ellipse(x, y, wide, rng.uniform(0.045, 0.1), rng.uniform(-0.6, 0.1)) + np.float32(0.25) * bowel
+        gas = gas + rng.uniform(0.06, 0.3) * edge(1 - bubble, 0.9)
     below = np.clip((Y - 1.22) / 0.2, 0, 1)
     return np.asarray(gas + rng.uniform(0.0, 0.16) * below * np.clip(bowel - 0.6, 0, 1), np.float32)
