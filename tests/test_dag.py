@@ -1,6 +1,7 @@
 """dvc.yaml is the architecture: what a stage declares is exactly what it reaches."""
 
 import ast
+import importlib
 import subprocess
 import sys
 from functools import cache
@@ -174,3 +175,15 @@ def test_params_yaml_survives_dvc_rewriting_it_but_for_the_changed_line(tmp_path
     changed = [(old, new) for old, new in zip(before, after, strict=True) if old != new]
     assert len(changed) == 1
     assert "seed: 14" in changed[0][1]
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_params_yaml_shows_every_parameter_that_a_section_knows(stage: str) -> None:
+    """No hidden defaults: what can be set is there to be seen, with its comment."""
+    module = importlib.import_module(f"stages.{stage}")
+    for node in ast.walk(ast.parse((ROOT / "stages" / f"{stage}.py").read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "load_section":
+            section, model = node.args
+            assert isinstance(section, ast.Constant)
+            assert isinstance(model, ast.Name)
+            assert set(getattr(module, model.id).model_fields) == set(load("params.yaml")[section.value])
