@@ -1,0 +1,51 @@
+"""Grad-CAM (Selvaraju et al. 2017) on the last feature map: where the evidence for the finding lies."""
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from cxr.evaluation.bootstrap import Floats
+from cxr.models.classifier import Classifier
+
+
+def logits_and_cam(classifier: Classifier, images: Tensor) -> tuple[Tensor, Tensor | None]:
+    """Logits and Grad-CAM of a batch in one pass of the backbone; only the head is differentiated.
+
+    The map is that of the positive class (two classes) or of the likeliest class (more).
+
+    Args:
+        classifier: in evaluation mode.
+        images: (N, 4, H, W) uint8.
+
+    Returns:
+        Logits (N,) or (N, K), and maps (N, H, W) of non-negative evidence; None for a backbone whose features are
+        no map (N, C, h, w).
+    """
+    with torch.no_grad():
+        features = classifier.feature_map(images)
+    if features.ndim != 4 or features.shape[2] == 1:
+        with torch.no_grad():
+            return classifier.logits(features), None
+    with torch.enable_grad():
+        features = features.detach().requires_grad_(True)
+        logits = classifier.logits(features)
+        target = logits if logits.ndim == 1 else logits.max(dim=1).values
+        (gradient,) = torch.autograd.grad(target.sum(), features)
+    with torch.no_grad():
+        cam = (gradient.mean(dim=(2, 3), keepdim=True) * features).sum(dim=1, keepdim=True).relu()
+        cam = interpolate(cam, size=images.shape[2:], mode="bilinear", align_corners=False)[:, 0]
+    return logits.detach(), cam
+
+
+def lung_share(cam: Tensor, masks: Tensor) -> Floats:
+    """Share of each map's mass inside the lungs, (N,); NaN without evidence or without lungs.
+
+    Args:
+        cam: (N, H, W), not negative.
+        masks: (N, H, W) uint8, more than 127 inside the lungs.
+    """
+    inside = masks > 127
+    total, lungs = cam.sum(dim=(1, 2)), (cam * inside).sum(dim=(1, 2))
+    share = torch.where((total > 0) & inside.any(dim=2).any(dim=1), lungs / total, torch.nan)
+    return share.cpu().numpy().astype(np.float64)

@@ -1,0 +1,31 @@
+"""evaluate: data/npz, models/classifier.ckpt -> metrics/, plots/, models/operating_point.json."""
+
+from pathlib import Path
+
+from cxr.core.compute import load_compute
+from cxr.core.config import load_section
+from cxr.core.files import atomic_folder, write_json
+from cxr.core.stage import run_stage
+from cxr.evaluation.cohort import data_figures, segment_figures
+from cxr.evaluation.config import EvaluateSection
+from cxr.evaluation.evaluate import evaluate
+from cxr.evaluation.plots import write_learning_curves
+from cxr.models.classifier import load_classifier
+
+
+def main() -> None:
+    """Score the held-out films, choose the operating point, and write what the results are and how sure they are."""
+    classifier = load_classifier(Path("models/classifier.ckpt"))
+    section = load_section("evaluate", EvaluateSection)
+    metrics = Path("metrics")
+    with atomic_folder(Path("plots")) as plots:
+        evaluate(
+            classifier, Path("data/npz"), section, load_compute(), metrics, plots, Path("models/operating_point.json")
+        )
+        write_learning_curves(plots / "learning_curves.csv", Path("models/history.csv"))
+    write_json(metrics / "data.json", data_figures(Path("data/audit.json")))
+    write_json(metrics / "segment.json", segment_figures(Path("data/masks.csv")))
+
+
+if __name__ == "__main__":
+    run_stage(main)
