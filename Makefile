@@ -4,7 +4,7 @@ BIN := $(CURDIR)/.venv/bin
 export PATH := $(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro test test-slow lint format lock prune
+.PHONY: help setup repro test test-slow lint format lock prune remote
 
 help:  ## list the tasks
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -45,3 +45,8 @@ lock: .venv/.installed-dev  ## write the lock files anew from requirements*.in
 
 prune: .venv/.installed  ## delete cached films not used for DAYS=30 days
 	python -m tools.prune_cache --days $(or $(DAYS),30)
+
+remote: .venv/.installed  ## make URL=s3://bucket/prefix the DVC remote (ENDPOINT=https://… for an S3-compatible store)
+	@test -n "$(URL)" || { echo "error: URL is missing; make remote URL=s3://bucket/prefix" >&2; exit 1; }
+	dvc remote add --default --force storage "$(URL)"
+	$(if $(ENDPOINT),dvc remote modify storage endpointurl "$(ENDPOINT)")

@@ -1,0 +1,187 @@
+"""Objects on S3 or a store that speaks its protocol: one HEAD before any work, parallel transfers, clear faults."""
+
+import base64
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    EndpointConnectionError,
+    HTTPClientError,
+    NoCredentialsError,
+    NoRegionError,
+    PartialCredentialsError,
+)
+
+from cxr.core.errors import CxrError
+from cxr.core.files import atomic_path
+from cxr.core.progress import progress
+
+THREADS = 16  # requests in flight; more gains nothing, the work beside the wait is Python's own
+T = TypeVar("T")
+_KEYS = {"InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "UnrecognizedClientException", "403"}
+
+
+@dataclass(frozen=True)
+class Item:
+    """One object to be: its key below a prefix, its content (a file or bytes), its size and MD5 (hexadecimal)."""
+
+    key: str
+    content: Path | bytes
+    size: int
+    md5: str
+
+    def read(self) -> bytes:
+        """The content."""
+        return self.content if isinstance(self.content, bytes) else self.content.read_bytes()
+
+
+class Store:
+    """A prefix of a bucket. The client finds credentials, region and endpoint as every AWS tool does."""
+
+    def __init__(self, url: str, region: str | None = None, kms_key: str | None = None) -> None:
+        self.bucket, self.prefix = parse_url(url)
+        self.url = f"s3://{self.bucket}/{self.prefix}"
+        self._encryption = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": kms_key} if kms_key else {}
+        with faults(self.url):
+            self._client = boto3.Session(region_name=region).client(
+                "s3",
+                config=Config(
+                    connect_timeout=5,
+                    read_timeout=60,
+                    retries={"total_max_attempts": 4, "mode": "standard"},
+                    max_pool_connections=THREADS,
+                    # Content-MD5 already guards each upload; a second checksum would cost a second pass.
+                    request_checksum_calculation="when_required",
+                    response_checksum_validation="when_required",
+                ),
+            )
+
+    def below(self, key: str) -> str:
+        """The full URL of a key."""
+        return f"{self.url}{key}"
+
+    def check(self) -> None:
+        """Ask for the bucket once; a wrong key, a missing bucket or a dead server is told here, in one line."""
+        with faults(f"s3://{self.bucket}"):
+            self._client.head_bucket(Bucket=self.bucket)
+
+    def exists(self, key: str) -> bool:
+        """Whether an object is there."""
+        try:
+            with faults(self.below(key)):
+                self._client.head_object(Bucket=self.bucket, Key=self.prefix + key)
+        except MissingObject:
+            return False
+        return True
+
+    def sizes(self, below: str = "") -> dict[str, int]:
+        """Key -> bytes of every object whose key begins with `below`."""
+        pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=self.prefix + below)
+        with faults(self.below(below)):
+            found = (entry for page in pages for entry in page.get("Contents", []))
+            return {entry["Key"].removeprefix(self.prefix): int(entry["Size"]) for entry in found}
+
+    def put(self, item: Item) -> None:
+        """Upload one object. The server refuses bytes that do not match the MD5, so a file changed on the way fails."""
+        checksum = base64.b64encode(bytes.fromhex(item.md5)).decode()
+        with faults(self.below(item.key)):
+            self._client.put_object(
+                Bucket=self.bucket,
+                Key=self.prefix + item.key,
+                Body=item.read(),
+                ContentMD5=checksum,
+                **self._encryption,
+            )
+
+    def put_all(self, items: Sequence[Item], description: str) -> int:
+        """Upload in parallel what is missing or has another size; returns the number of objects sent."""
+        present = self.sizes(_common(items)) if items else {}
+        missing = [item for item in items if present.get(item.key) != item.size]
+        _in_parallel(self.put, missing, description)
+        return len(missing)
+
+    def fetch(self, key: str, path: Path) -> None:
+        """Download one object; the file appears whole or not at all."""
+        with faults(self.below(key)):
+            body = self._client.get_object(Bucket=self.bucket, Key=self.prefix + key)["Body"]
+            with atomic_path(path, durable=False) as temporary, temporary.open("wb") as stream:
+                for block in body.iter_chunks(1 << 20):
+                    stream.write(block)
+
+    def fetch_all(self, wanted: Mapping[str, Path], description: str) -> int:
+        """Download in parallel each key whose file is missing or of another size; returns the number fetched."""
+        sizes = self.sizes()
+        missing = [
+            (key, path) for key, path in wanted.items() if not path.is_file() or path.stat().st_size != sizes.get(key)
+        ]
+        _in_parallel(lambda job: self.fetch(*job), missing, description)
+        return len(missing)
+
+
+class MissingObject(CxrError):
+    """The object is not there."""
+
+
+def parse_url(url: str) -> tuple[str, str]:
+    """`s3://bucket/some/prefix` -> (`bucket`, `some/prefix/`); raises CxrError for anything else."""
+    scheme, _, rest = url.partition("://")
+    bucket, _, prefix = rest.partition("/")
+    if scheme != "s3" or not bucket:
+        raise CxrError(f"{url}: not an S3 address; write s3://bucket/prefix/")
+    return bucket, f"{prefix.strip('/')}/" if prefix.strip("/") else ""
+
+
+@contextlib.contextmanager
+def faults(where: str) -> Iterator[None]:
+    """Turn each fault of an AWS call into one line that says where and what to do."""
+    try:
+        yield
+    except ClientError as error:
+        raise _told(error, where) from error
+    except (NoCredentialsError, PartialCredentialsError) as error:
+        raise CxrError(f"{where}: no AWS credentials found; run `aws configure sso` or set AWS_PROFILE") from error
+    except NoRegionError as error:
+        raise CxrError(f"{where}: no AWS region; set AWS_REGION, or sagemaker.region in compute.yaml") from error
+    except (EndpointConnectionError, HTTPClientError) as error:
+        raise CxrError(f"{where}: no answer from the server ({error}); check the network, then run again") from error
+    except BotoCoreError as error:
+        raise CxrError(f"{where}: {' '.join(str(error).split())}") from error
+
+
+def _told(error: ClientError, where: str) -> CxrError:
+    code, message = error.response["Error"].get("Code", ""), error.response["Error"].get("Message", "")
+    if code == "NoSuchBucket" or (code == "404" and where.count("/") == 2):
+        return CxrError(f"{where}: no such bucket; create it or correct its name")
+    if code in {"404", "NoSuchKey"}:
+        return MissingObject(f"{where}: no such object")
+    if code in _KEYS:
+        return CxrError(f"{where}: the AWS credentials are refused ({code}); renew them or choose another AWS_PROFILE")
+    if code in {"AccessDenied", "AccessDeniedException"}:
+        return CxrError(f"{where}: access denied ({message}); docs/aws.md has the policy that allows it")
+    return CxrError(f"{where}: {error.operation_name} refused: {code}: {' '.join(message.split())}")
+
+
+def _in_parallel(work: Callable[[T], None], jobs: Sequence[T], description: str) -> None:
+    if not jobs:
+        return
+    with ThreadPoolExecutor(THREADS) as pool:
+        try:
+            for _ in progress(pool.map(work, jobs), len(jobs), description, unit="file"):
+                pass
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)  # the first fault ends it: the rest would fail alike
+            raise
+
+
+def _common(items: Iterable[Item]) -> str:
+    """The folder that all keys share, so that only it is listed."""
+    folders = {item.key.split("/", 1)[0] for item in items if "/" in item.key}
+    return f"{folders.pop()}/" if len(folders) == 1 and all("/" in item.key for item in items) else ""

@@ -1,0 +1,86 @@
+"""DVC with its data on S3: the remote, a clone on another machine, films imported from a bucket."""
+
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from dvc.cli import main as dvc
+
+from tests.launch.seaweed import SeaweedFS
+
+ROOT = Path(__file__).parents[2]
+Dvc = Callable[..., None]
+
+
+def git(folder: Path, *arguments: str) -> None:
+    who = ["-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "commit.gpgsign=false"]
+    subprocess.run(["git", *who, *arguments], cwd=folder, check=True, capture_output=True)
+
+
+@pytest.fixture
+def project(tmp_path: Path, s3: Any, bucket: str, seaweed: SeaweedFS, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A Git and DVC repository whose remote was set by `make remote`."""
+    # s3fs keeps connections of the event loop; each test starts without those of the one before.
+    from s3fs import S3FileSystem
+
+    S3FileSystem.clear_instance_cache()
+    monkeypatch.delenv("AWS_ENDPOINT_URL_S3")  # the remote's own setting must do
+    folder = tmp_path / "project"
+    folder.mkdir()
+    git(folder, "init", "-q")
+    monkeypatch.chdir(folder)
+    run("init", "-q")
+    shutil.copy(ROOT / "Makefile", folder)
+    shutil.copy(ROOT / "requirements.txt", folder)
+    (folder / ".venv").mkdir()
+    (folder / ".venv" / ".installed").touch()
+    subprocess.run(["make", "remote", f"URL=s3://{bucket}/dvc", f"ENDPOINT={seaweed.url}"], cwd=folder, check=True)
+    return folder
+
+
+def run(*arguments: str) -> None:
+    assert dvc(list(arguments)) == 0, f"dvc {' '.join(arguments)}"
+
+
+def test_data_pushed_on_one_machine_is_pulled_on_another(
+    project: Path, tmp_path: Path, npz_set: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(npz_set, project / "npz")
+    run("add", "-q", "npz")
+    run("push", "-q")
+    git(project, "add", "-A", ":!.venv")
+    git(project, "commit", "-qm", "films")
+    git(tmp_path, "clone", "-q", str(project), "clone")
+    monkeypatch.chdir(tmp_path / "clone")
+    run("pull", "-q")
+    films = sorted(path.relative_to(npz_set) for path in npz_set.rglob("*.npz"))
+    assert films
+    assert not {"access_key", "secret"} & set((project / ".dvc" / "config").read_text().split())
+    for film in films:
+        assert (tmp_path / "clone" / "npz" / film).read_bytes() == (npz_set / film).read_bytes()
+
+
+def test_films_imported_from_a_bucket_follow_it_on_update(
+    project: Path, s3: Any, bucket: str, monkeypatch: pytest.MonkeyPatch, seaweed: SeaweedFS
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", seaweed.url)
+    for name in ("a", "b"):
+        s3.put_object(Bucket=bucket, Key=f"x-ray-v2/train/NORMAL/{name}.png", Body=name.encode())
+    (project / "data" / "raw").mkdir(parents=True)
+    run("import-url", "-q", f"s3://{bucket}/x-ray-v2", "data/raw/x-ray-v2")
+    normal = project / "data" / "raw" / "x-ray-v2" / "train" / "NORMAL"
+    assert sorted(path.name for path in normal.iterdir()) == ["a.png", "b.png"]
+    s3.put_object(Bucket=bucket, Key="x-ray-v2/train/NORMAL/c.png", Body=b"c")
+    run("update", "-q", "data/raw/x-ray-v2.dvc")
+    assert sorted(path.name for path in normal.iterdir()) == ["a.png", "b.png", "c.png"]
+
+
+def test_make_remote_without_an_address_says_how() -> None:
+    result = subprocess.run(
+        ["make", "-o", ".venv/.installed", "remote", "URL="], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert result.returncode != 0
+    assert "error: URL is missing; make remote URL=s3://bucket/prefix" in result.stderr
