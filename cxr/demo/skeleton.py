@@ -7,7 +7,7 @@ from cxr.demo.canvas import Plane, Points, X, Y, add_polygon, blur, ribbon, smoo
 from cxr.demo.thorax import LEFT, RIGHT, cage_half_width
 
 RIBS = 12
-BACK = np.linspace(0.06, 0.52, 20) * np.pi  # angle around the loop, 0 at the spine
+BACK = np.linspace(0.02, 0.52, 20) * np.pi  # angle around the loop, 0 at the spine
 FRONT = np.linspace(0.5, 0.8, 14) * np.pi
 
 

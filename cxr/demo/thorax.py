@@ -50,6 +50,7 @@ def draw_lungs(anatomy: Anatomy, pose: Pose) -> Lungs:
     chord = np.sqrt(np.clip(1 - (across / (lateral + np.float32(1e-3))) ** 2, 0, 1))
     apex = np.sqrt(np.clip(Y / 0.4, 0.02, 1)).astype(np.float32)
     base = np.float32(0.62) + np.float32(0.38) * np.clip(above / 0.3, 0, 1)
+    base = base * (1 - np.float32(1.2 * pose.shallow) * np.clip(Y / 0.7, 0, 1))  # little air, crowded vessels
     recess = np.float32(0.1) * np.clip(1 + above / 0.18, 0, 1) * (above < 0) * edge(across - np.float32(0.2), 0.1)
     return Lungs(mask, np.float32(anatomy.lung) * chord * (mask * apex * base + recess * within), lateral)
 
