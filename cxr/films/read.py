@@ -7,6 +7,7 @@ A film's address is a path, or `file.npz#split/index` for a member of a MedMNIST
 import functools
 import io
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -141,7 +142,10 @@ def medmnist_array(file: str, name: str) -> np.ndarray[Any, Any]:
     with _open_npz(file) as arrays:
         if name not in arrays:
             raise CxrError(f"{file}: no array '{name}'; a MedMNIST file has train_images, train_labels and so on")
-        return np.asarray(arrays[name])
+        try:
+            return np.asarray(arrays[name])
+        except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+            raise CxrError(f"{file}: array '{name}' cannot be read ({error}); download the file again") from error
 
 
 def _open_npz(file: str) -> Any:

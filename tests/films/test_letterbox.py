@@ -1,0 +1,65 @@
+"""The way into the square frame and back."""
+
+import numpy as np
+import pytest
+
+from cxr.films.letterbox import Letterbox
+from tests.conftest import phantom
+
+SHAPES = [(160, 128), (128, 160), (1000, 700), (513, 511), (512, 512), (300, 90)]
+
+
+def dice(one: np.ndarray, other: np.ndarray) -> float:
+    return float(2 * np.sum((one > 0) & (other > 0)) / (np.sum(one > 0) + np.sum(other > 0)))
+
+
+@pytest.mark.parametrize(("width", "height"), SHAPES)
+def test_the_aspect_is_kept_and_the_film_centred(width: int, height: int) -> None:
+    left, top, right, bottom = Letterbox(width, height, 512).inner
+    assert max(right - left, bottom - top) == 512
+    assert (right - left) / (bottom - top) == pytest.approx(width / height, rel=0.01)
+    assert abs(left - (512 - right)) <= 1
+    assert abs(top - (512 - bottom)) <= 1
+
+
+@pytest.mark.parametrize(("width", "height"), SHAPES)
+def test_a_mask_comes_back_from_the_frame_where_it_was(width: int, height: int) -> None:
+    _, mask = phantom(width=width, height=height)
+    box = Letterbox(width, height, 512)
+    back = box.mask_to_film(box.mask_to_frame(mask))
+    assert back.shape == mask.shape
+    assert set(np.unique(back)) == {0, 255}
+    assert dice(back, mask) > 0.99
+
+
+@pytest.mark.parametrize(("width", "height"), SHAPES)
+def test_outside_the_film_the_frame_is_black(width: int, height: int) -> None:
+    box = Letterbox(width, height, 512)
+    framed = box.to_frame(np.full((height, width), 200, np.uint8))
+    left, top, right, bottom = box.inner
+    assert (framed[top:bottom, left:right] == 200).all()
+    assert np.count_nonzero(framed) == (right - left) * (bottom - top)
+
+
+@pytest.mark.parametrize(("width", "height"), SHAPES)
+def test_the_films_own_box_maps_to_the_whole_film(width: int, height: int) -> None:
+    box = Letterbox(width, height, 512)
+    assert box.box_to_film(box.inner) == (0, 0, width, height)
+
+
+def test_a_box_that_reaches_outside_is_clipped_to_the_film() -> None:
+    assert Letterbox(400, 200, 512).box_to_film((-5, 0, 600, 512)) == (0, 0, 400, 200)
+
+
+def test_a_box_covers_what_it_covered_in_the_frame() -> None:
+    box = Letterbox(1000, 700, 512)
+    _, mask = phantom(width=1000, height=700)
+    framed = box.mask_to_frame(mask)
+    rows, columns = np.nonzero(framed)
+    left, top, right, bottom = box.box_to_film((columns.min(), rows.min(), columns.max() + 1, rows.max() + 1))
+    back = box.mask_to_film(framed)
+    assert back[top:bottom, left:right].sum() == pytest.approx(back.sum(), rel=1e-3)
+
+
+def test_colour_films_keep_their_channels() -> None:
+    assert Letterbox(100, 50, 64).to_frame(np.zeros((50, 100, 3), np.uint8)).shape == (64, 64, 3)

@@ -1,0 +1,149 @@
+"""Films from every kind of file that hospitals and data sets use."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from cxr.core.errors import CxrError
+from cxr.films.read import read_film
+from tests.conftest import phantom, write_dicom, write_image
+
+FILM = phantom(1)[0]
+
+
+def likeness(one: np.ndarray, other: np.ndarray) -> float:
+    return float(np.corrcoef(one.ravel(), other.ravel())[0, 1])
+
+
+def test_a_grey_png_comes_back_pixel_for_pixel(tmp_path: Path) -> None:
+    film = read_film(str(write_image(tmp_path / "a.png", FILM)))
+    assert np.array_equal(film.grey, FILM)
+    assert (film.bits, film.coloured, film.colour) == (8, 0.0, None)
+
+
+def test_grey_stored_as_rgb_has_no_visible_hue_even_as_jpeg(tmp_path: Path) -> None:
+    film = read_film(str(write_image(tmp_path / "a.jpg", np.dstack([FILM] * 3))))
+    assert film.coloured < 0.01
+    assert likeness(film.grey, FILM) > 0.98
+
+
+def test_colours_come_in_the_order_red_green_blue(tmp_path: Path) -> None:
+    red = np.zeros((70, 70, 3), np.uint8)
+    red[..., 2] = 200  # OpenCV writes BGR
+    film = read_film(str(write_image(tmp_path / "a.png", red)))
+    assert film.colour is not None
+    assert film.colour[0, 0].tolist() == [200, 0, 0]
+    assert film.coloured == 1.0
+
+
+def test_a_12_bit_film_in_a_16_bit_png_uses_the_whole_range(tmp_path: Path) -> None:
+    film = read_film(str(write_image(tmp_path / "a.png", FILM.astype(np.uint16) * 16)))
+    assert film.bits == 16
+    assert (film.grey.min(), film.grey.max()) == (0, 255)
+    assert likeness(film.grey, FILM) > 0.999
+
+
+def test_an_alpha_channel_is_dropped(tmp_path: Path) -> None:
+    image = np.dstack([FILM, FILM, FILM, np.full_like(FILM, 7)])
+    assert np.array_equal(read_film(str(write_image(tmp_path / "a.png", image))).grey, FILM)
+
+
+def test_monochrome1_is_inverted_so_that_bone_is_bright(tmp_path: Path) -> None:
+    plain = read_film(str(write_dicom(tmp_path / "a.dcm", FILM)))
+    inverted = read_film(str(write_dicom(tmp_path / "b.dcm", 255 - FILM, photometric="MONOCHROME1")))
+    assert np.abs(plain.grey.astype(int) - inverted.grey).max() <= 1
+    assert likeness(plain.grey, FILM) > 0.999
+
+
+@pytest.mark.parametrize("bits", [8, 10, 12, 16])
+def test_dicom_of_any_depth_gives_the_same_film(tmp_path: Path, bits: int) -> None:
+    film = read_film(str(write_dicom(tmp_path / "a.dcm", FILM, bits=bits)))
+    assert film.bits == bits
+    assert (film.grey.min(), film.grey.max()) == (0, 255)
+    assert np.abs(film.grey.astype(int) - read_film(str(write_dicom(tmp_path / "b.dcm", FILM))).grey).max() <= 1
+
+
+def test_a_window_in_the_header_is_applied(tmp_path: Path) -> None:
+    path = write_dicom(tmp_path / "a.dcm", FILM, WindowCenter="100", WindowWidth="40")
+    grey = read_film(str(path)).grey
+    assert (grey[FILM < 75] == 0).all()
+    assert (grey[FILM > 125] == 255).all()
+
+
+def test_dicom_headers_travel_with_the_film(tmp_path: Path) -> None:
+    tags = {"PatientSex": "F", "PatientAge": "004Y", "ViewPosition": "AP"}
+    film = read_film(str(write_dicom(tmp_path / "a.dcm", FILM, **tags)))
+    assert film.header == {"view": "AP", "sex": "F", "age": "004Y"}
+
+
+def test_a_member_of_a_medmnist_file_is_a_film(tmp_path: Path) -> None:
+    films = np.stack([phantom(seed, 64, 64)[0] for seed in range(3)])
+    path = tmp_path / "set.npz"
+    np.savez(path, val_images=films)
+    assert np.array_equal(read_film(f"{path}#val/2").grey, films[2])
+
+
+def test_a_medmnist_file_without_that_split_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "set.npz"
+    np.savez(path, train_images=np.zeros((1, 64, 64), np.uint8))
+    with pytest.raises(CxrError, match=r"set\.npz: no array 'val_images'"):
+        read_film(f"{path}#val/0")
+
+
+def test_a_medmnist_file_with_pickled_objects_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "set.npz"
+    np.savez(path, train_images=np.array([{"a": 1}], dtype=object))
+    with pytest.raises(CxrError, match=r"set\.npz: array 'train_images' cannot be read"):
+        read_film(f"{path}#train/0")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.png", b"", "empty file; replace or remove it"),
+        ("a.png", b"not a picture", "cannot be decoded as an image"),
+        ("a.jpeg", cv2.imencode(".jpg", FILM)[1].tobytes()[:12], "cannot be decoded as an image"),
+        ("a.dcm", b"not a dicom", "cannot be decoded as DICOM"),
+    ],
+)
+def test_a_damaged_file_is_named_with_its_fault(tmp_path: Path, name: str, content: bytes, message: str) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(CxrError, match=rf"^{path}: {message}") as caught:
+        read_film(str(path))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_dicom_cut_short_is_named(tmp_path: Path) -> None:
+    path = write_dicom(tmp_path / "a.dcm", FILM)
+    path.write_bytes(path.read_bytes()[:-5000])
+    with pytest.raises(CxrError, match=r"a\.dcm: cannot be decoded as DICOM"):
+        read_film(str(path))
+
+
+def test_a_colour_dicom_is_refused_with_what_was_expected(tmp_path: Path) -> None:
+    path = write_dicom(tmp_path / "a.dcm", np.dstack([FILM] * 3), photometric="RGB")
+    with pytest.raises(CxrError, match=r"a\.dcm: RGB with 3 dimensions; expected one MONOCHROME1"):
+        read_film(str(path))
+
+
+def test_a_missing_file_is_named() -> None:
+    with pytest.raises(CxrError, match=r"^films/none\.png: cannot be read"):
+        read_film("films/none.png")
+
+
+def test_a_medmnist_file_cut_short_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "set.npz"
+    np.savez(path, train_images=np.zeros((9, 64, 64), np.uint8))
+    path.write_bytes(path.read_bytes()[:20000])
+    with pytest.raises(CxrError, match=r"set\.npz: cannot be read as a MedMNIST"):
+        read_film(f"{path}#train/0")
+
+
+@pytest.mark.real
+def test_a_real_film_is_inverted_when_its_header_says_monochrome1(real_data: Path) -> None:
+    # Both files hold the same stored values (JPEG Baseline); only their PhotometricInterpretation differs.
+    first, second = (read_film(str(path)).grey for path in sorted((real_data / "dicom").glob("*.dcm")))
+    assert likeness(first, second) == pytest.approx(-1)
