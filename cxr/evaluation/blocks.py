@@ -1,4 +1,4 @@
-"""The whole of metrics.json: splits, subgroups, shortcut checks and baselines."""
+"""metrics.json and subgroups.json: splits, shortcut checks, baselines, subgroups."""
 
 from dataclasses import replace
 
@@ -20,7 +20,7 @@ SPLIT_NAMES = {"test": "test", "val": "validation"}
 def metrics_document(table: pd.DataFrame, point: OperatingPoint, section: EvaluateSection) -> Block:
     """metrics.json as a nested mapping of scalars, in a fixed order.
 
-    Subgroups, shortcut checks and baselines are those of the test films, or of validation where there is no test set.
+    Shortcut checks and baselines are those of the test films, or of validation where there is no test set.
     """
     splits = {name: table[table["split"] == split].reset_index(drop=True) for split, name in SPLIT_NAMES.items()}
     shown = reported_split(table)
@@ -38,8 +38,14 @@ def metrics_document(table: pd.DataFrame, point: OperatingPoint, section: Evalua
         "reported_split": SPLIT_NAMES[shown],
         "shortcuts": shortcut_block(films, point, section),
         "baselines": baseline_block(films, point, section),
-        "subgroups": {name: subgroup_block(films, name, point, section) for name in section.subgroups},
     }
+
+
+def subgroups_document(table: pd.DataFrame, point: OperatingPoint, section: EvaluateSection) -> Block:
+    """subgroups.json: figures of the reported split for each value of each column of `evaluate.subgroups`."""
+    films = table[table["split"] == reported_split(table)].reset_index(drop=True)
+    columns = {name: subgroup_block(films, name, point, section) for name in section.subgroups}
+    return {"split": SPLIT_NAMES[reported_split(table)], **columns}
 
 
 def reported_split(table: pd.DataFrame) -> str:

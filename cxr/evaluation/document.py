@@ -1,18 +1,39 @@
 """From a table of logits to decisions, operating point and metrics: what `make metrics` repeats without a model."""
 
+from dataclasses import dataclass
+from pathlib import Path
+
 import pandas as pd
 
-from cxr.evaluation.blocks import metrics_document
+from cxr.core.files import write_json
+from cxr.evaluation.blocks import metrics_document, subgroups_document
 from cxr.evaluation.config import EvaluateSection
-from cxr.evaluation.operating_point import OperatingPoint, fit_operating_point
-from cxr.evaluation.predictions import LOGIT, check_predictions, labels, put_decisions, scores
+from cxr.evaluation.operating_point import OperatingPoint, fit_operating_point, write_operating_point
+from cxr.evaluation.predictions import LOGIT, check_predictions, labels, put_decisions, scores, write_predictions
 from cxr.evaluation.summary import Block
+
+
+@dataclass(frozen=True)
+class Conclusion:
+    """What follows from a table of logits."""
+
+    table: pd.DataFrame  # with calibrated probabilities and decisions
+    point: OperatingPoint
+    metrics: Block
+    subgroups: Block
+
+    def write(self, folder: Path, point_at: Path) -> None:
+        """Write predictions.csv, metrics.json and subgroups.json into `folder`, and the operating point."""
+        write_predictions(folder / "predictions.csv", self.table)
+        write_json(folder / "metrics.json", self.metrics)
+        write_json(folder / "subgroups.json", self.subgroups)
+        write_operating_point(point_at, self.point)
 
 
 def conclude(
     table: pd.DataFrame, fingerprint: str, classes: tuple[str, ...], section: EvaluateSection, where: str
-) -> tuple[pd.DataFrame, OperatingPoint, Block]:
-    """Fit the operating point on the validation films, decide every film with it, and compute metrics.json.
+) -> Conclusion:
+    """Fit the operating point on the validation films, decide every film with it, and compute the metrics.
 
     Args:
         table: predictions of validation and test films.
@@ -36,4 +57,7 @@ def conclude(
         section.resamples,
         section.seed,
     )
-    return put_decisions(table, point), point, metrics_document(table, point, section)
+    decided = put_decisions(table, point)
+    return Conclusion(
+        decided, point, metrics_document(decided, point, section), subgroups_document(decided, point, section)
+    )

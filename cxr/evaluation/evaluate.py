@@ -8,22 +8,19 @@ import torch
 
 from cxr.core.compute import Compute
 from cxr.core.errors import CxrError
-from cxr.core.files import write_json
 from cxr.evaluation.baseline import baseline_logits
 from cxr.evaluation.blocks import reported_split
 from cxr.evaluation.config import EvaluateSection
 from cxr.evaluation.document import conclude
 from cxr.evaluation.gallery import draw_gallery
 from cxr.evaluation.inference import NpzSet, fill_scores, pick_device, predict, put_shortcut_scores
-from cxr.evaluation.operating_point import write_operating_point
 from cxr.evaluation.plots import write_plots
-from cxr.evaluation.predictions import BASELINE, check_predictions, write_predictions
+from cxr.evaluation.predictions import BASELINE, check_predictions
 from cxr.evaluation.summary import main_figure
 from cxr.models.classifier import Classifier
 from cxr.npz.npz_set import read_index
 
 log = logging.getLogger(__name__)
-PREDICTIONS, METRICS = Path("predictions.csv"), Path("metrics.json")
 
 
 def evaluate(
@@ -35,8 +32,7 @@ def evaluate(
     plots: Path,
     point_at: Path,
 ) -> None:
-    """Score validation and test films and write `predictions.csv` and `metrics.json` into `folder`, plots, and the
-    operating point.
+    """Score validation and test films; write predictions and metrics into `folder`, plots, and the operating point.
 
     Raises:
         CxrError: there are no validation films, the NPZ set has other classes than the classifier, or a logit is
@@ -47,15 +43,14 @@ def evaluate(
     _check_classes(films, classes)
     device = pick_device(compute)
     table = _predictions(classifier, films, classes, section, device)
-    table, point, metrics = conclude(table, classifier.fingerprint, classes, section, "models/classifier.ckpt")
-    write_predictions(folder / PREDICTIONS, table)
-    write_operating_point(point_at, point)
-    write_json(folder / METRICS, metrics)
+    found = conclude(table, classifier.fingerprint, classes, section, "models/classifier.ckpt")
+    table, point = found.table, found.point
+    found.write(folder, point_at)
     write_plots(plots, table, point)
     if section.gallery_films:
         shown = table[table["split"] == reported_split(table)].reset_index(drop=True)
         draw_gallery(plots / "gradcam.png", classifier.cpu(), films, shown, point, section.gallery_films)
-    _tell(metrics, main_figure(classes))
+    _tell(found.metrics, main_figure(classes))
 
 
 def _predictions(

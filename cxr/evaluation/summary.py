@@ -123,13 +123,17 @@ def split_block(table: pd.DataFrame, point: OperatingPoint, section: EvaluateSec
     }
     at_half = plain(measure(table, point, threshold=0.5), len(table))
     names = ("accuracy", "balanced_accuracy", "recall", "specificity", "precision", "npv", "f1", "mcc")
-    block["at_half"] = {name: rounded(at_half[name]) for name in names}
+    block["at_half"] = with_reasons(at_half, names, lambda name: binary.why_undefined(name, at_half))
     return block
 
 
 def _class_blocks(values: dict[str, float], table: pd.DataFrame, point: OperatingPoint, label: Indices) -> Block:
     per_class = {
-        name: {figure: rounded(values[f"{index}:{figure}"]) for figure in multiclass.PER_CLASS}
+        name: with_reasons(
+            {figure: values[f"{index}:{figure}"] for figure in multiclass.PER_CLASS},
+            multiclass.PER_CLASS,
+            lambda figure, index=index: multiclass.why_undefined(f"{index}:{figure}", label, point.classes),  # type: ignore[misc]
+        )
         for index, name in enumerate(point.classes)
     }
     counts = confusion(table, point)
@@ -148,6 +152,16 @@ def confusion(table: pd.DataFrame, point: OperatingPoint) -> Floats:
     called = point.decide(point.probability(scores(table, LOGIT, point.classes)))
     size = len(point.classes)
     return np.asarray(one_hot(labels(table, point.classes), size).T @ one_hot(called, size))
+
+
+def with_reasons(values: dict[str, float], names: tuple[str, ...], why: Callable[[str], str]) -> Block:
+    """Plain figures, each null with `name_reason` where it is not defined."""
+    block: Block = {}
+    for name in names:
+        block[name] = rounded(values[name])
+        if block[name] is None:
+            block[f"{name}_reason"] = why(name)
+    return block
 
 
 def rounded(value: float) -> float | None:

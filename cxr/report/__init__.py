@@ -1,0 +1,1 @@
+"""What people read: comparisons of revisions, the pull-request report, the model card. No stage imports it."""

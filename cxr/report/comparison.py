@@ -1,0 +1,76 @@
+"""A paired comparison of two revisions, and how it reads in a terminal and in Markdown."""
+
+from cxr.core.errors import CxrError
+from cxr.evaluation.paired import Comparison, Difference, compare
+from cxr.report.revisions import Results
+
+SPLITS = ("test", "val")
+
+
+def compare_results(a: Results, b: Results, split: str = "auto") -> Comparison:
+    """B against A on one split; `auto` takes the test films, or validation where either lacks a test set.
+
+    The intervals follow the `evaluate` parameters of B.
+    """
+    if split == "auto":
+        both = [name for name in SPLITS if all((one.predictions["split"] == name).any() for one in (a, b))]
+        if not both:
+            raise CxrError(f"{a.name} and {b.name} have no split in common; compare revisions of one cohort")
+        split = both[0]
+    return compare(a.predictions, a.point, b.predictions, b.point, split, b.section)
+
+
+def as_text(found: Comparison, a: str, b: str) -> str:
+    """The comparison as aligned lines."""
+    lines = [_heading(found, a, b), ""]
+    lines.append(f"{'figure':<18}{'A':>9}{'B':>9}{'B - A':>9}  {'95 % interval':<18} verdict")
+    for one in found.differences:
+        lines.append(
+            f"{one.name:<18}{_figure(one.a):>9}{_figure(one.b):>9}{_gap(one):>9}  {_interval(one):<18} {one.verdict}"
+        )
+    return "\n".join([*lines, "", *_notes(found)])
+
+
+def as_markdown(found: Comparison, a: str, b: str) -> str:
+    """The comparison as a Markdown table; the verdict on the main figure stands first."""
+    lines = [
+        f"**{found.differences[0].sentence()}**",
+        "",
+        _heading(found, f"`{a}`", f"`{b}`"),
+        "",
+        "| figure | A | B | B − A | 95 % interval | verdict |",
+        "|---|--:|--:|--:|---|---|",
+    ]
+    for one in found.differences:
+        cells = (one.name, _figure(one.a), _figure(one.b), _gap(one), _interval(one), one.verdict)
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join([*lines, "", *_notes(found)])
+
+
+def _heading(found: Comparison, a: str, b: str) -> str:
+    return f"A = {a}, B = {b}: the same {found.films} films of {found.patients} patients, split {found.split}"
+
+
+def _notes(found: Comparison) -> list[str]:
+    notes = ["Intervals: paired bootstrap over patients. One comparison of a dozen figures errs more often than 5 %: "
+             "decide on the first line, read the others as description."]  # fmt: skip
+    if found.delong is not None:
+        d = found.delong
+        p_value = f"p = {d.p_value:.3f}" if d.p_value >= 0.001 else "p < 0.001"
+        interval = f"[{d.low:.4f}, {d.high:.4f}]"
+        notes.append(f"DeLong (films taken as independent): ΔAUROC {d.difference:+.4f} {interval}, {p_value}")
+    if found.only_a or found.only_b:
+        notes.append(f"Left out: {found.only_a} films that only A scored, {found.only_b} that only B scored.")
+    return notes
+
+
+def _figure(value: float) -> str:
+    return "–" if value != value else f"{value:.4f}"
+
+
+def _gap(one: Difference) -> str:
+    return "–" if one.b - one.a != one.b - one.a else f"{one.b - one.a:+.4f}"
+
+
+def _interval(one: Difference) -> str:
+    return "–" if one.low != one.low else f"[{one.low:.4f}, {one.high:.4f}]"
