@@ -1,0 +1,51 @@
+"""A cohort of as many synthetic films as a measurement needs, at the size of real ones."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from cxr.core.progress import progress
+from cxr.data.config import DataSection
+from cxr.demo.anatomy import sample_anatomy, sample_pose
+from cxr.demo.canvas import Image
+from cxr.demo.film import draw_film, sample_exposure
+
+WIDTH, HEIGHT = 1500, 1200  # pixels, about the median of a hospital's children's films
+DISTINCT = 24  # films that are really drawn; the others are shifted copies with other bytes
+
+
+def write_large_cohort(root: Path, films: int, width: int = WIDTH, height: int = HEIGHT) -> None:
+    """Write `films` JPEG films of one patient each under `root/<label>/`, no two with equal bytes or pixels."""
+    drawn = [_draw(seed, width, height) for seed in progress(range(min(DISTINCT, films)), min(DISTINCT, films), "draw")]
+    for label in ("NORMAL", "PNEUMONIA"):
+        (root / label).mkdir(parents=True, exist_ok=True)
+    for number in progress(range(films), films, "write"):
+        write_film(root, number, drawn[number % len(drawn)])
+
+
+def write_film(root: Path, number: int, film: Image) -> None:
+    """Write one film as patient `number`: rolled and brightened as the number says, so that it is a film of its own."""
+    shifted = np.roll(film, (number // DISTINCT) % 40 - 20, axis=1)
+    shifted = cv2.add(shifted, np.full_like(shifted, (number // (DISTINCT * 40)) % 20))
+    path = root / ("NORMAL", "PNEUMONIA")[number % 2] / f"P{number:06d}.jpg"
+    cv2.imwrite(str(path), shifted, [cv2.IMWRITE_JPEG_QUALITY, 90])
+
+
+def data_section(root: Path) -> DataSection:
+    """The `data` section for such a cohort."""
+    return DataSection(
+        root=str(root),
+        layout="folders",
+        classes=("normal", "pneumonia"),
+        path_pattern=r"(?P<patient_id>P\d+)",
+        patient_from="pattern",
+    )
+
+
+def _draw(seed: int, width: int, height: int) -> Image:
+    rng = np.random.default_rng([7, seed])
+    anatomy = sample_anatomy(rng)
+    film, _ = draw_film(anatomy, sample_pose(anatomy, rng), sample_exposure(rng), None, rng)
+    grey = np.rint(film * np.float32(255)).astype(np.uint8)
+    return np.asarray(cv2.resize(grey, (width, height), interpolation=cv2.INTER_CUBIC), np.uint8)

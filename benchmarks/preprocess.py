@@ -1,0 +1,105 @@
+"""Films per second of ingest, segment and preprocess on one core, beside the same work in torchvision and MONAI.
+
+Each pair decodes a JPEG from disk, computes, and writes the result. Ours is the stage itself with one worker and an
+empty cache; the peer is a plain loop with one thread, written as those libraries' documentation shows. Where a library
+lacks an operation, the peer does less: torchvision has no CLAHE (global equalisation stands in) and keeps no cache.
+
+    python -m benchmarks.preprocess --films 200
+"""
+
+import argparse
+import json
+import os
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from cxr.lungs.config import SegmentSection
+from cxr.lungs.segment import segment_cohort
+
+from benchmarks.large_cohort import HEIGHT, WIDTH, data_section, write_large_cohort
+from benchmarks.workspace import ROOT
+from cxr.core.compute import Compute
+from cxr.core.config import load_section
+from cxr.core.stage import setup_logging
+from cxr.data.ingest import ingest
+from cxr.prep.build import build_npz_set
+from cxr.prep.config import PreprocessSection
+
+STAGES = ("ingest", "segment", "preprocess")
+
+
+def main() -> None:
+    """Print one table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--films", type=int, default=200)
+    parser.add_argument("--width", type=int, default=WIDTH, help="pixels")
+    parser.add_argument("--height", type=int, default=HEIGHT, help="pixels")
+    parser.add_argument("--rates", type=Path, help="write the rates to this JSON file, for benchmarks.scale")
+    options = parser.parse_args()
+    setup_logging()
+    rates_file = options.rates.resolve() if options.rates else None
+    with tempfile.TemporaryDirectory(prefix="preprocess-") as name:
+        os.chdir(name)
+        write_large_cohort(Path("films"), options.films, options.width, options.height)
+        one = our_rates(Path("one"), Compute(workers=1), options.films)
+        every = our_rates(Path("all"), Compute(), options.films)
+        from benchmarks import peers  # imports torch, which would slow the workers' start above
+
+        films = sorted(Path("films").rglob("*.jpg"))
+        peer = {stage: rate(getattr(peers, stage), films) for stage in STAGES}
+        cores = Compute().n_workers
+        print(f"{options.films} films of {options.width}x{options.height}, films per second")
+        print(f"{'stage':<12}{'1 core':>10}{'peer, 1 core':>15}{'ratio':>8}{f'{cores} cores':>12}{'speed-up':>10}")
+        for stage in STAGES:
+            ratio, gain = one[stage] / peer[stage], every[stage] / one[stage]
+            print(f"{stage:<12}{one[stage]:>10.1f}{peer[stage]:>15.1f}{ratio:>8.1f}{every[stage]:>12.1f}{gain:>10.2f}")
+        if rates_file:
+            rates_file.write_text(json.dumps(facts(one, options.films), indent=2) + "\n", encoding="utf-8")
+
+
+def our_rates(cache: Path, compute: Compute, films: int) -> dict[str, float]:
+    """Films per second of each stage, from an empty per-film cache."""
+    os.environ["DVC_ROOT"] = str(cache)
+    params, out = ROOT / "params.yaml", Path("data")
+    segment, preprocess = (
+        load_section("segment", SegmentSection, params),
+        load_section("preprocess", PreprocessSection, params),
+    )
+    model = ROOT / "models" / "lung_segmenter.onnx"
+    manifest, masks, table = out / "manifest.csv", out / "masks", out / "masks.csv"
+    steps: dict[str, Callable[[], None]] = {
+        "ingest": lambda: ingest(data_section(Path("films")), compute, out),
+        "segment": lambda: segment_cohort(manifest, model, masks, table, segment, compute),
+        "preprocess": lambda: build_npz_set(manifest, masks, out / "npz", preprocess, compute),
+    }
+    rates = {}
+    for stage, step in steps.items():
+        started = time.perf_counter()
+        step()
+        rates[stage] = films / (time.perf_counter() - started)
+    return rates
+
+
+def rate(work: Callable[[Path], None], films: list[Path]) -> float:
+    """Films per second of a peer; the first film warms it up and is not counted."""
+    work(films[0])
+    started = time.perf_counter()
+    for film in films:
+        work(film)
+    return len(films) / (time.perf_counter() - started)
+
+
+def facts(one_core: dict[str, float], films: int) -> dict[str, object]:
+    """What benchmarks.scale needs: rates on one core and bytes a film."""
+    folders = {"films": "films", "masks": "data/masks", "npz": "data/npz", "cache": "one"}
+    sizes = {
+        name: sum(path.stat().st_size for path in Path(folder).rglob("*") if path.is_file()) / films
+        for name, folder in folders.items()
+    }
+    return {"films_per_second_per_core": one_core, "bytes_per_film": sizes}
+
+
+if __name__ == "__main__":
+    main()
