@@ -46,7 +46,7 @@ def sample_anatomy(rng: np.random.Generator) -> Anatomy:
         child=child,
         sex=sex,
         age=int(rng.integers(1, 10)) if child else int(rng.integers(18, 86)),
-        half_width=rng.uniform(0.54, 0.66) if child else rng.uniform(0.48, 0.62),
+        half_width=rng.uniform(0.56, 0.7) if child else rng.uniform(0.48, 0.62),
         roundness=rng.uniform(1.75, 2.1),
         gap=rng.uniform(0.08, 0.11),
         wall=rng.uniform(0.05, 0.11) if child else rng.uniform(0.07, 0.2),
