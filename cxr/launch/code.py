@@ -1,0 +1,55 @@
+"""The code that a job runs: exactly what dvc.yaml says that the train stage reaches, and the packages it lacks."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from cxr.core.config import read_yaml
+from cxr.core.errors import CxrError
+from cxr.core.files import digest
+from cxr.launch.channels import WHEELS
+from cxr.launch.store import Item
+
+# Beside the declared code: the package folders themselves, and this side of the container's door.
+ALWAYS = ("cxr/__init__.py", "stages/__init__.py", "cxr/launch/__init__.py", "cxr/launch/channels.py")
+ALWAYS += ("cxr/launch/entry.py",)
+
+
+@dataclass(frozen=True)
+class CodeChannel:
+    """The objects of the code channel, under the hash of their names and content."""
+
+    key: str
+    items: tuple[Item, ...]
+
+
+def plan_code(root: Path, wheels: str, weights: str) -> CodeChannel:
+    """Collect the code that dvc.yaml declares for `train`, wheels, and a local weights file.
+
+    Args:
+        root: the repository.
+        wheels: folder of wheels below `root`, or `none`.
+        weights: `train.weights`; a path to a file travels with the code.
+
+    Raises:
+        CxrError: the wheels or the weights cannot travel.
+    """
+    declared = [name for name in read_yaml(root / "dvc.yaml")["stages"]["train"]["deps"] if isinstance(name, str)]
+    files = {name: root / name for name in ALWAYS}
+    for name in (name for name in declared if name.split("/")[0] in ("cxr", "stages")):
+        found = [root / name] if (root / name).is_file() else sorted((root / name).rglob("*.py"))
+        files |= {path.relative_to(root).as_posix(): path for path in found}
+    if wheels != "none":
+        found = sorted((root / wheels).glob("*.whl"))
+        if not found:
+            raise CxrError(f"{wheels}: no wheels there; run `make wheels`, or set sagemaker.wheels: none in compute.yaml")
+        files |= {f"{WHEELS}/{path.name}": path for path in found}
+    if (root / weights).is_file():
+        path = (root / weights).resolve()
+        if not path.is_relative_to(root.resolve()):
+            raise CxrError(f"train.weights: {weights}: lies outside the repository, so it cannot travel; move it inside")
+        files[weights] = path
+    md5s = {name: hashlib.md5(path.read_bytes()).hexdigest() for name, path in sorted(files.items())}
+    key = digest(*(part.encode() for pair in md5s.items() for part in pair))[:16]
+    items = (Item(f"{key}/{name}", files[name], files[name].stat().st_size, md5) for name, md5 in md5s.items())
+    return CodeChannel(key, tuple(items))

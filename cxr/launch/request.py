@@ -1,0 +1,130 @@
+"""The CreateTrainingJob request, as plain data: a function of settings, parameters and addresses."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from cxr.core.compute import SageMakerSection
+from cxr.core.errors import CxrError
+from cxr.core.files import digest
+from cxr.launch.channels import METRICS, SHOWN_AS, SPLITS
+
+PROJECT = "cxr-pneumonia"
+ENTRY = "cd /opt/ml/input/data/code && exec python3 -m cxr.launch.entry"
+CHECKPOINTS = "/opt/ml/checkpoints"
+VALUE_CHARACTERS = 2500  # of a hyperparameter, as SageMaker limits it
+
+
+@dataclass(frozen=True)
+class JobInputs:
+    """What decides a job's result."""
+
+    data_md5: str
+    code_key: str
+    hyperparameters: dict[str, str]
+    image: str
+
+    @property
+    def key(self) -> str:
+        """The hash from which job name and checkpoint address derive."""
+        parameters = json.dumps(self.hyperparameters, sort_keys=True)
+        return digest(*(part.encode() for part in (self.data_md5, self.code_key, parameters, self.image)))[:16]
+
+    def job_name(self, attempt: int) -> str:
+        """`cxr-pneumonia-<hash>`, with `-2`, `-3` … where an earlier attempt failed or was stopped."""
+        return f"{PROJECT}-{self.key}" + (f"-{attempt}" if attempt > 1 else "")
+
+
+def hyperparameters(values: dict[str, Any], facts: dict[str, Any]) -> dict[str, str]:
+    """The train section flat, one JSON value a parameter, as the console shows it and the job reads it.
+
+    JSON keeps types, and apostrophes and newlines intact in any shell or log.
+    """
+    flat: dict[str, Any] = dict(facts)
+    for name, value in values.items():
+        if isinstance(value, dict):
+            flat |= {f"{name}.{inner}": each for inner, each in value.items()}
+        else:
+            flat[SHOWN_AS.get(name, name)] = value
+    shown = {name: json.dumps(value) for name, value in flat.items()}
+    for name, text in shown.items():
+        if len(text) > VALUE_CHARACTERS:
+            raise CxrError(f"train.{name}: {len(text)} characters; SageMaker takes {VALUE_CHARACTERS}")
+    return shown
+
+
+def build_request(
+    settings: SageMakerSection, inputs: JobInputs, name: str, store_url: str, git_sha: str
+) -> dict[str, Any]:
+    """The request in the service's own terms.
+
+    `store_url` is the address under which data, code, checkpoints and output lie; it ends in `/`.
+    """
+    output_key = {} if settings.output_kms_key == "none" else {"KmsKeyId": settings.output_kms_key}
+    disk_key = {} if settings.volume_kms_key == "none" else {"VolumeKmsKeyId": settings.volume_kms_key}
+    limits = {"MaxRuntimeInSeconds": round(settings.max_hours * 3600)}
+    if settings.spot:
+        limits["MaxWaitTimeInSeconds"] = round(settings.max_wait_hours * 3600)
+    channels = {split: f"{store_url}npz/{inputs.data_md5}/{split}/" for split in SPLITS}
+    channels["code"] = f"{store_url}sagemaker-code/{inputs.code_key}/"
+    request: dict[str, Any] = {
+        "TrainingJobName": name,
+        "RoleArn": settings.role,
+        "AlgorithmSpecification": {
+            "TrainingImage": inputs.image,
+            "TrainingInputMode": "File",
+            "ContainerEntrypoint": ["/bin/bash", "-c"],
+            "ContainerArguments": [ENTRY],
+            "MetricDefinitions": [{"Name": name, "Regex": regex} for name, regex in METRICS.items()],
+        },
+        "HyperParameters": inputs.hyperparameters,
+        "InputDataConfig": [_channel(name, url) for name, url in channels.items()],
+        "OutputDataConfig": {"S3OutputPath": f"{store_url}sagemaker-output/", **output_key},
+        "CheckpointConfig": {"S3Uri": f"{store_url}sagemaker-checkpoints/{inputs.key}/", "LocalPath": CHECKPOINTS},
+        "ResourceConfig": {
+            "InstanceType": settings.instance_type,
+            "InstanceCount": settings.instance_count,
+            "VolumeSizeInGB": settings.volume_gb,
+            **disk_key,
+        },
+        "StoppingCondition": limits,
+        "EnableManagedSpotTraining": settings.spot,
+        "EnableNetworkIsolation": settings.network_isolation,
+        "EnableInterContainerTrafficEncryption": settings.instance_count > 1,
+        "Environment": {"SM_CHECKPOINT_DIR": CHECKPOINTS, "PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1"},
+        "Tags": [
+            {"Key": "project", "Value": PROJECT},
+            {"Key": "git_sha", "Value": git_sha},
+            {"Key": "data_md5", "Value": inputs.data_md5},
+        ],
+    }
+    if settings.subnets:
+        request["VpcConfig"] = {
+            "SecurityGroupIds": list(settings.security_groups),
+            "Subnets": list(settings.subnets),
+        }
+    return request
+
+
+def _channel(name: str, url: str) -> dict[str, Any]:
+    # Every instance gets all films: the stage itself shares them out. The address ends in `/`, because SageMaker takes
+    # it for a prefix and `…/train` would fetch `…/training-notes` too.
+    source = {"S3DataType": "S3Prefix", "S3Uri": url, "S3DataDistributionType": "FullyReplicated"}
+    return {"ChannelName": name, "DataSource": {"S3DataSource": source}, "InputMode": "File"}
+
+
+def cost_class(settings: SageMakerSection) -> str:
+    """What the job can cost at most, in instance-hours and in a class of price."""
+    family = settings.instance_type.removeprefix("ml.").split(".")[0]
+    size = settings.instance_type.rsplit(".", 1)[-1]
+    if family[0] not in "gp" or family.startswith("p2"):
+        band = "CPU: cents to a few dollars an hour"
+    elif family[0] == "g":
+        several = size in {"12xlarge", "24xlarge", "48xlarge"}
+        band = "several GPUs: about 5 to 20 dollars an hour" if several else "one GPU: about 1 to 5 dollars an hour"
+    else:
+        large = family[:2] in {"p4", "p5", "p6"}
+        band = "large GPUs: tens of dollars an hour" if large else "data-centre GPUs: about 4 to 35 dollars an hour"
+    spot = "; spot, usually 50 to 70 % less" if settings.spot else ""
+    hours = settings.instance_count * settings.max_hours
+    return f"{settings.instance_count} x {settings.instance_type}, at most {hours:g} instance-hours ({band}{spot})"
