@@ -11,6 +11,12 @@ from cxr.training.train import Places, scratch_root, train
 
 def main() -> None:
     """Train the classifier, or go on with a run that was killed."""
+    settings, compute = load_section("train", TrainSection), load_compute()
+    if compute.backend == "sagemaker":
+        from cxr.launch.handoff import train_on_sagemaker  # the SDK is imported only where it is used
+
+        train_on_sagemaker(settings, compute.sagemaker)
+        return
     places = Places(
         npz=[Path("data/npz")],
         checkpoint=Path("models/classifier.ckpt"),
@@ -19,7 +25,7 @@ def main() -> None:
         runs=scratch_root() / "runs",
         packs=scratch_root() / "packs",
     )
-    train(load_section("train", TrainSection), load_compute(), places)
+    train(settings, compute, places)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ class ParallelSection(Section):
 class SageMakerSection(Section):
     """Where and how a training job runs. `$NAME` as a value stands for the environment variable NAME."""
 
-    region: str = Field("$AWS_REGION", description="such as eu-central-1")
+    region: str = Field("auto", description="such as eu-central-1; auto = as every AWS tool finds it")
     role: str = Field("$CXR_SAGEMAKER_ROLE", description="ARN of the job's IAM role")
     bucket: str = Field("$CXR_SAGEMAKER_BUCKET", description="bucket name, or bucket/prefix, without s3://")
     image: str = Field("auto", description="URI of the training image; auto = AWS's PyTorch image for the region")

@@ -27,7 +27,9 @@ def unpack_outs(archive: Path, outs: list[Path], root: Path = Path()) -> None:
                     _check(member, archive)
                 tar.extractall(folder, filter="data")
         except (tarfile.TarError, EOFError, OSError) as error:
-            raise CxrError(f"{archive.name}: cannot be unpacked ({error}); delete the job's output and run again") from error
+            raise CxrError(
+                f"{archive.name}: cannot be unpacked ({error}); delete it from the bucket and run again"
+            ) from error
         sources = {out: folder / out.relative_to("models") for out in outs}
         for out, source in sources.items():
             if not source.exists():

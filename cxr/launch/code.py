@@ -11,8 +11,11 @@ from cxr.launch.channels import WHEELS
 from cxr.launch.store import Item
 
 # Beside the declared code: the package folders themselves, and this side of the container's door.
-ALWAYS = ("cxr/__init__.py", "stages/__init__.py", "cxr/launch/__init__.py", "cxr/launch/channels.py")
-ALWAYS += ("cxr/launch/entry.py",)
+ALWAYS = (
+    "cxr/__init__.py",
+    "stages/__init__.py",
+    *(f"cxr/launch/{name}.py" for name in ("__init__", "channels", "entry")),
+)
 
 
 @dataclass(frozen=True)
@@ -42,12 +45,14 @@ def plan_code(root: Path, wheels: str, weights: str) -> CodeChannel:
     if wheels != "none":
         found = sorted((root / wheels).glob("*.whl"))
         if not found:
-            raise CxrError(f"{wheels}: no wheels there; run `make wheels`, or set sagemaker.wheels: none in compute.yaml")
+            raise CxrError(f"{wheels}: no wheels there; run `make wheels`, or set sagemaker.wheels: none")
         files |= {f"{WHEELS}/{path.name}": path for path in found}
     if (root / weights).is_file():
         path = (root / weights).resolve()
         if not path.is_relative_to(root.resolve()):
-            raise CxrError(f"train.weights: {weights}: lies outside the repository, so it cannot travel; move it inside")
+            raise CxrError(
+                f"train.weights: {weights}: lies outside the repository; move it inside, so that it can travel"
+            )
         files[weights] = path
     md5s = {name: hashlib.md5(path.read_bytes()).hexdigest() for name, path in sorted(files.items())}
     key = digest(*(part.encode() for pair in md5s.items() for part in pair))[:16]

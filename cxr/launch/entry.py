@@ -5,7 +5,6 @@ a checkout of the repository, runs the stage in it, hands SIGTERM on to it, and 
 Standard library only: the packages of the code channel are installed by it.
 """
 
-import csv
 import json
 import os
 import shutil
@@ -65,7 +64,7 @@ def prepare(root: Path) -> tuple[Path, dict[str, str]]:
     shutil.copytree(code, workspace, ignore=shutil.ignore_patterns(WHEELS), dirs_exist_ok=True)
     for split in SPLITS:
         link(workspace / "data/npz" / split, root / "input/data" / split)
-    merge_indexes(workspace / "data/npz")
+    shutil.copy(root / "input/data/train" / INDEX, workspace / "data/npz")
     link(workspace / ".cache/train/runs", root / "checkpoints")
     # JSON is YAML; both files are read as such.
     (workspace / "params.yaml").write_text(json.dumps({"train": section(parameters)}), encoding="utf-8")
@@ -107,21 +106,6 @@ def variables(root: Path, parameters: dict[str, str], resources: dict[str, Any])
         "NCCL_SOCKET_IFNAME": resources.get("network_interface_name", "eth0"),
         "GLOO_SOCKET_IFNAME": resources.get("network_interface_name", "eth0"),
     }
-
-
-def merge_indexes(folder: Path) -> None:
-    """Write `<folder>/index.csv` from the indexes in `<folder>/{train,val,test}/`."""
-    rows: list[dict[str, str]] = []
-    names: list[str] = []
-    for split in SPLITS:
-        with (folder / split / INDEX).open(newline="", encoding="utf-8") as stream:
-            reader = csv.DictReader(stream)
-            names = list(reader.fieldnames or [])
-            rows += [{**row, "file": f"{split}/{row['file']}"} for row in reader]
-    with (folder / INDEX).open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.DictWriter(stream, names, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
 
 
 def link(name: Path, target: Path) -> None:

@@ -1,4 +1,4 @@
-"""An NPZ set as SageMaker channels: `<data md5>/{train,val,test}/`, each with the index of its own films.
+"""An NPZ set as SageMaker channels: `<data md5>/{train,val,test}/`, each with the index of the whole set.
 
 The address is DVC's hash of the folder, so the key under which films are stored is the one that dvc.lock records.
 Objects go up first, then the manifest, then the completion marker: what carries the marker is whole.
@@ -48,7 +48,9 @@ def plan_channels(folder: Path) -> NpzChannels:
         if key in items:
             raise CxrError(f"{folder / INDEX}: {items[key].content!s} and {path} would share the key {key}")
         items[key] = Item(key, path, path.stat().st_size, md5s[path])
-    for key, content in _indexes(folder / INDEX).items():
+    laid_out = _laid_out(folder / INDEX)
+    indexes = {INDEX: (folder / INDEX).read_bytes(), **{f"{split}/{INDEX}": laid_out for split in SPLITS}}
+    for key, content in indexes.items():
         items[key] = Item(key, content, len(content), hashlib.md5(content).hexdigest())
     data_md5 = _dvc_hash({path.relative_to(folder).as_posix(): md5 for path, md5 in md5s.items()})
     placed = (Item(f"{data_md5}/{key}", item.content, item.size, item.md5) for key, item in items.items())
@@ -92,20 +94,18 @@ def _key(split: str, file: str) -> str:
     return file if file.startswith(f"{split}/") else f"{split}/{file}"
 
 
-def _indexes(path: Path) -> dict[str, bytes]:
-    """The index as it is, and one a split with files as the channel lays them out, so that it can be read alone."""
-    with path.open(newline="", encoding="utf-8") as stream:
-        reader = csv.DictReader(stream)
-        names, rows = list(reader.fieldnames or []), list(reader)
-    indexes = {INDEX: path.read_bytes()}
-    for split in SPLITS:
-        text = io.StringIO()
-        writer = csv.DictWriter(text, names, lineterminator="\n")
-        writer.writeheader()
-        for row in (row for row in rows if row["split"] == split):
-            writer.writerow({**row, "file": _key(split, row["file"]).removeprefix(f"{split}/")})
-        indexes[f"{split}/{INDEX}"] = text.getvalue().encode()
-    return indexes
+def _laid_out(path: Path) -> bytes:
+    """The index with each file under its key; the same bytes where the set is laid out by split already."""
+    content = path.read_bytes()
+    reader = csv.DictReader(io.StringIO(content.decode(), newline=""))
+    rows = list(reader)
+    if all(row["file"] == _key(row["split"], row["file"]) for row in rows):
+        return content
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(reader.fieldnames or []), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({**row, "file": _key(row["split"], row["file"])} for row in rows)
+    return text.getvalue().encode()
 
 
 def _dvc_hash(md5s: dict[str, str]) -> str:

@@ -27,9 +27,9 @@ class JobLog:
         """Lines since the last call; with several instances each begins with its own's name."""
         missing = self._client.exceptions.ResourceNotFoundException
         try:
-            found = self._client.describe_log_streams(
-                logGroupName=LOG_GROUP, logStreamNamePrefix=f"{self._job_name}/"
-            )["logStreams"]
+            found = self._client.describe_log_streams(logGroupName=LOG_GROUP, logStreamNamePrefix=f"{self._job_name}/")[
+                "logStreams"
+            ]
         except missing:  # nothing was logged yet
             return []
         for stream in found:
@@ -45,9 +45,7 @@ class JobLog:
         while True:
             token = self._tokens[stream]
             more = {"nextToken": token} if token else {}
-            page = self._client.get_log_events(
-                logGroupName=LOG_GROUP, logStreamName=stream, startFromHead=True, **more
-            )
+            page = self._client.get_log_events(logGroupName=LOG_GROUP, logStreamName=stream, startFromHead=True, **more)
             lines += [event["message"] for event in page["events"]]
             self._tokens[stream] = page["nextForwardToken"]
             if page["nextForwardToken"] == token or not page["events"]:

@@ -26,8 +26,9 @@ def pick_devices(compute: Compute, batch: int) -> tuple[str, int]:
     devices = most if compute.devices == "auto" else compute.devices
     if devices < 1 or (accelerator == "gpu" and devices > present):
         raise CxrError(f"compute.yaml: devices: {devices}; there are {most}")
-    if batch % devices:
-        raise CxrError(f"train.batch: {batch} films cannot be shared by {devices} devices; take a multiple of them")
+    everywhere = devices * compute.nodes
+    if batch % everywhere:
+        raise CxrError(f"train.batch: {batch} films cannot be shared by {everywhere} devices; take a multiple of them")
     return accelerator, devices
 
 
@@ -40,13 +41,14 @@ def precision(amp: str, accelerator: str) -> Any:
     return {"off": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}[amp]
 
 
-def make_trainer(settings: TrainSection, accelerator: str, devices: int, state: RunState) -> L.Trainer:
+def make_trainer(settings: TrainSection, accelerator: str, devices: int, nodes: int, state: RunState) -> L.Trainer:
     """A Trainer that runs until the module says stop and writes nothing but `state`."""
     _quiet()
     return L.Trainer(
         accelerator=accelerator,
         devices=devices,
-        strategy="ddp" if devices > 1 else "auto",
+        num_nodes=nodes,
+        strategy="ddp" if devices * nodes > 1 else "auto",
         precision=precision(settings.amp, accelerator),
         max_epochs=-1,
         accumulate_grad_batches=settings.accumulate,

@@ -62,9 +62,11 @@ def train(settings: TrainSection, compute: Compute, places: Places) -> None:
         pack = open_pack(places.npz, places.packs, training_code())
         data = FilmData(pack, settings)
         facts = stable_facts(pack.data_hash, accelerator)
-        run = digest(json.dumps([settings.model_dump(), facts, devices, _local_weights(settings)]).encode())
+        run = digest(
+            json.dumps([settings.model_dump(), facts, devices * compute.nodes, _local_weights(settings)]).encode()
+        )
         state = RunState(places.runs / run)
-        trainer = make_trainer(settings, accelerator, devices, state)
+        trainer = make_trainer(settings, accelerator, devices, compute.nodes, state)
 
         torch.manual_seed(settings.seed)
         classifier = _classifier(settings, pack, facts, state.folder)

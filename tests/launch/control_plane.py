@@ -77,7 +77,7 @@ class ControlPlane:
         self.calls.append((operation, request))
         return getattr(self, f"_{operation}")(request)  # type: ignore[no-any-return]
 
-    def _CreateTrainingJob(self, request: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
+    def _CreateTrainingJob(self, request: dict[str, Any]) -> dict[str, Any]:
         name, limits = request["TrainingJobName"], request["StoppingCondition"]
         if name in self.jobs:
             raise Refused("ResourceInUse", f"Job name {name} is already in use: job names must be unique")
@@ -90,10 +90,10 @@ class ControlPlane:
         self.jobs[name].start()
         return {"TrainingJobArn": self.jobs[name].arn}
 
-    def _DescribeTrainingJob(self, request: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
+    def _DescribeTrainingJob(self, request: dict[str, Any]) -> dict[str, Any]:
         return self._job(request).describe()
 
-    def _StopTrainingJob(self, request: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
+    def _StopTrainingJob(self, request: dict[str, Any]) -> dict[str, Any]:
         self._job(request).stop()
         return {}
 
@@ -103,12 +103,12 @@ class ControlPlane:
         except KeyError:
             raise Refused("ValidationException", "Requested resource not found.") from None
 
-    def _DescribeLogStreams(self, request: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
+    def _DescribeLogStreams(self, request: dict[str, Any]) -> dict[str, Any]:
         prefix = request.get("logStreamNamePrefix", "")
         streams = {name for job in self.jobs.values() for name in job.log_files()}
         return {"logStreams": [{"logStreamName": name} for name in sorted(streams) if name.startswith(prefix)]}
 
-    def _GetLogEvents(self, request: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
+    def _GetLogEvents(self, request: dict[str, Any]) -> dict[str, Any]:
         if request["logGroupName"] != LOG_GROUP:
             raise Refused("ResourceNotFoundException", "The specified log group does not exist.")
         files = {name: path for job in self.jobs.values() for name, path in job.log_files().items()}
