@@ -6,17 +6,19 @@ from cxr.core.compute import load_compute
 from cxr.core.config import load_section
 from cxr.core.stage import run_stage
 from cxr.training.config import TrainSection
-from cxr.training.train import Places, scratch_root, train
 
 
 def main() -> None:
-    """Train the classifier, or go on with a run that was killed."""
+    """Train the classifier, or go on with a run that was killed; here or, as compute.yaml says, in a SageMaker job."""
     settings, compute = load_section("train", TrainSection), load_compute()
+    # Imported where used: a hand-off needs no torch, a local run no AWS SDK.
     if compute.backend == "sagemaker":
-        from cxr.launch.handoff import train_on_sagemaker  # the SDK is imported only where it is used
+        from cxr.launch.handoff import train_on_sagemaker
 
         train_on_sagemaker(settings, compute.sagemaker)
         return
+    from cxr.training.train import Places, scratch_root, train
+
     places = Places(
         npz=[Path("data/npz")],
         checkpoint=Path("models/classifier.ckpt"),

@@ -5,6 +5,7 @@ whether it still runs or has ended, and pays nothing twice.
 """
 
 import logging
+import os
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,6 @@ from cxr.launch.plan import JobPlan, plan_job
 from cxr.launch.request import cost_class
 from cxr.launch.store import Store, faults
 from cxr.launch.watch import JobLog, follow
-from cxr.training.tracking import MLflowRun
 
 log = logging.getLogger(__name__)
 
@@ -132,6 +132,10 @@ def _why(job: Any) -> str:
 
 def _log_to_mlflow(plan: JobPlan, root: Path, name: str) -> None:
     """Log the run from here, so that the job needs no network. Does nothing when MLFLOW_TRACKING_URI is not set."""
+    if not os.environ.get("MLFLOW_TRACKING_URI"):
+        return
+    from cxr.training.tracking import MLflowRun
+
     history = root / "models/history.csv"
     tags = {"data": plan.inputs.data_md5, "sagemaker_job": name}
     with tempfile.TemporaryDirectory() as folder:

@@ -6,7 +6,6 @@ nothing; they go to a record beside the scratch files, to the log and to MLflow.
 """
 
 import platform
-import subprocess
 import time
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ import torch
 import cxr.models
 import cxr.npz
 from cxr.core.film_cache import code_version
+from cxr.core.git import git_revision
 
 
 def training_code() -> str:
@@ -47,12 +47,3 @@ def run_facts(started: float) -> dict[str, Any]:
         "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)),
         "seconds": round(time.time() - started, 1),
     }
-
-
-def git_revision() -> str:
-    """The commit checked out, with `-dirty` when files differ from it; `unknown` outside a repository."""
-    command = ["git", "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"]
-    try:
-        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
-    except (OSError, subprocess.SubprocessError):
-        return "unknown"

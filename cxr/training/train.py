@@ -14,6 +14,7 @@ import torch
 from cxr.core.compute import Compute
 from cxr.core.errors import CxrError
 from cxr.core.files import digest, write_bytes, write_json
+from cxr.core.git import git_revision
 from cxr.models.classifier import Classifier, new_classifier
 from cxr.models.weights import load_weights
 from cxr.training.config import TrainSection
@@ -22,7 +23,7 @@ from cxr.training.engine import make_trainer, pick_devices
 from cxr.training.loss import class_weights
 from cxr.training.module import TrainingModule
 from cxr.training.packed import Pack, open_pack
-from cxr.training.provenance import git_revision, run_facts, stable_facts, training_code
+from cxr.training.provenance import run_facts, stable_facts, training_code
 from cxr.training.recipe import Row, best_epoch
 from cxr.training.resume import RunState, sigterm_exits
 from cxr.training.tracking import CurveFiles, MLflowRun

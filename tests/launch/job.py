@@ -169,7 +169,7 @@ class Job(threading.Thread):
             killer.start()
 
     def _mirror(self, place: Path, done: threading.Event) -> None:
-        """Copy new and changed checkpoint files to S3 while the job runs and once after; an interruption loses the rest."""
+        """Copy new and changed checkpoint files to S3 during the job and after it; an interruption loses the rest."""
         address = self.request["CheckpointConfig"]["S3Uri"]
         seen: dict[Path, tuple[int, int]] = {}
         while True:
