@@ -27,14 +27,7 @@ def metrics_document(table: pd.DataFrame, point: OperatingPoint, section: Evalua
     films = splits[SPLIT_NAMES[shown]]
     return {
         **{name: split_block(part, point, section) for name, part in splits.items()},
-        "operating_point": {
-            "rule": point.rule,
-            "threshold": point.threshold,
-            "threshold_low": point.threshold_low,
-            "threshold_high": point.threshold_high,
-            "temperature": point.temperature,
-            **({"temperature_reason": point.temperature_reason} if point.temperature_reason else {}),
-        },
+        "operating_point": operating_point_block(point),
         "reported_split": SPLIT_NAMES[shown],
         "shortcuts": shortcut_block(films, point, section),
         "baselines": baseline_block(films, point, section),
@@ -46,6 +39,20 @@ def subgroups_document(table: pd.DataFrame, point: OperatingPoint, section: Eval
     films = table[table["split"] == reported_split(table)].reset_index(drop=True)
     columns = {name: subgroup_block(films, name, point, section) for name in section.subgroups}
     return {"split": SPLIT_NAMES[reported_split(table)], **columns}
+
+
+def operating_point_block(point: OperatingPoint) -> Block:
+    """The operating point as metrics, so that a change of it shows in `dvc metrics diff`."""
+    block: Block = {"rule": point.rule}
+    if point.threshold is None:
+        block |= {"threshold": None, "threshold_reason": "three or more classes: the likeliest is called"}
+    else:
+        block |= {"threshold": point.threshold}
+        block |= {"threshold_low": point.threshold_low, "threshold_high": point.threshold_high}
+        if point.threshold_low is None:
+            block["threshold_interval_reason"] = "resamples of the validation patients hold one class only"
+    block["temperature"] = point.temperature
+    return block | ({"temperature_reason": point.temperature_reason} if point.temperature_reason else {})
 
 
 def reported_split(table: pd.DataFrame) -> str:

@@ -58,10 +58,10 @@ def draw_gallery(
     figure, axes = plt.subplots(rows, COLUMNS, figsize=(COLUMNS * 2.1, rows * 2.55 + 0.55), squeeze=False)
     for axis in axes.ravel():
         axis.axis("off")
-    for axis, (index, kind) in zip(axes.ravel(), chosen, strict=False):
-        image = read_npz(films.folder / files[table["image_id"].iloc[index]]).image
-        _, cam = logits_and_cam(classifier, torch.from_numpy(image.transpose(2, 0, 1).copy())[None])
-        _draw_film(axis, image, None if cam is None else cam[0].numpy())
+    images = [read_npz(films.folder / files[table["image_id"].iloc[index]]).image for index, _ in chosen]
+    _, cams = logits_and_cam(classifier, torch.from_numpy(np.stack(images).transpose(0, 3, 1, 2).copy()))
+    for place, (axis, (index, kind)) in enumerate(zip(axes.ravel(), chosen, strict=False)):
+        _draw_film(axis, images[place], None if cams is None else cams[place].numpy())
         axis.set_title(
             _caption(table.iloc[index], point, kind), fontsize=7, color=GREY if kind == "correct" else ORANGE
         )

@@ -51,4 +51,4 @@ def one_versus_rest(films: pd.DataFrame, point: OperatingPoint) -> tuple[Floats,
 
 def write_learning_curves(path: Path, history: Path) -> None:
     """Copy the training history, one row an epoch, to where `dvc plots` finds it."""
-    write_csv(path, pd.read_csv(history))
+    write_csv(path, pd.read_csv(history).round(6))

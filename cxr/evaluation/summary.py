@@ -116,11 +116,8 @@ def split_block(table: pd.DataFrame, point: OperatingPoint, section: EvaluateSec
     if len(point.classes) > 2:
         return block | _class_blocks(values, table, point, label)
     block["counts"] = {name: int(values[name]) for name in ("tp", "fp", "fn", "tn")}
-    block["prevalence"] = {
-        f"{value}_at_{percent}": rounded(values[f"{value}_at_{percent}"])
-        for percent in binary.PREVALENCES
-        for value in ("ppv", "npv")
-    }
+    predictive = tuple(f"{value}_at_{percent}" for percent in binary.PREVALENCES for value in ("ppv", "npv"))
+    block["prevalence"] = with_reasons(values, predictive, lambda name: binary.why_undefined(name, values))
     at_half = plain(measure(table, point, threshold=0.5), len(table))
     names = ("accuracy", "balanced_accuracy", "recall", "specificity", "precision", "npv", "f1", "mcc")
     block["at_half"] = with_reasons(at_half, names, lambda name: binary.why_undefined(name, at_half))

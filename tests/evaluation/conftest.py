@@ -1,5 +1,6 @@
 """A small NPZ set, a tiny classifier and a table of predictions."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -74,6 +75,15 @@ def operating_point(classes: tuple[str, ...] = BINARY, threshold: float | None =
     rule = "youden" if len(classes) == 2 else "argmax"
     at = threshold if len(classes) == 2 else None
     return OperatingPoint("0" * 32, classes, rule, at, at, at, 1.0, "", "val", 10, 10)
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Tiny networks on one thread: several threads only wait for each other."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")
