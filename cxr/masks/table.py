@@ -1,0 +1,48 @@
+"""data/masks.csv: one row a film, in the order of the manifest."""
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+import pandas as pd
+
+from cxr.core.errors import CxrError
+from cxr.core.files import write_csv
+
+
+@dataclass(frozen=True)
+class MaskRow:
+    """What was found on one film. Areas are shares of the film; scores are empty where there is no reference mask."""
+
+    image_id: str
+    film_hash: str
+    area: float  # of both lungs as found, before any fallback
+    right_area: float
+    left_area: float
+    fallback: int  # 1: the mask is the whole film
+    reason: str  # of the fallback
+    dice: float | None = None  # of the mask as written, against the reference
+    iou: float | None = None
+    hd95: float | None = None  # pixels of the frame
+
+
+COLUMNS = tuple(item.name for item in fields(MaskRow))
+
+
+def write_mask_table(path: Path, rows: Iterable[MaskRow]) -> None:
+    """Write the rows; figures have four decimals."""
+    table = pd.DataFrame([asdict(row) for row in rows], columns=list(COLUMNS))
+    numbers = ["area", "right_area", "left_area", "dice", "iou", "hd95"]
+    table[numbers] = table[numbers].astype(float).round(4)
+    write_csv(path, table)
+
+
+def read_mask_table(path: Path) -> pd.DataFrame:
+    """The rows as a table, scores NaN where unknown; raises CxrError when the file is missing or lacks a column."""
+    if not path.is_file():
+        raise CxrError(f"{path}: no table of masks; run `dvc repro segment` first")
+    table = pd.read_csv(path, dtype={"image_id": str, "film_hash": str, "reason": str})
+    missing = [name for name in COLUMNS if name not in table.columns]
+    if missing:
+        raise CxrError(f"{path}: column {missing[0]!r} is missing; run `dvc repro --force segment`")
+    return table.assign(reason=table["reason"].fillna(""))

@@ -1,0 +1,1 @@
+"""How models/lung_segmenter.onnx is made: a DVC pipeline, prepare -> screen -> train -> evaluate -> export."""

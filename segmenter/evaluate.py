@@ -1,0 +1,102 @@
+"""Stage evaluate: held-out films through network and clean-up, as in the segment stage; then the stress table."""
+
+import logging
+
+import numpy as np
+import pandas as pd
+
+from cxr.core.config import load_section
+from cxr.core.files import atomic_folder, write_csv, write_json
+from cxr.core.progress import progress
+from cxr.core.stage import run_stage
+from cxr.films.letterbox import Image
+from cxr.lungs.clean import find_lungs
+from cxr.lungs.config import SegmentSection
+from cxr.lungs.scores import mask_scores
+from segmenter.config import METRICS, PARAMS, PLOTS, WORK, EvaluateSection, PrepareSection, TrainSection
+from segmenter.intervals import dataset_figures
+from segmenter.network import load_network
+from segmenter.pairs import Pair, read_pair, read_pairs
+from segmenter.predict import TorchSegmenter
+from segmenter.stress import CONDITIONS, Worsen
+
+log = logging.getLogger(__name__)
+
+
+def main() -> None:
+    """Write metrics/<data set>.json, metrics/stress.json, metrics/training.json, plots/history.csv, work/scores.csv."""
+    section = load_section("evaluate", EvaluateSection, PARAMS)
+    settings = load_section("segment", SegmentSection)
+    frame_px = load_section("prepare", PrepareSection, PARAMS).frame_px
+    inner_px = load_section("train", TrainSection, PARAMS).inner_px
+    segmenter = TorchSegmenter(load_network(WORK / "lung_net.pt"), frame_px, inner_px)
+    pairs = read_pairs(WORK / "films" / "pairs.csv")
+    held_out = [pair for pair in pairs if pair.split == "test"]
+    scores = score(segmenter, held_out, settings, CONDITIONS["none"], "held-out films")
+    write_csv(WORK / "scores.csv", scores)
+    with atomic_folder(METRICS) as folder:
+        for name, rows in scores.groupby("dataset"):
+            write_json(folder / f"{name}.json", dataset_figures(rows, section.bootstrap, section.seed))
+        write_json(folder / "stress.json", stress_table(segmenter, held_out, settings, section))
+        write_json(folder / "training.json", training_figures(pairs))
+    write_csv(PLOTS / "history.csv", pd.read_csv(WORK / "history.csv"))
+
+
+def score(
+    segmenter: TorchSegmenter, pairs: list[Pair], settings: SegmentSection, worsen: Worsen, title: str
+) -> pd.DataFrame:
+    """One row a film: dataset, patient, film, dice, iou, hd95 (pixels of the frame), fallback.
+
+    The lungs as found are scored, also where the segment stage would fall back to the whole film.
+    """
+    rows = []
+    for pair in progress(pairs, len(pairs), title):
+        film, mask = worsen(*read_pair(pair, segmenter.frame_px))
+        lungs = find_lungs(segmenter.probability(film), film_box(film), settings)
+        scores = mask_scores(lungs.found, mask)._asdict()
+        facts = {"dataset": pair.dataset, "patient": pair.patient, "film": pair.film}
+        rows.append({**facts, **scores, "fallback": bool(lungs.reason)})
+    return pd.DataFrame(rows)
+
+
+def film_box(frame: Image) -> tuple[int, int, int, int]:
+    """The box of a frame that holds anything but black."""
+    rows, columns = np.flatnonzero(frame.any(axis=1)), np.flatnonzero(frame.any(axis=0))
+    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
+
+
+def stress_table(
+    segmenter: TorchSegmenter, pairs: list[Pair], settings: SegmentSection, section: EvaluateSection
+) -> dict[str, dict[str, dict[str, float]]]:
+    """Mean Dice, share of films under 0.80 and share of fallbacks, by data set and condition."""
+    table: dict[str, dict[str, dict[str, float]]] = {}
+    for name in sorted({pair.dataset for pair in pairs}):
+        films = [pair for pair in pairs if pair.dataset == name]
+        step = max(1, len(films) // section.stress_films)
+        chosen = films[::step][: section.stress_films]
+        table[name] = {}
+        for condition, worsen in CONDITIONS.items():
+            scores = score(segmenter, chosen, settings, worsen, f"{name} {condition}")
+            table[name][condition] = {
+                "dice": round(float(scores["dice"].mean()), 4),
+                "share_under_80": round(float((scores["dice"] < 0.8).mean()), 4),
+                "fallback_share": round(float(scores["fallback"].mean()), 4),
+            }
+    return table
+
+
+def training_figures(pairs: list[Pair]) -> dict[str, float]:
+    """What the network was trained on."""
+    screened = pd.read_csv(WORK / "screen.csv")
+    return {
+        "train_films": sum(pair.split == "train" for pair in pairs),
+        "val_films": sum(pair.split == "val" for pair in pairs),
+        "test_films": sum(pair.split == "test" for pair in pairs),
+        "screened_films": len(screened),
+        "left_out": int(screened["left_out"].sum()),
+        "median_agreement": round(float(screened["dice"].median()), 4),
+    }
+
+
+if __name__ == "__main__":
+    run_stage(main)

@@ -1,0 +1,83 @@
+"""Films made worse in one known way each, for the stress table."""
+
+import math
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+
+from cxr.films.letterbox import Image, Letterbox, binarise
+
+Worsen = Callable[[Image, Image], tuple[Image, Image]]
+BLUR_SIGMA, NOISE_SIGMA = 3.0, 20.0  # pixels of the 512 frame; grey levels
+ASPECT, SOURCE_PX = 0.7, 128
+
+
+def gamma(exponent: float) -> Worsen:
+    """Another exposure."""
+    levels = np.rint(255 * (np.arange(256) / 255) ** exponent).astype(np.uint8)
+    return lambda film, mask: (cv2.LUT(film, levels), mask)
+
+
+def blur(film: Image, mask: Image) -> tuple[Image, Image]:
+    """A moved or badly focused film."""
+    return cv2.GaussianBlur(film, (0, 0), BLUR_SIGMA), mask
+
+
+def noise(film: Image, mask: Image) -> tuple[Image, Image]:
+    """Too low a dose; the noise is the same on every film."""
+    grain = np.random.default_rng(0).normal(0, NOISE_SIGMA, film.shape)
+    return np.clip(film + grain, 0, 255).astype(np.uint8), mask
+
+
+def turn(degrees: float) -> Worsen:
+    """A patient who lies askew."""
+
+    def turned(film: Image, mask: Image) -> tuple[Image, Image]:
+        side = film.shape[0]
+        matrix = cv2.getRotationMatrix2D((side / 2, side / 2), degrees, 1.0)
+        film, mask = (cv2.warpAffine(picture, matrix, (side, side)) for picture in (film, mask))
+        return film, binarise(mask)
+
+    return turned
+
+
+def squash(film: Image, mask: Image) -> tuple[Image, Image]:
+    """A film whose width was lost in part, as when it is forced into a square."""
+    side = film.shape[0]
+    box = Letterbox(round(side * ASPECT), side, side)
+    return box.to_frame(film), box.mask_to_frame(mask)
+
+
+def half_black(axis: int) -> Worsen:
+    """Half the film black, from one border to the middle; lung that cannot be seen is not asked for."""
+
+    def blackened(film: Image, mask: Image) -> tuple[Image, Image]:
+        film, mask = film.copy(), mask.copy()
+        for picture in (film, mask):
+            view = picture if axis == 0 else picture.T
+            view[math.ceil(len(view) / 2) :] = 0
+        return film, mask
+
+    return blackened
+
+
+def low_resolution(film: Image, mask: Image) -> tuple[Image, Image]:
+    """A source of 128 pixels."""
+    small = cv2.resize(film, (SOURCE_PX, SOURCE_PX), interpolation=cv2.INTER_AREA)
+    return cv2.resize(small, film.shape[::-1], interpolation=cv2.INTER_LINEAR), mask
+
+
+CONDITIONS: dict[str, Worsen] = {
+    "none": lambda film, mask: (film, mask),
+    "gamma_0.5": gamma(0.5),
+    "gamma_2": gamma(2.0),
+    "blur": blur,
+    "noise": noise,
+    "turned_15_left": turn(15),
+    "turned_15_right": turn(-15),
+    "squashed_0.7": squash,
+    "lower_half_black": half_black(0),
+    "side_half_black": half_black(1),
+    "source_128_px": low_resolution,
+}
