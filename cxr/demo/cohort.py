@@ -108,5 +108,6 @@ def _write_film(folder: Path, seed: int, film: PlannedFilm) -> None:
     else:
         grey = np.rint(pixels * np.float32(255)).astype(np.uint8)
         options = [cv2.IMWRITE_JPEG_QUALITY, quality] if film.encoding == ".jpg" else []
-        cv2.imwrite(str(target.with_suffix(film.encoding)), grey, options)
-    cv2.imwrite(str(folder / "lung_masks" / film.split / f"{film.stem}.png"), mask)
+        target.with_suffix(film.encoding).write_bytes(cv2.imencode(film.encoding, grey, options)[1].tobytes())
+    masks = folder / "lung_masks" / film.split
+    (masks / f"{film.stem}.png").write_bytes(cv2.imencode(".png", mask)[1].tobytes())

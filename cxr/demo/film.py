@@ -48,8 +48,7 @@ def sample_exposure(rng: np.random.Generator) -> Exposure:
 class Tissue:
     """What a patient keeps from film to film."""
 
-    trees: Plane  # vessels and, beside them, bronchi
-    markings: Plane  # added density of the aerated lung
+    markings: Plane  # vessels and fine texture: added density of the aerated lung
     mottle: Plane  # unevenness of the body's depth
     lost: Plane | None  # share of the air lost to pneumonia
 
@@ -60,7 +59,7 @@ def _tissue(anatomy: Anatomy, disease: Pneumonia | None) -> Tissue:
     trees = draw_vessels(anatomy, rng)
     markings = np.float32(0.17) * trees + np.float32(0.012) * cloud(rng, 0.08)
     mottle = 1 + np.float32(0.015) * cloud(rng, 0.3)
-    return Tissue(trees, markings, mottle, None if disease is None else draw_pneumonia(disease, trees))
+    return Tissue(markings, mottle, None if disease is None else draw_pneumonia(disease, trees))
 
 
 def draw_film(
