@@ -1,0 +1,104 @@
+"""The whole pipeline as a user runs it, on a small demo cohort, in a fresh clone."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SMALL = {
+    "patients: 100": "patients: 24",
+    "epochs:": "epochs: 1  #",
+    "bootstrap:": "bootstrap: 50  #",
+}
+
+
+def sh(*command: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a command with this interpreter's tools first on the path; nothing is raised."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("DVC_", "GIT_"))}
+    return subprocess.run(
+        command, cwd=cwd, env={**kept, "PATH": path, **environment}, capture_output=True, text=True, check=False
+    )
+
+
+def clone(folder: Path, workers: int) -> Path:
+    """A repository with the files that Git tracks here, and a smaller cohort."""
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    for name in tracked.splitlines():
+        if name != "dvc.lock" and not name.startswith(("metrics/", "plots/", "tests/")) and (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, folder / name)
+    params = (folder / "params.yaml").read_text(encoding="utf-8")
+    for old, new in SMALL.items():
+        assert params.count(f"  {old}") == 1, old
+        params = params.replace(f"  {old}", f"  {new}")
+    (folder / "params.yaml").write_text(params, encoding="utf-8")
+    compute = (folder / "compute.yaml").read_text(encoding="utf-8")
+    (folder / "compute.yaml").write_text(compute.replace("workers: auto", f"workers: {workers}"), encoding="utf-8")
+    for command in ("init -q", "add -A", "-c user.name=a -c user.email=a@b.invalid commit -qm start"):
+        done = sh("git", *command.split(), cwd=folder)
+        assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = clone(tmp_path_factory.mktemp("pipeline"), workers=2)
+    done = sh("dvc", "repro", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def test_one_command_runs_every_stage_and_leaves_git_ready_to_commit(repository: Path) -> None:
+    assert (repository / "metrics/metrics.json").is_file()
+    changed = sh("git", "status", "--porcelain", "-uall", cwd=repository).stdout.splitlines()
+    folders = {line[3:].split("/")[0] for line in changed}
+    assert folders <= {"dvc.lock", "metrics", "plots", "models", "predictions.csv"}, changed
+
+
+def test_a_second_run_does_nothing(repository: Path) -> None:
+    done = sh("dvc", "repro", cwd=repository)
+    assert "Data and pipelines are up to date" in done.stdout, done.stdout + done.stderr
+
+
+def test_a_second_clone_with_one_worker_writes_the_same_bytes(
+    repository: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    other = clone(tmp_path_factory.mktemp("again"), workers=1)
+    done = sh("dvc", "repro", cwd=other)
+    assert done.returncode == 0, done.stderr
+    assert (other / "dvc.lock").read_text() == (repository / "dvc.lock").read_text()
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        (("root: data/demo", "root: data/nowhere"), "data.root"),
+        (("layout: folders", "layout: folder"), "params.yaml: data.layout: "),
+        (("val_fraction: 0.2", "val_fraction: 1.2"), "params.yaml: data.val_fraction: "),
+        (
+            ("  min_px: 64", "  min_pixels: 64"),
+            "params.yaml: data.min_pixels: unknown parameter; did you mean 'min_px'",
+        ),
+        (("image_px: 224", "image_px: 9"), "params.yaml: preprocess.image_px: "),
+    ],
+)
+def test_bad_params_end_a_stage_with_one_line_and_exit_code_1(
+    repository: Path, tmp_path: Path, edit: tuple[str, str], message: str
+) -> None:
+    text = (repository / "params.yaml").read_text(encoding="utf-8")
+    assert edit[0] in text
+    (tmp_path / "params.yaml").write_text(text.replace(*edit), encoding="utf-8")
+    shutil.copy2(repository / "compute.yaml", tmp_path)
+    stage = "preprocess" if "preprocess" in message else "ingest"
+    done = sh(sys.executable, "-m", f"stages.{stage}", cwd=tmp_path, PYTHONPATH=str(repository))
+    assert done.returncode == 1
+    errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1
+    assert message in errors[0]
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "data").exists()
