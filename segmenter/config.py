@@ -37,7 +37,9 @@ class FitSection(Section):
     """One run of the optimiser."""
 
     inner_px: int = Field(ge=32, le=1024, multiple_of=32, description="side that the network sees")
-    epochs: int = Field(ge=1)
+    early_px: int = Field(ge=32, le=1024, multiple_of=32, description="side in the first epochs, which cost less")
+    early_epochs: int = Field(ge=0)
+    epochs: int = Field(ge=1, description="all, with the early ones")
     batch: int = Field(ge=1, description="films a step")
     lr: float = Field(gt=0, description="peak of the one-cycle schedule")
     weight_decay: float = Field(ge=0)

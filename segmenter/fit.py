@@ -29,13 +29,18 @@ class TrainFilms(Dataset[tuple[Tensor, Tensor]]):
         self.films, self.masks, self.indices, self.section = films, masks, indices, section
         self.epoch = 0
 
+    @property
+    def px(self) -> int:
+        """Side of the films of this epoch."""
+        return self.section.early_px if self.epoch < self.section.early_epochs else self.section.inner_px
+
     def __len__(self) -> int:
         return len(self.indices)
 
     def __getitem__(self, position: int) -> tuple[Tensor, Tensor]:
         index = self.indices[position]
         rng = np.random.default_rng([self.section.seed, self.epoch, index])
-        return to_tensors(*augment(self.films[index], self.masks[index], self.section.inner_px, rng))
+        return to_tensors(*augment(self.films[index], self.masks[index], self.px, rng))
 
 
 class PlainFilms(Dataset[tuple[Tensor, Tensor]]):

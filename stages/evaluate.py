@@ -10,6 +10,7 @@ from cxr.evaluation.cohort import data_figures, segment_figures
 from cxr.evaluation.config import EvaluateSection
 from cxr.evaluation.evaluate import evaluate
 from cxr.evaluation.plots import write_learning_curves
+from cxr.masks.sheet import contact_sheet
 from cxr.models.classifier import load_classifier
 
 
@@ -22,6 +23,7 @@ def main() -> None:
         evaluate(
             classifier, Path("data/npz"), section, load_compute(), metrics, plots, Path("models/operating_point.json")
         )
+        contact_sheet(Path("data/masks.csv"), Path("data/npz"), plots / "lungs_worst_first.png")
         write_learning_curves(plots / "learning_curves.csv", Path("models/history.csv"))
     write_json(metrics / "data.json", data_figures(Path("data/audit.json")))
     write_json(metrics / "segment.json", segment_figures(Path("data/masks.csv")))
