@@ -4,7 +4,7 @@ BIN := $(CURDIR)/.venv/bin
 export PATH := $(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro test test-slow lint format lock prune remote
+.PHONY: help setup repro test test-slow lint format lock prune segmenter remote
 
 help:  ## list the tasks
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -50,3 +50,7 @@ remote: .venv/.installed  ## make URL=s3://bucket/prefix the DVC remote (ENDPOIN
 	@test -n "$(URL)" || { echo "error: URL is missing; make remote URL=s3://bucket/prefix" >&2; exit 1; }
 	dvc remote add --default --force storage "$(URL)"
 	$(if $(ENDPOINT),dvc remote modify storage endpointurl "$(ENDPOINT)")
+
+segmenter: .venv/.installed  ## train the lung segmenter anew and ship it in models/
+	dvc repro segmenter/dvc.yaml
+	cp segmenter/work/lung_segmenter.onnx models/lung_segmenter.onnx

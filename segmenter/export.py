@@ -21,12 +21,12 @@ from segmenter.network import LungNet, load_network
 from segmenter.predict import TorchSegmenter
 
 log = logging.getLogger(__name__)
-MODEL = Path("models/lung_segmenter.onnx")
+MODEL = WORK / "lung_segmenter.onnx"
 MIN_DICE = 0.999  # of the masks of the two engines
 
 
 def main() -> None:
-    """Write models/lung_segmenter.onnx."""
+    """Write segmenter/work/lung_segmenter.onnx."""
     export_section = load_section("export", ExportSection, PARAMS)
     inner_px = load_section("train", TrainSection, PARAMS).inner_px
     frame_px = load_section("prepare", PrepareSection, PARAMS).frame_px
