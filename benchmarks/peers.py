@@ -6,15 +6,15 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from cxr.lungs.segmenter import load_segmenter
 from monai.transforms import FillHoles, KeepLargestConnectedComponent, ScaleIntensity
-from segmenter.network import LungNet
 from torch import Tensor
 from torchvision.io import ImageReadMode, read_image, write_png
 from torchvision.ops import masks_to_boxes
 from torchvision.transforms.v2 import functional as F
 
 from benchmarks.workspace import ROOT
+from cxr.lungs.segmenter import load_segmenter
+from segmenter.network import LungNet
 
 FRAME, STORED = 512, 224  # pixels
 torch.set_num_threads(1)

@@ -15,15 +15,14 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from cxr.lungs.config import SegmentSection
-from cxr.lungs.segment import segment_cohort
-
 from benchmarks.large_cohort import HEIGHT, WIDTH, data_section, write_large_cohort
 from benchmarks.workspace import ROOT
 from cxr.core.compute import Compute
 from cxr.core.config import load_section
 from cxr.core.stage import setup_logging
 from cxr.data.ingest import ingest
+from cxr.lungs.config import SegmentSection
+from cxr.lungs.segment import segment_cohort
 from cxr.prep.build import build_npz_set
 from cxr.prep.config import PreprocessSection
 
