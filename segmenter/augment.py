@@ -5,7 +5,7 @@ import math
 import cv2
 import numpy as np
 
-from cxr.films.letterbox import Image
+from segmenter.table import Image
 
 Rng = np.random.Generator
 

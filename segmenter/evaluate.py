@@ -16,9 +16,10 @@ from cxr.lungs.scores import mask_scores
 from segmenter.config import METRICS, PARAMS, PLOTS, WORK, EvaluateSection, PrepareSection, TrainSection
 from segmenter.intervals import dataset_figures
 from segmenter.network import load_network
-from segmenter.pairs import Pair, read_pair, read_pairs
-from segmenter.predict import TorchSegmenter
+from segmenter.pairs import read_pair
+from segmenter.predict import Segmenter, TorchSegmenter
 from segmenter.stress import CONDITIONS, Worsen
+from segmenter.table import Pair, read_pairs
 
 log = logging.getLogger(__name__)
 
@@ -37,13 +38,13 @@ def main() -> None:
     with atomic_folder(METRICS) as folder:
         for name, rows in scores.groupby("dataset"):
             write_json(folder / f"{name}.json", dataset_figures(rows, section.bootstrap, section.seed))
-        write_json(folder / "stress.json", stress_table(segmenter, held_out, settings, section))
+        write_json(folder / "stress.json", stress_table(segmenter, held_out, settings, section.stress_films))
         write_json(folder / "training.json", training_figures(pairs))
     write_csv(PLOTS / "history.csv", pd.read_csv(WORK / "history.csv"))
 
 
 def score(
-    segmenter: TorchSegmenter, pairs: list[Pair], settings: SegmentSection, worsen: Worsen, title: str
+    segmenter: Segmenter, pairs: list[Pair], settings: SegmentSection, worsen: Worsen, title: str
 ) -> pd.DataFrame:
     """One row a film: dataset, patient, film, dice, iou, hd95 (pixels of the frame), fallback.
 
@@ -66,14 +67,13 @@ def film_box(frame: Image) -> tuple[int, int, int, int]:
 
 
 def stress_table(
-    segmenter: TorchSegmenter, pairs: list[Pair], settings: SegmentSection, section: EvaluateSection
+    segmenter: Segmenter, pairs: list[Pair], settings: SegmentSection, films: int
 ) -> dict[str, dict[str, dict[str, float]]]:
     """Mean Dice, share of films under 0.80 and share of fallbacks, by data set and condition."""
     table: dict[str, dict[str, dict[str, float]]] = {}
     for name in sorted({pair.dataset for pair in pairs}):
-        films = [pair for pair in pairs if pair.dataset == name]
-        step = max(1, len(films) // section.stress_films)
-        chosen = films[::step][: section.stress_films]
+        of_dataset = [pair for pair in pairs if pair.dataset == name]
+        chosen = of_dataset[:: max(1, len(of_dataset) // films)][:films]
         table[name] = {}
         for condition, worsen in CONDITIONS.items():
             scores = score(segmenter, chosen, settings, worsen, f"{name} {condition}")

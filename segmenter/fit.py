@@ -13,32 +13,36 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from cxr.films.letterbox import Image
 from segmenter.augment import augment
 from segmenter.config import FitSection
 from segmenter.network import LungNet, frozen_parts, new_network
+from segmenter.table import Image
 
 log = logging.getLogger(__name__)
 Films = np.ndarray[Any, np.dtype[np.uint8]]
 
 
 class TrainFilms(Dataset[tuple[Tensor, Tensor]]):
-    """Augmented films; what a film becomes follows from seed, epoch and index alone."""
+    """Augmented films in random order.
+
+    Order and looks follow from seed, epoch and index alone, so that a run that goes on ends as if it had never stopped.
+    """
 
     def __init__(self, films: Films, masks: Films, indices: list[int], section: FitSection) -> None:
         self.films, self.masks, self.indices, self.section = films, masks, indices, section
-        self.epoch = 0
+        self.set_epoch(0)
 
-    @property
-    def px(self) -> int:
-        """Side of the films of this epoch."""
-        return self.section.early_px if self.epoch < self.section.early_epochs else self.section.inner_px
+    def set_epoch(self, epoch: int) -> None:
+        """Shuffle for an epoch, and take its resolution."""
+        self.epoch = epoch
+        self.px = self.section.early_px if epoch < self.section.early_epochs else self.section.inner_px
+        self.order = np.random.default_rng([self.section.seed, epoch]).permutation(self.indices)
 
     def __len__(self) -> int:
         return len(self.indices)
 
     def __getitem__(self, position: int) -> tuple[Tensor, Tensor]:
-        index = self.indices[position]
+        index = int(self.order[position])
         rng = np.random.default_rng([self.section.seed, self.epoch, index])
         return to_tensors(*augment(self.films[index], self.masks[index], self.px, rng))
 
@@ -76,7 +80,7 @@ class Fit(lightning.LightningModule):
 
     def on_train_epoch_start(self) -> None:
         """Hand the epoch to the data, and keep the statistics of frozen layers as they are."""
-        self.trainer.train_dataloader.dataset.epoch = self.current_epoch
+        self.trainer.train_dataloader.dataset.set_epoch(self.current_epoch)
         for part in frozen_parts(self.network, self.section.frozen_blocks):
             part.eval()
 
@@ -153,7 +157,7 @@ def fit(
     """
     lightning.seed_everything(section.seed, verbose=False)
     module = Fit(new_network(section.frozen_blocks).to(memory_format=torch.channels_last), section)
-    train = DataLoader(TrainFilms(films, masks, learn, section), section.batch, shuffle=True, drop_last=True)
+    train = DataLoader(TrainFilms(films, masks, learn, section), section.batch, drop_last=True)
     plain = DataLoader(PlainFilms(films, masks, check, section.inner_px), section.batch)
     trainer = lightning.Trainer(
         max_epochs=section.epochs,

@@ -1,7 +1,6 @@
 """Pairs of film and mask: found by name, put in a split by patient, drawn in the segment stage's frame."""
 
 import re
-from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import cv2
@@ -13,19 +12,7 @@ from cxr.core.files import digest
 from cxr.films.letterbox import Image, Letterbox
 from cxr.films.read import DICOM_SUFFIXES, IMAGE_SUFFIXES, read_film
 from segmenter.config import DatasetSection, PrepareSection
-
-
-@dataclass(frozen=True)
-class Pair:
-    """One film with its reference lung mask."""
-
-    dataset: str
-    film: str  # path
-    mask: str  # path
-    patient: str  # unique over data sets
-    split: str  # train, val or test
-    width: int  # of the film as taken, in pixels; 0 when the file itself tells
-    height: int
+from segmenter.table import Pair
 
 
 def find_pairs(section: PrepareSection) -> list[Pair]:
@@ -90,13 +77,3 @@ def read_pair(pair: Pair, frame_px: int) -> tuple[Image, Image]:
     # A letterbox scales each axis to the true proportions, whatever the file's own are.
     box = Letterbox(pair.width or width, pair.height or height, frame_px)
     return box.to_frame(film), box.mask_to_frame(np.asarray(mask, np.uint8))
-
-
-def write_pairs(path: Path, pairs: list[Pair]) -> None:
-    """Write the pairs as CSV."""
-    pd.DataFrame([asdict(pair) for pair in pairs]).to_csv(path, index=False, lineterminator="\n")
-
-
-def read_pairs(path: Path) -> list[Pair]:
-    """Read what `write_pairs` wrote."""
-    return [Pair(**{str(key): value for key, value in row.items()}) for row in pd.read_csv(path).to_dict("records")]

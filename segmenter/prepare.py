@@ -11,7 +11,8 @@ from cxr.core.files import atomic_folder
 from cxr.core.progress import progress
 from cxr.core.stage import run_stage
 from segmenter.config import PARAMS, WORK, PrepareSection
-from segmenter.pairs import find_pairs, read_pair, write_pairs
+from segmenter.pairs import find_pairs, read_pair
+from segmenter.table import write_pairs
 
 log = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ from cxr.core.stage import run_stage
 from segmenter.config import PARAMS, RESUME, WORK, ScreenSection
 from segmenter.fit import Films, PlainFilms, dice_of, fit
 from segmenter.network import LungNet
-from segmenter.pairs import Pair, read_pairs
+from segmenter.table import Pair, read_pairs
 
 log = logging.getLogger(__name__)
 

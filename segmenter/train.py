@@ -11,7 +11,7 @@ from cxr.core.stage import run_stage
 from segmenter.config import PARAMS, RESUME, WORK, TrainSection
 from segmenter.fit import fit
 from segmenter.network import save_network
-from segmenter.pairs import read_pairs
+from segmenter.table import read_pairs
 
 
 def main() -> None:
