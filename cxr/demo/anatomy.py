@@ -28,6 +28,7 @@ class Anatomy:
     rib_pitch: float
     rib_width: float
     bone: float  # density of bone
+    liver: float  # density of the upper abdomen beyond that of the heart
     lung: float  # depth of the aerated lung
     vessels: float  # prominence of the vascular markings
     breast: float
@@ -62,6 +63,7 @@ def sample_anatomy(rng: np.random.Generator) -> Anatomy:
         rib_pitch=rng.uniform(0.098, 0.112),
         rib_width=rng.uniform(0.030, 0.044),
         bone=rng.uniform(0.85, 1.5),
+        liver=rng.uniform(0.03, 0.12),
         lung=rng.uniform(0.72, 0.88),
         vessels=rng.lognormal(0.0, 0.35),
         breast=rng.uniform(0.3, 1.0) if adult_woman else 0.0,

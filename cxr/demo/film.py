@@ -76,7 +76,8 @@ def draw_film(
     if tissue.lost is not None:
         air *= 1 - np.minimum(growth * tissue.lost, np.float32(0.95))
     depth = draw_body(anatomy, pose) * tissue.mottle + draw_breasts(anatomy)
-    depth += draw_skeleton(anatomy, pose, body_rng) - draw_airways_and_gas(anatomy, pose, body_rng)
+    bones = draw_skeleton(anatomy, pose, body_rng) * (1 - np.float32(0.65) * lungs.abdomen)  # lost in the dense liver
+    depth += bones + np.float32(anatomy.liver) * lungs.abdomen - draw_airways_and_gas(anatomy, pose, body_rng)
     depth += tissue.markings * np.minimum(2 * air, 1) - np.float32(0.8) * air
     add_marks(depth, anatomy, rng)
     columns, rows = _sampling(pose, exposure, body_rng, rng)

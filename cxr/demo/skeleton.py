@@ -19,8 +19,7 @@ def draw_skeleton(anatomy: Anatomy, pose: Pose, rng: np.random.Generator) -> Pla
     for side in (RIGHT, LEFT):
         _clavicle(bones, anatomy, pose, side)
         _shoulder(bones, anatomy, pose, side)
-    below = np.clip((Y - 1.02 + pose.shallow) / 0.12, 0, 1).astype(np.float32)  # lost behind the dense upper abdomen
-    return blur(np.float32(anatomy.bone) * bones * (1 - np.float32(0.6) * below), 0.0045)
+    return blur(np.float32(anatomy.bone) * bones, 0.0045)
 
 
 def _ribs(bones: Plane, anatomy: Anatomy, pose: Pose, rng: np.random.Generator) -> None:

@@ -19,7 +19,7 @@ class Lungs:
 
     mask: Plane  # 0..1
     air: Plane  # depth
-    lateral: Profile  # (SIDE, 1) half-width of the cage at each height
+    abdomen: Plane  # 0..1, what lies below the domes of the diaphragm
 
 
 def cage_half_width(anatomy: Anatomy, y: Profile) -> Profile:
@@ -52,7 +52,8 @@ def draw_lungs(anatomy: Anatomy, pose: Pose) -> Lungs:
     base = np.float32(0.62) + np.float32(0.38) * np.clip(above / 0.3, 0, 1)
     base = base * (1 - np.float32(1.2 * pose.shallow) * np.clip(Y / 0.7, 0, 1))  # little air, crowded vessels
     recess = np.float32(0.1) * np.clip(1 + above / 0.18, 0, 1) * (above < 0) * edge(across - np.float32(0.2), 0.1)
-    return Lungs(mask, np.float32(anatomy.lung) * chord * (mask * apex * base + recess * within), lateral)
+    air = np.float32(anatomy.lung) * chord * (mask * apex * base + recess * within)
+    return Lungs(mask, air, edge(-above - np.float32(0.02), 0.05) * edge(lateral - across, 0.12))
 
 
 def draw_mediastinum(anatomy: Anatomy, pose: Pose) -> Plane:
