@@ -5,13 +5,23 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from cxr.evaluation.binary import Scored, binary_figures
+from cxr.evaluation.binary import Scored, binary_figures, why_undefined
 from cxr.evaluation.bootstrap import Indices
 from cxr.evaluation.config import EvaluateSection
 from cxr.evaluation.operating_point import OperatingPoint
 from cxr.evaluation.paired import differences
 from cxr.evaluation.predictions import BASELINE, KEPT, LOGIT, LUNG_SHARE, REMOVED, has_score, labels
-from cxr.evaluation.summary import Block, Measure, main_figure, measure, plain, rounded, split_block, with_intervals
+from cxr.evaluation.summary import (
+    Block,
+    Measure,
+    main_figure,
+    measure,
+    plain,
+    rounded,
+    split_block,
+    with_intervals,
+    with_reasons,
+)
 
 MAX_GROUPS = 20
 SPLIT_NAMES = {"test": "test", "val": "validation"}
@@ -111,7 +121,8 @@ def baseline_block(table: pd.DataFrame, point: OperatingPoint, section: Evaluate
     block: Block = {}
     if len(point.classes) == 2:
         values = plain(_all_positive(labels(table, point.classes)), len(table))
-        block["all_positive"] = {key: rounded(values[key]) for key in ("auroc", "auprc", "accuracy", "precision", "f1")}
+        names = ("auroc", "auprc", "accuracy", "precision", "f1")
+        block["all_positive"] = with_reasons(values, names, lambda key: why_undefined(key, values))
     if not has_score(table, BASELINE, point.classes):
         return block | {"hog_logistic": {"reason": "evaluate.baseline is off"}}
     baseline = measure(table, _half(point), BASELINE)

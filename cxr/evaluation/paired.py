@@ -34,11 +34,6 @@ class Difference:
             return "not distinguishable"
         return "better" if (self.low > 0) != (self.name in LOWER_IS_BETTER) else "worse"
 
-    def sentence(self) -> str:
-        """Such as `Δauroc +0.012 [-0.003, 0.027]: not distinguishable`."""
-        interval = f"[{self.low:.3f}, {self.high:.3f}]" if np.isfinite(self.low) else "[no interval]"
-        return f"Δ{self.name} {self.b - self.a:+.3f} {interval}: {self.verdict}"
-
 
 @dataclass(frozen=True)
 class Comparison:

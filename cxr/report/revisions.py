@@ -1,5 +1,6 @@
 """The results of one revision: a commit, branch, tag or experiment of this repository, or the workspace."""
 
+import io
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,8 @@ WORKSPACE = "workspace"
 PREDICTIONS = "metrics/predictions.csv"
 OPERATING_POINT = "models/operating_point.json"
 METRICS = "metrics/metrics.json"
+SUBGROUPS = "metrics/subgroups.json"
+DATA = "metrics/data.json"
 PARAMS = "params.yaml"
 HISTORY = "plots/learning_curves.csv"
 
@@ -35,7 +38,10 @@ class Results:
     predictions: pd.DataFrame
     point: OperatingPoint
     metrics: dict[str, Any]
+    subgroups: dict[str, Any]
+    data: dict[str, Any]
     params: dict[str, Any]
+    history: pd.DataFrame | None  # one row an epoch
 
     @property
     def section(self) -> EvaluateSection:
@@ -79,9 +85,10 @@ def read_results(name: str, repository: Path = Path(".")) -> Results:
     predictions = parse_predictions(revision.text(PREDICTIONS), where)
     try:
         point = TypeAdapter(OperatingPoint).validate_json(revision.text(OPERATING_POINT))
-        metrics = json.loads(revision.text(METRICS))
+        metrics, subgroups, data = (json.loads(revision.text(path)) for path in (METRICS, SUBGROUPS, DATA))
     except (ValueError, ValidationError) as error:
-        raise CxrError(f"{name}: damaged {OPERATING_POINT} or {METRICS}; run `dvc repro evaluate` there") from error
+        raise CxrError(f"{name}: damaged metrics or operating point; run `dvc repro evaluate` there") from error
     check_predictions(predictions, point.classes, where)
     params = YAML(typ="safe", pure=True).load(revision.text(PARAMS))
-    return Results(name, predictions, point, metrics, dict(params))
+    history = pd.read_csv(io.StringIO(revision.text(HISTORY))) if revision.has(HISTORY) else None
+    return Results(name, predictions, point, metrics, subgroups, data, dict(params), history)

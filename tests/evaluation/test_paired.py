@@ -68,8 +68,8 @@ def test_nothing_in_common_is_refused():
         compare(_noisy(0), operating_point(), _noisy(0, THREE), operating_point(THREE), "test", SECTION)
 
 
-def test_the_sentence_tells_the_difference_its_interval_and_the_verdict():
-    one = Difference("auroc", 0.900, 0.912, -0.003, 0.027)
-    assert one.sentence() == "Δauroc +0.012 [-0.003, 0.027]: not distinguishable"
+def test_a_verdict_needs_an_interval_on_one_side_of_zero():
+    assert Difference("auroc", 0.900, 0.912, -0.003, 0.027).verdict == "not distinguishable"
     assert Difference("auroc", 0.9, 0.95, 0.03, 0.07).verdict == "better"
     assert Difference("log_loss", 0.9, 0.95, 0.03, 0.07).verdict == "worse"
+    assert Difference("auroc", 0.9, 0.95, float("nan"), float("nan")).verdict == "not distinguishable"

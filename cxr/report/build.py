@@ -1,0 +1,43 @@
+"""Builds the report of a revision against a base."""
+
+from pathlib import Path
+
+from cxr.core.errors import CxrError
+from cxr.core.files import atomic_folder, write_text
+from cxr.evaluation.paired import Comparison
+from cxr.report.comparison import compare_results
+from cxr.report.images import render_plots
+from cxr.report.markdown import report_markdown
+from cxr.report.page import report_page
+from cxr.report.revisions import WORKSPACE, Results, read_results
+
+
+def build_report(base_name: str | None, folder: Path, repository: Path = Path(".")) -> Comparison | str:
+    """Write `report.md`, its images and `report.html` for the workspace into `folder`, which is replaced as a whole.
+
+    Args:
+        base_name: commit, branch, tag or experiment to measure against; None compares with nothing.
+
+    Returns:
+        The comparison, or why there is none: the base has no results, or other classes, films or labels.
+
+    Raises:
+        CxrError: the workspace has no results.
+    """
+    head = read_results(WORKSPACE, repository)
+    base, found = _compared(base_name, head, repository)
+    with atomic_folder(folder) as scratch:
+        images = render_plots(base_name if base else None, WORKSPACE, scratch / "images", repository)
+        write_text(scratch / "report.md", report_markdown(head, base, found, images, scratch))
+        write_text(scratch / "report.html", report_page(head, base, found, repository / "plots"))
+    return found
+
+
+def _compared(base_name: str | None, head: Results, repository: Path) -> tuple[Results | None, Comparison | str]:
+    if base_name is None:
+        return None, "no base revision was named"
+    try:
+        base = read_results(base_name, repository)
+        return base, compare_results(base, head)
+    except CxrError as error:
+        return None, f"not compared with {base_name}: {error}"

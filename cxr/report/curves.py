@@ -1,0 +1,131 @@
+"""Interactive figures of the HTML report, drawn by plotly."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+from sklearn.metrics import precision_recall_curve, roc_curve
+
+from cxr.evaluation.calibration import one_hot
+from cxr.evaluation.predictions import LOGIT, labels, scores
+from cxr.report.revisions import Results
+
+# Okabe & Ito 2008: told apart with any colour vision.
+BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#999999"
+TITLES = {"test": "test", "val": "validation"}
+CONFIG = {"displaylogo": False, "responsive": True, "modeBarButtonsToRemove": ["sendDataToCloud", "toImage"]}
+
+
+def series(results: Results) -> list[dict[str, Any]]:
+    """One entry a split and positive class: its name, references (1 or 0) and calibrated probabilities.
+
+    Two classes have one positive class, more have each against the rest. Splits of one class are left out.
+    """
+    point, found = results.point, []
+    for split, title in TITLES.items():
+        films = results.predictions[results.predictions["split"] == split]
+        if films.empty:
+            continue
+        label, probability = labels(films, point.classes), point.probability(scores(films, LOGIT, point.classes))
+        truth = one_hot(label, len(point.classes))
+        for index in [1] if probability.ndim == 1 else range(len(point.classes)):
+            chance = probability if probability.ndim == 1 else probability[:, index]
+            if 0 < truth[:, index].sum() < len(films):
+                found.append(
+                    {
+                        "name": f"{title}: {point.classes[index]}",
+                        "positive": truth[:, index].astype(int).tolist(),
+                        "probability": np.round(chance, 6).tolist(),
+                    }
+                )
+    return found
+
+
+def roc_figure(head: list[dict[str, Any]], base: list[dict[str, Any]]) -> go.Figure:
+    """ROC of the first series, with the point of the slider; the base revision's in grey."""
+    figure = _frame("1 - specificity", "sensitivity")
+    figure.add_scatter(
+        x=[0, 1], y=[0, 1], mode="lines", line={"color": GREY, "width": 1}, hoverinfo="skip", name="chance"
+    )
+    return _with_curves(figure, "roc", head, base)
+
+
+def pr_figure(head: list[dict[str, Any]], base: list[dict[str, Any]]) -> go.Figure:
+    """Precision and recall of the first series, with the point of the slider; the base revision's in grey."""
+    figure = _frame("recall (sensitivity)", "precision (PPV)")
+    share = float(np.mean(head[0]["positive"]))
+    figure.add_scatter(
+        x=[0, 1],
+        y=[share, share],
+        mode="lines",
+        line={"color": GREY, "width": 1},
+        hoverinfo="skip",
+        name="all positive",
+    )
+    return _with_curves(figure, "pr", head, base)
+
+
+def learning_figure(history: pd.DataFrame) -> go.Figure:
+    """Losses and areas over the epochs, areas on the right axis."""
+    figure = go.Figure()
+    styles = {"train": (BLUE, "solid"), "val": (ORANGE, "solid"), "stressed": (GREEN, "solid")}
+    for name in history.columns:
+        source, _, figure_name = str(name).rpartition("_")
+        if source in styles and figure_name in ("loss", "auroc"):
+            colour, _ = styles[source]
+            line = {"color": colour, "width": 2, "dash": "dot" if figure_name == "auroc" else "solid"}
+            axis = "y2" if figure_name == "auroc" else "y"
+            label = f"{source} {'AUROC' if figure_name == 'auroc' else 'loss'}"
+            figure.add_scatter(
+                x=history["epoch"], y=history[name], mode="lines+markers", line=line, name=label, yaxis=axis
+            )
+    figure.update_layout(
+        template="plotly_white",
+        height=380,
+        margin={"l": 60, "r": 60, "t": 10, "b": 50},
+        xaxis={"title": "epoch", "dtick": max(1, len(history) // 10)},
+        yaxis={"title": "loss (solid)"},
+        yaxis2={"title": "AUROC (dotted)", "overlaying": "y", "side": "right", "showgrid": False, "tickmode": "auto"},
+        legend={"orientation": "h", "y": 1.12},
+    )
+    return figure
+
+
+def embed(figure: go.Figure, name: str) -> str:
+    """The figure as HTML, to stand in a page that holds plotly.js already."""
+    return str(figure.to_html(full_html=False, include_plotlyjs=False, div_id=name, config=CONFIG))
+
+
+def points(name: str, entry: dict[str, Any] | None) -> dict[str, list[float]]:
+    """`x` and `y` of the curve `roc` or `pr` of a series; empty without one."""
+    if entry is None:
+        return {"x": [], "y": []}
+    if name == "roc":
+        x, y, _ = roc_curve(entry["positive"], entry["probability"])
+    else:
+        y, x, _ = precision_recall_curve(entry["positive"], entry["probability"])
+    return {"x": np.round(x, 5).tolist(), "y": np.round(y, 5).tolist()}
+
+
+def _with_curves(figure: go.Figure, name: str, head: list[dict[str, Any]], base: list[dict[str, Any]]) -> go.Figure:
+    """The base's curve, this revision's, and last the point of the slider."""
+    same = [(entry, GREY, "base") for entry in base if entry["name"] == head[0]["name"]]
+    for entry, colour, label in [*same, (head[0], BLUE, "this revision")]:
+        line = {"color": colour, "width": 2}
+        figure.add_scatter(**points(name, entry), mode="lines", line=line, name=label)
+    marker = {"color": ORANGE, "size": 12, "symbol": "diamond"}
+    return figure.add_scatter(x=[None], y=[None], mode="markers", marker=marker, name="threshold")
+
+
+def _frame(x: str, y: str) -> go.Figure:
+    figure = go.Figure()
+    figure.update_layout(
+        template="plotly_white",
+        height=460,
+        margin={"l": 60, "r": 10, "t": 60, "b": 50},
+        xaxis={"title": x, "range": [-0.01, 1.01]},
+        yaxis={"title": y, "range": [-0.01, 1.01]},
+        legend={"orientation": "h", "yanchor": "bottom", "y": 1.02},
+    )
+    return figure

@@ -1,0 +1,98 @@
+"""report.html in a real browser: no request leaves it, and the slider changes the numbers."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, sync_playwright
+
+from cxr.report.build import build_report
+from cxr.report.revisions import WORKSPACE, read_results
+from tests.evaluation.conftest import THREE
+from tests.report.conftest import metrics, write_results
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
+FLAGS += ["--disable-component-update", "--disable-sync"]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[object]:
+    path = os.environ.get("CXR_CHROMIUM") or next(filter(None, map(shutil.which, BROWSERS)), None)
+    if path is None:
+        pytest.skip("no Chromium on this machine: apt-get install chromium, or name one in CXR_CHROMIUM")
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=path, args=FLAGS)  # headless, a profile of its own
+        yield launched
+        launched.close()
+
+
+def _open(browser, report: Path) -> tuple[Page, list[str], list[str]]:
+    page = browser.new_page(viewport={"width": 1250, "height": 900})
+    page.set_default_timeout(180_000)  # plotly.js is five megabytes; a busy machine takes its time
+    requests: list[str] = []
+    faults: list[str] = []
+    page.on("request", lambda request: requests.append(request.url))
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.on("console", lambda message: faults.append(message.text) if message.type == "error" else None)
+    page.goto(report.resolve().as_uri())
+    page.wait_for_selector("#pr .main-svg")
+    return page, requests, faults
+
+
+def _numbers(page: Page) -> dict[str, float]:
+    names = ("sensitivity", "specificity", "ppv", "npv", "accuracy", "tp", "fp", "fn", "tn")
+    return {name: float(page.inner_text(f"#{name}")) for name in names}
+
+
+def _move(page: Page, threshold: float) -> None:
+    page.eval_on_selector(
+        "#threshold",
+        "(slider, value) => { slider.value = value; slider.dispatchEvent(new Event('input')); }",
+        threshold,
+    )
+
+
+def test_the_report_asks_the_network_for_nothing_and_its_slider_recomputes_the_figures(browser, two_revisions: Path):
+    build_report("base", Path("reports"))
+    page, requests, faults = _open(browser, Path("reports/report.html"))
+
+    test = metrics(two_revisions)["test"]
+    at_start = _numbers(page)
+    assert at_start["sensitivity"] == pytest.approx(test["recall"], abs=6e-4)
+    assert at_start["specificity"] == pytest.approx(test["specificity"], abs=6e-4)
+    assert at_start["ppv"] == pytest.approx(test["precision"], abs=6e-4)
+    assert {name: at_start[name] for name in test["counts"]} == test["counts"]
+    assert float(page.inner_text("#ppv-at")) == pytest.approx(test["prevalence"]["ppv_at_10"], abs=2e-3)
+
+    _move(page, 0.9)
+    stricter = _numbers(page)
+    films = read_results(WORKSPACE).predictions.query("split == 'test'")
+    called = films["probability"] >= 0.9
+    assert stricter["tp"] == (called & (films["label"] == "pneumonia")).sum()
+    assert stricter["specificity"] > at_start["specificity"]
+    assert stricter["sensitivity"] < at_start["sensitivity"]
+    marked = page.evaluate("document.getElementById('roc').data.at(-1).y[0]")
+    assert marked == pytest.approx(stricter["sensitivity"], abs=6e-4)
+
+    page.click("#reset")
+    assert _numbers(page) == at_start
+    page.select_option("#series", label="validation: pneumonia")
+    assert page.inner_text("#tp") == str(metrics(two_revisions)["validation"]["counts"]["tp"])
+
+    assert faults == []
+    assert [url for url in requests if not url.startswith(("file:", "data:", "blob:"))] == []
+    page.close()
+
+
+def test_three_classes_offer_each_against_the_rest(browser, two_revisions: Path):
+    write_results(two_revisions, 0.5, "0.01", THREE)
+    build_report(None, Path("reports"))
+    page, _, faults = _open(browser, Path("reports/report.html"))
+    assert page.locator("#series option").all_inner_texts()[:3] == [f"test: {name}" for name in THREE]
+    page.select_option("#series", label="test: viral")
+    assert sum(_numbers(page)[name] for name in ("tp", "fp", "fn", "tn")) == 80
+    assert faults == []
+    page.close()

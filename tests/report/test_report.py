@@ -1,0 +1,91 @@
+"""The comparison of two revisions and the report for a pull request."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import cv2
+import pytest
+
+from cxr.core.errors import CxrError
+from cxr.report.build import build_report
+from cxr.report.revisions import read_results
+from tests.evaluation.conftest import THREE
+from tests.report.conftest import git, write_results
+from tools import compare, metrics, report
+
+
+def test_compare_tells_the_difference_of_two_revisions(two_revisions: Path, capsys: pytest.CaptureFixture[str]):
+    compare.main(["base", "HEAD"])
+    told = capsys.readouterr().out
+    assert re.match(r"ΔAUROC -0\.\d{3} \[-0\.\d{3}, -0\.\d{3}\]: worse\n", told)
+    assert "A = base, B = HEAD: the same 80 films of 40 patients, split test" in told
+    assert "DeLong (films taken as independent): ΔAUROC -0." in told
+
+
+def test_a_revision_does_not_differ_from_itself(two_revisions: Path, capsys: pytest.CaptureFixture[str]):
+    compare.main(["HEAD", "workspace", "--split", "val"])
+    told = capsys.readouterr().out
+    assert told.startswith("ΔAUROC +0.000 [0.000, 0.000]: not distinguishable")
+    assert "worse" not in told
+
+
+def test_an_unknown_revision_is_told(two_revisions: Path):
+    with pytest.raises(CxrError, match="nowhere: no such revision"):
+        read_results("nowhere")
+
+
+def test_a_revision_without_results_is_told(two_revisions: Path):
+    git(two_revisions, "rm", "-q", "-r", "metrics")
+    git(two_revisions, "commit", "-q", "-m", "no results")
+    with pytest.raises(CxrError, match=r"HEAD: no metrics/predictions.csv; run `dvc repro evaluate` there"):
+        read_results("HEAD")
+
+
+def test_metrics_come_back_byte_for_byte_from_predictions_alone(two_revisions: Path):
+    before = {path: path.read_bytes() for path in sorted(Path("metrics").iterdir())}
+    for name in ("metrics.json", "subgroups.json"):
+        Path("metrics", name).unlink()
+    metrics.main()
+    assert {path: path.read_bytes() for path in sorted(Path("metrics").iterdir())} == before
+
+
+def test_metrics_need_no_deep_learning_library():
+    code = "import sys, tools.metrics, tools.compare; print([n for n in ('torch', 'timm', 'cv2') if n in sys.modules])"
+    root = Path(__file__).parents[2]
+    run = subprocess.run(["python", "-c", code], cwd=root, capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "[]"
+
+
+def test_the_report_holds_verdict_parameters_figures_and_curves(two_revisions: Path):
+    report.main(["--base", "base"])
+    text = Path("reports/report.md").read_text()
+    assert re.search(r"\*\*ΔAUROC -0\.\d{3} .*: worse\*\*", text)
+    assert "| train.lr | 0.001 | 0.01 |" in text
+    assert "| operating_point.temperature |" in text
+    images = re.findall(r"!\[.*?\]\((.*?)\)", text)
+    assert {Path(image).stem for image in images} >= {"roc", "precision_recall", "confusion", "learning_curves"}
+    for image in images:
+        picture = cv2.imread(f"reports/{image}")
+        assert picture is not None
+        assert picture.min() < 50 < 200 < picture.max(), f"{image} is blank"
+
+
+def test_a_first_report_has_no_base_and_says_so(two_revisions: Path):
+    assert build_report(None, Path("reports")) == "no base revision was named"
+    assert "No comparison: no base revision was named" in Path("reports/report.md").read_text()
+
+
+def test_a_base_of_other_classes_is_reported_without_a_comparison(two_revisions: Path):
+    write_results(two_revisions, 0.5, "0.01", THREE)
+    assert "classes differ" in str(build_report("base", Path("reports")))
+    text = Path("reports/report.md").read_text()
+    assert "No comparison: not compared with base: classes differ" in text
+    assert "AUROC (macro)" in text
+
+
+def test_text_from_results_cannot_become_markup(two_revisions: Path):
+    path = Path("params.yaml")
+    path.write_text(path.read_text().replace("lr: 0.01", "lr: </script><b>x"))
+    build_report("base", Path("reports"))
+    assert "</script><b>x" not in Path("reports/report.html").read_text()
