@@ -42,7 +42,12 @@ def _tile_tables(levels: Tensor, clip_limit: float, tiles: int) -> Tensor:
     histogram.scatter_add_(1, tiled, torch.ones_like(tiled, dtype=histogram.dtype))
     limit = max(1, int(clip_limit * pixels / LEVELS))
     excess = (histogram - limit).clamp(min=0).sum(dim=1, keepdim=True)
-    histogram = histogram.clamp(max=limit) + excess / LEVELS
+    # What was clipped goes to all bins alike; the remainder, as OpenCV has it, to every step-th bin from the lowest.
+    remainder = excess % LEVELS
+    step = (LEVELS // remainder.clamp(min=1)).clamp(min=1)
+    level = torch.arange(LEVELS, device=levels.device)
+    extra = (level % step == 0) & (level // step < remainder)
+    histogram = histogram.clamp(max=limit) + excess // LEVELS + extra
     table = (histogram.cumsum(dim=1) * ((LEVELS - 1) / pixels)).clamp(0, LEVELS - 1).round()
     return table.view(n, tiles, tiles, LEVELS)
 
