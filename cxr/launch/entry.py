@@ -49,7 +49,7 @@ def main() -> int:
         if code == 0 and environment["NODE_RANK"] == "0":
             shutil.copytree(workspace / "models", environment["SM_MODEL_DIR"], dirs_exist_ok=True)
         if code not in (0, TERMINATED):
-            _report(root, _last_words(tail) or f"the train stage ended with code {code} and no message")
+            _report(root, _last_words(tail, code))
         return 1 if code < 0 else code
     except (Exception, SystemExit):
         _report(root, traceback.format_exc())
@@ -138,12 +138,15 @@ def _relay(stream: IO[str] | None) -> list[str]:
     return list(tail)
 
 
-def _last_words(lines: list[str]) -> str:
+def _last_words(lines: list[str], code: int) -> str:
     """What the stage said last: its one-line error, or its traceback."""
+    if code < 0:
+        memory = " (out of memory?)" if code == -signal.SIGKILL else ""
+        return f"the train stage was killed by signal {-code}{memory}"
     for start in range(len(lines) - 1, -1, -1):
         if lines[start].startswith(("error: ", "Traceback (most recent call last)")):
             return "\n".join(lines[start:])
-    return "\n".join(lines[-10:])
+    return "\n".join(lines[-10:]) or f"the train stage ended with code {code} and no message"
 
 
 def _report(root: Path, text: str) -> None:

@@ -8,7 +8,9 @@ from typing import Any
 import boto3
 import pytest
 
+from tests.launch.control_plane import ControlPlane
 from tests.launch.films import write_npz_set
+from tests.launch.project import Project
 from tests.launch.seaweed import ACCESS_KEY, SECRET_KEY, SeaweedFS
 
 
@@ -46,3 +48,20 @@ def bucket(s3: Any, request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def npz_set(tmp_path: Path) -> Path:
     return write_npz_set(tmp_path / "data" / "npz")
+
+
+@pytest.fixture
+def plane(tmp_path: Path, s3: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[ControlPlane]:
+    """The control plane, and an environment in which the AWS SDKs talk to it."""
+    server = ControlPlane(tmp_path / "plane", s3)
+    monkeypatch.setenv("AWS_ENDPOINT_URL_SAGEMAKER", server.url)
+    monkeypatch.setenv("AWS_ENDPOINT_URL_CLOUDWATCH_LOGS", server.url)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def project(tmp_path: Path, bucket: str, monkeypatch: pytest.MonkeyPatch) -> Project:
+    monkeypatch.delenv("DVC_ROOT", raising=False)
+    return Project(tmp_path / "project", bucket)

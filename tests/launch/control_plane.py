@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.launch import service_model
-from tests.launch.job import ACCOUNT, LOG_GROUP, Job
+from tests.launch.job import LOG_GROUP, Job
 
-REGION = "eu-central-1"
 _SERVICES = {"SageMaker": "sagemaker", "Logs_20140328": "logs"}
 _MODELS = {target: service_model.load(name) for target, name in _SERVICES.items()}
 
@@ -122,6 +121,3 @@ class ControlPlane:
             "nextForwardToken": f"f/{begin + len(page)}",
             "nextBackwardToken": f"b/{begin}",
         }
-
-
-__all__ = ["ACCOUNT", "REGION", "ControlPlane", "Refused"]

@@ -2,8 +2,6 @@
 
 import io
 import json
-import os
-import shutil
 import sys
 import tarfile
 import threading
@@ -231,11 +229,3 @@ class Job(threading.Thread):
     def _finish(self, status: str, secondary: str, message: str) -> None:
         self._enter(secondary, message)
         self.status = status
-        shutil.rmtree(self.folder / "opt", ignore_errors=True)
-
-
-def remove_tree(folder: Path) -> None:
-    """Delete what jobs left, read-only or not."""
-    for root, _, _ in os.walk(folder):
-        os.chmod(root, 0o755)
-    shutil.rmtree(folder, ignore_errors=True)

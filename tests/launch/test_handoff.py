@@ -1,92 +1,236 @@
-"""The train stage as a SageMaker job: the real SDK, a real S3 server, the real stage."""
+"""What happens between the train stage and SageMaker: the real SDK and a real S3 server, a stage that stands in."""
 
-import shutil
-import subprocess
-import sys
-from collections.abc import Iterator
-from pathlib import Path
+import json
+import os
+import signal
+import threading
+import time
+import zipfile
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from ruamel.yaml import YAML
 
-from cxr.core.compute import load_compute
-from cxr.core.config import load_section
-from cxr.launch.handoff import train_on_sagemaker
-from cxr.training.config import TrainSection
+from cxr.core.errors import CxrError
+from tests.launch import container, stand_ins
 from tests.launch.control_plane import ControlPlane
-from tests.launch.films import write_npz_set
+from tests.launch.job import Job
+from tests.launch.project import Project
+from tests.launch.seaweed import SeaweedFS
 
-ROOT = Path(__file__).parents[2]
-ROLE = "arn:aws:iam::123456789012:role/cxr-training-job"
-OUTS = ("models/classifier.ckpt", "models/history.csv")
-
-
-@pytest.fixture
-def plane(tmp_path: Path, s3: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[ControlPlane]:
-    server = ControlPlane(tmp_path / "plane", s3)
-    monkeypatch.setenv("AWS_ENDPOINT_URL_SAGEMAKER", server.url)
-    monkeypatch.setenv("AWS_ENDPOINT_URL_CLOUDWATCH_LOGS", server.url)
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    yield server
-    server.close()
+needs_namespaces = pytest.mark.skipif(
+    not container.namespaces_allowed(), reason="user, mount, PID and network namespaces are not allowed here"
+)
+PREFIX = "cxr-pneumonia-"
 
 
-class Project:
-    """A checkout with a tiny NPZ set and a tiny network."""
-
-    def __init__(self, folder: Path, bucket: str) -> None:
-        self.folder = folder
-        for name in ("cxr", "stages"):
-            shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-        for name in ("dvc.yaml", "params.yaml", "compute.yaml"):
-            shutil.copy(ROOT / name, folder)
-        write_npz_set(folder / "data" / "npz")
-        self.set("params.yaml", "train", backbone="test_resnet", weights="none", batch=8, epochs=2, warmup=0.0)
-        place = {"role": ROLE, "bucket": f"{bucket}/team", "image": "training-image", "instance_type": "ml.m5.xlarge"}
-        self.set("compute.yaml", "sagemaker", **place, poll_seconds=0.2, wheels="none", max_hours=0.2)
-        self.set("compute.yaml", None, backend="sagemaker")
-
-    def set(self, file: str, section: str | None, **values: Any) -> None:
-        yaml = YAML()
-        document = yaml.load((self.folder / file).read_text())
-        (document[section] if section else document).update(values)
-        with (self.folder / file).open("w") as stream:
-            yaml.dump(document, stream)
-
-    def outs(self) -> dict[str, bytes]:
-        return {name: (self.folder / name).read_bytes() for name in OUTS}
-
-    def train(self) -> None:
-        """The train stage's hand-off, in this process."""
-        train = load_section("train", TrainSection, self.folder / "params.yaml")
-        train_on_sagemaker(train, load_compute(self.folder / "compute.yaml").sagemaker, self.folder)
-
-    def stage(self, *, local: bool = False) -> "subprocess.CompletedProcess[str]":
-        """`python -m stages.train`, as DVC runs it."""
-        self.set("compute.yaml", None, backend="local" if local else "sagemaker")
-        command = [sys.executable, "-m", "stages.train"]
-        return subprocess.run(command, cwd=self.folder, capture_output=True, text=True, check=False)
+def only_job(plane: ControlPlane) -> Job:
+    (job,) = plane.jobs.values()
+    return job
 
 
-@pytest.fixture
-def project(tmp_path: Path, bucket: str, monkeypatch: pytest.MonkeyPatch) -> Project:
-    monkeypatch.delenv("DVC_ROOT", raising=False)
-    return Project(tmp_path / "project", bucket)
+def when_training(plane: ControlPlane, act: Callable[[Job], None], attempt: str = "") -> None:
+    """Do something as soon as the stage of an attempt has said its first word."""
+
+    def watch() -> None:
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            for job in [job for name, job in list(plane.jobs.items()) if name.removeprefix(PREFIX)[16:] == attempt]:
+                if any("epoch 0" in path.read_text() for path in job.log_files().values()):
+                    return act(job)
+            time.sleep(0.05)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
-def test_a_job_leaves_the_outs_of_a_local_run_and_is_not_paid_for_twice(
-    project: Project, plane: ControlPlane, tmp_path: Path
+def test_a_second_run_uploads_nothing_and_creates_no_job(
+    project: Project, plane: ControlPlane, s3: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    result = project.stage()
-    assert result.returncode == 0, result.stderr
-    handed_off = project.outs()
-    for told in ("Downloading", "Training", "Completed", "epoch 1: train loss"):
-        assert told in result.stderr
-    assert project.stage(local=True).returncode == 0
-    assert handed_off == project.outs()
-    shutil.rmtree(project.folder / "models")
-    again = project.stage()
-    assert "attached to it" in again.stderr
-    assert project.outs() == handed_off
+    project.stand_in(stand_ins.QUICK)
+    project.hand_off()
+    uploads: list[str] = []
+    caplog.clear()
+    with caplog.at_level("INFO"), pytest.MonkeyPatch.context() as patch:
+        patch.setattr("cxr.launch.store.Store.put", lambda _, item: uploads.append(item.key))
+        project.hand_off()
+    assert uploads == []
     assert len(plane.created()) == 1
+    assert "is Completed already: attached to it" in caplog.text
+
+
+def test_another_parameter_is_another_job_with_the_same_data(project: Project, plane: ControlPlane) -> None:
+    project.stand_in(stand_ins.QUICK)
+    project.hand_off()
+    project.set_train(lr=0.5)
+    project.hand_off()
+    first, second = plane.created()
+    assert first["TrainingJobName"] != second["TrainingJobName"]
+    assert first["InputDataConfig"] == second["InputDataConfig"]
+
+
+def test_the_request_shows_what_the_job_uses(project: Project, plane: ControlPlane) -> None:
+    project.stand_in(stand_ins.PARAMS)
+    awkward = 'it\'s a "quoted"\nname $HOME `x` é'
+    project.set_train(weights=awkward, lr=1e-5)
+    project.hand_off()
+    (request,) = plane.created()
+    shown = {name: json.loads(value) for name, value in request["HyperParameters"].items()}
+    used = json.loads(project.outs()["models/history.csv"])["train"]
+    assert used["weights"] == shown["weights"] == awkward
+    assert (used["batch"], used["lr"], used["amp"], used["schedule"]) == tuple(
+        shown[name] for name in ("batch_size", "learning_rate", "use_amp", "scheduler")
+    )
+    assert (shown["epochs"], shown["learning_rate"], shown["img_size"]) == (2, 1e-5, 32)
+    assert used["augment"]["flip"] == shown["augment.flip"]
+    assert request["EnableNetworkIsolation"] is True
+    assert {tag["Key"] for tag in request["Tags"]} == {"project", "git_sha", "data_md5"}
+    channels = {channel["ChannelName"]: channel["DataSource"] for channel in request["InputDataConfig"]}
+    assert set(channels) == {"train", "val", "test", "code"}
+    assert all(source["S3DataSource"]["S3Uri"].endswith("/") for source in channels.values())
+
+
+@needs_namespaces
+def test_the_entry_point_is_pid_1_and_maps_opt_ml(project: Project, plane: ControlPlane) -> None:
+    project.stand_in(stand_ins.ENVIRONMENT)
+    project.hand_off()
+    facts = json.loads(project.outs()["models/history.csv"])
+    assert facts["parent"] == 1
+    assert facts["SM_CHANNEL_TRAIN"] == "/opt/ml/input/data/train"
+    assert facts["SM_CHANNEL_VAL"] == "/opt/ml/input/data/val"
+    assert facts["SM_CHANNEL_TEST"] == "/opt/ml/input/data/test"
+    assert facts["SM_MODEL_DIR"] == "/opt/ml/model"
+    assert facts["SM_CHECKPOINT_DIR"] == "/opt/ml/checkpoints"
+    assert {"train000.npz", "index.csv"} <= set(facts["channel"])
+    assert len(facts["channel"]) == 17
+
+
+@needs_namespaces
+@pytest.mark.parametrize(("isolated", "told"), [(True, "unreachable"), (False, "reached")])
+def test_only_an_isolated_job_has_no_network(
+    project: Project, plane: ControlPlane, seaweed: SeaweedFS, isolated: bool, told: str
+) -> None:
+    place = ("127.0.0.1", int(seaweed.url.rsplit(":", 1)[1]))
+    project.stand_in(stand_ins.CONNECT.format(places=[place]))
+    project.set_sagemaker(network_isolation=isolated)
+    project.hand_off()
+    assert project.outs()["models/history.csv"].decode() == told
+
+
+def test_a_crash_is_told_with_the_traceback_of_the_job(project: Project, plane: ControlPlane) -> None:
+    project.stand_in(stand_ins.CRASH)
+    with pytest.raises(CxrError) as caught:
+        project.hand_off()
+    first, *rest = str(caught.value).splitlines()
+    assert first.startswith(f"job {only_job(plane).job_name}: Failed: ZeroDivisionError: division by zero")
+    assert any("in forward" in line for line in rest)
+    assert not (project.folder / "models").exists()
+
+
+def test_a_fault_of_the_stage_stays_one_line(project: Project, plane: ControlPlane) -> None:
+    project.stand_in(stand_ins.FAULT)
+    with pytest.raises(CxrError, match=r"Failed: error: train\.batch: 64 is more than the 16 training films") as caught:
+        project.hand_off()
+    assert "\n" not in str(caught.value)
+
+
+def test_a_stage_killed_by_the_system_is_a_failure_that_says_so(project: Project, plane: ControlPlane) -> None:
+    project.stand_in(stand_ins.KILLED)
+    with pytest.raises(CxrError, match="Failed: the train stage was killed by signal 9"):
+        project.hand_off()
+
+
+def test_ctrl_c_stops_the_job(project: Project, plane: ControlPlane, s3: Any, bucket: str) -> None:
+    project.stand_in(stand_ins.WAIT)
+    when_training(plane, lambda _: os.kill(os.getpid(), signal.SIGINT))
+    with pytest.raises(CxrError, match="stopped by Ctrl-C; run again to go on from its checkpoint"):
+        project.hand_off()
+    assert only_job(plane).status == "Stopped"
+    checkpoints = s3.list_objects_v2(Bucket=bucket, Prefix="team/sagemaker-checkpoints/")["Contents"]
+    assert [entry["Key"].rsplit("/", 1)[1] for entry in checkpoints] == ["saved"]
+
+
+def test_a_job_stopped_by_someone_else_raises_and_the_next_run_is_a_new_attempt(
+    project: Project, plane: ControlPlane
+) -> None:
+    project.stand_in(stand_ins.WAIT)
+    for attempt in ("", "-2"):
+        when_training(plane, Job.stop, attempt)
+        with pytest.raises(CxrError, match=rf"[0-9a-f]{{16}}{attempt}: Stopped \(Stopped\); run again"):
+            project.hand_off()
+    first, second = plane.created()
+    assert first["CheckpointConfig"] == second["CheckpointConfig"]
+
+
+def test_a_lost_connection_attaches_to_the_running_job(project: Project, plane: ControlPlane) -> None:
+    project.stand_in("import time; time.sleep(1)\n" + stand_ins.QUICK)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("cxr.launch.handoff.follow", lambda *_: (_ for _ in ()).throw(ConnectionError("laptop closed")))
+        with pytest.raises(ConnectionError):
+            project.hand_off()
+    project.hand_off()
+    assert len(plane.created()) == 1
+    assert project.outs()["models/classifier.ckpt"] == b"weights"
+
+
+def test_extra_packages_travel_as_wheels(project: Project, plane: ControlPlane) -> None:
+    (project.folder / "wheels").mkdir()
+    wheel = project.folder / "wheels" / "travelling_package-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        archive.writestr("travelling_package.py", "WORD = 'arrived'\n")
+        archive.writestr("travelling_package-1.0.dist-info/METADATA", "Name: travelling_package\nVersion: 1.0\n")
+        archive.writestr("travelling_package-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
+        archive.writestr("travelling_package-1.0.dist-info/RECORD", "")
+    project.set_sagemaker(wheels="wheels")
+    project.stand_in(stand_ins.IMPORTS)
+    project.hand_off()
+    assert project.outs()["models/history.csv"] == b"arrived"
+
+
+def test_films_that_vanished_from_the_bucket_are_one_clear_line(
+    project: Project, plane: ControlPlane, s3: Any, bucket: str
+) -> None:
+    project.stand_in(stand_ins.QUICK)
+    project.hand_off()
+    for entry in s3.list_objects_v2(Bucket=bucket, Prefix="team/npz/")["Contents"]:
+        if "/val/" in entry["Key"]:
+            s3.delete_object(Bucket=bucket, Key=entry["Key"])
+    project.set_train(lr=0.5)
+    with pytest.raises(CxrError, match=r"Failed: ClientError: Data download failed: .*/val/") as caught:
+        project.hand_off()
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("environment", "settings", "told"),
+    [
+        ({"AWS_SECRET_ACCESS_KEY": "wrong"}, {}, "credentials are refused"),
+        ({"AWS_ACCESS_KEY_ID": ""}, {}, "no AWS credentials found"),
+        ({}, {"bucket": "there-is-no-such-bucket"}, "s3://there-is-no-such-bucket: no such bucket"),
+        ({}, {"bucket": "$CXR_SAGEMAKER_BUCKET"}, "sagemaker.bucket: the environment variable CXR_"),
+        ({}, {"role": "arn:aws:iam::1234:role/someone"}, "CreateTrainingJob refused: ValidationException: .*RoleArn"),
+        ({}, {"instance_type": "ml.huge"}, "CreateTrainingJob refused: ValidationException: .*InstanceType"),
+        ({}, {"spot": True, "max_wait_hours": 0.1}, "max_wait_hours .* must be at least max_hours"),
+        ({}, {"wheels": "wheels"}, "wheels: no wheels there; run `make wheels`"),
+        ({"AWS_ENDPOINT_URL_SAGEMAKER": "http://127.0.0.1:9"}, {}, "no answer from the server"),
+    ],
+)  # fmt: skip
+def test_each_fault_is_one_line(
+    project: Project, plane: ControlPlane, monkeypatch: pytest.MonkeyPatch,
+    environment: dict[str, str], settings: dict[str, Any], told: str,
+) -> None:  # fmt: skip
+    project.stand_in(stand_ins.QUICK)
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "2")
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value) if value else monkeypatch.delenv(name)
+    project.set_sagemaker(**settings)
+    with pytest.raises(CxrError, match=told) as caught:
+        project.hand_off()
+    assert "\n" not in str(caught.value)
+    assert plane.jobs == {}
+
+
+@pytest.mark.parametrize("weights", ["imagenet", "hf://owner/repo/model.safetensors"])
+def test_weights_from_a_hub_are_refused_where_the_job_cannot_reach_it(project: Project, weights: str) -> None:
+    project.set_train(weights=weights)
+    with pytest.raises(CxrError, match="a job with network isolation reaches no hub"):
+        project.hand_off()

@@ -1,0 +1,66 @@
+"""A checkout of the repository small enough to train in seconds, handed off or here."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from cxr.core.compute import load_compute
+from cxr.core.config import load_section
+from cxr.launch.handoff import train_on_sagemaker
+from cxr.training.config import TrainSection
+from tests.launch.films import write_npz_set
+
+ROOT = Path(__file__).parents[2]
+ROLE = "arn:aws:iam::123456789012:role/cxr-training-job"
+OUTS = ("models/classifier.ckpt", "models/history.csv")
+
+
+class Project:
+    """A checkout with a tiny NPZ set and a tiny network."""
+
+    def __init__(self, folder: Path, bucket: str) -> None:
+        self.folder = folder
+        for name in ("cxr", "stages"):
+            shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+        for name in ("dvc.yaml", "params.yaml", "compute.yaml", ".dvcignore"):
+            shutil.copy(ROOT / name, folder)
+        write_npz_set(folder / "data" / "npz")
+        self.set_train(backbone="test_resnet", weights="none", batch=4, epochs=2, warmup=0.0)
+        place = {"role": ROLE, "bucket": f"{bucket}/team", "image": "training-image", "instance_type": "ml.m5.xlarge"}
+        self.set_sagemaker(**place, poll_seconds=0.2, wheels="none", max_hours=0.2)
+
+    def set_train(self, **values: Any) -> None:
+        """Change parameters of the train section."""
+        self._set("params.yaml", "train", values)
+
+    def set_sagemaker(self, **values: Any) -> None:
+        """Change settings of compute.yaml's sagemaker section."""
+        self._set("compute.yaml", "sagemaker", values)
+
+    def set_backend(self, backend: str) -> None:
+        """local or sagemaker."""
+        self._set("compute.yaml", None, {"backend": backend})
+
+    def stand_in(self, source: str) -> None:
+        """Put a stage in the place of the real one: for what does not depend on training, and is quicker without."""
+        for package in ("core", "models", "npz", "training"):
+            shutil.rmtree(self.folder / "cxr" / package)
+        (self.folder / "stages" / "train.py").write_text(source)
+
+    def outs(self) -> dict[str, bytes]:
+        """Name -> content."""
+        return {name: (self.folder / name).read_bytes() for name in OUTS}
+
+    def hand_off(self) -> None:
+        """What the train stage does with `backend: sagemaker`, in this process."""
+        train = load_section("train", TrainSection, self.folder / "params.yaml")
+        train_on_sagemaker(train, load_compute(self.folder / "compute.yaml").sagemaker, self.folder)
+
+    def _set(self, file: str, section: str | None, values: dict[str, Any]) -> None:
+        yaml = YAML()
+        document = yaml.load((self.folder / file).read_text())
+        (document[section] if section else document).update(values)
+        with (self.folder / file).open("w") as stream:
+            yaml.dump(document, stream)

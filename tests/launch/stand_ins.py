@@ -1,0 +1,91 @@
+"""Stages that stand in for training where a test is about the way around it."""
+
+OUTS = """
+from pathlib import Path
+Path("models/curves").mkdir(parents=True, exist_ok=True)
+Path("models/curves/x.tsv").write_text("x")
+Path("models/classifier.ckpt").write_bytes(b"weights")
+Path("models/history.csv").write_text("epoch,train_loss\\n0,0.5\\n")
+"""
+QUICK = OUTS
+CRASH = """
+def forward(films):
+    return films / 0
+
+print("about to crash")
+forward(3)
+"""
+FAULT = """
+import sys
+print("error: train.batch: 64 is more than the 16 training films; lower it", file=sys.stderr)
+sys.exit(1)
+"""
+KILLED = """
+import os, signal
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+WAIT = """
+import signal, sys, time
+from pathlib import Path
+
+def leave(*_):
+    Path(".cache/train/runs/saved").write_text("state")
+    sys.exit(143)
+
+signal.signal(signal.SIGTERM, leave)
+print("epoch 0: train loss 0.5, waiting", file=sys.stderr, flush=True)
+time.sleep(60)
+"""
+PARAMS = (
+    OUTS
+    + """
+Path("models/history.csv").write_text(Path("params.yaml").read_text())
+"""
+)
+ENVIRONMENT = (
+    OUTS
+    + """
+import json, os
+facts = {name: value for name, value in os.environ.items() if name.startswith("SM_")}
+facts["parent"] = os.getppid()
+facts["channel"] = sorted(os.listdir(os.environ["SM_CHANNEL_TRAIN"]))
+Path("models/history.csv").write_text(json.dumps(facts))
+"""
+)
+CONNECT = (
+    OUTS
+    + """
+import socket
+answers = []
+for place in {places!r}:
+    try:
+        socket.create_connection(tuple(place), timeout=3).close()
+        answers.append("reached")
+    except OSError as error:
+        answers.append("unreachable")
+Path("models/history.csv").write_text(" ".join(answers))
+"""
+)
+IMPORTS = (
+    OUTS
+    + """
+import travelling_package
+Path("models/history.csv").write_text(travelling_package.WORD)
+"""
+)
+# The real stage, slow enough to be interrupted between two batches.
+SLOW = """
+import time
+from cxr.core.stage import run_stage
+from cxr.training.resume import RunState
+from stages.real_train import main
+
+on_train_batch_start = RunState.on_train_batch_start
+
+def slowly(self, *arguments):
+    time.sleep(0.4)
+    on_train_batch_start(self, *arguments)
+
+RunState.on_train_batch_start = slowly
+run_stage(main)
+"""

@@ -1,0 +1,99 @@
+"""The documented policies allow every call that a hand-off makes, and no more than that."""
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.client import BaseClient
+from moto.iam.access_control import IAMPolicy, PermissionResult
+
+from tests.launch import stand_ins
+from tests.launch.control_plane import ControlPlane
+from tests.launch.job import ACCOUNT, LOG_GROUP
+from tests.launch.project import ROLE, Project
+
+POLICIES = Path(__file__).parents[2] / "docs" / "aws"
+REGION = "eu-central-1"
+_S3 = {"HeadBucket": "ListBucket", "ListObjectsV2": "ListBucket", "HeadObject": "GetObject"}
+
+
+class Policy:
+    """One of the documented policies, with its placeholders filled in."""
+
+    def __init__(self, name: str, bucket: str) -> None:
+        text = (POLICIES / f"{name}.json").read_text()
+        values = {"BUCKET": bucket, "REGION": REGION, "ACCOUNT": ACCOUNT, "JOB_ROLE": ROLE.rsplit("/", 1)[1]}
+        for placeholder, value in values.items():
+            text = text.replace(placeholder, value)
+        self._policy = IAMPolicy({"policy_document": text})
+
+    def allows(self, action: str, resource: str) -> bool:
+        context = {"iam:PassedToService": "sagemaker.amazonaws.com", "aws:SourceAccount": ACCOUNT}
+        context |= {"cloudwatch:namespace": LOG_GROUP}
+        decision = self._policy.is_action_permitted(action, resource, incoming_condition_values=context)
+        return decision is PermissionResult.PERMITTED
+
+
+def needed(service: str, operation: str, request: dict[str, Any]) -> list[tuple[str, str]]:
+    """IAM actions and resources of an API call (Service Authorization Reference)."""
+    if service == "s3":
+        resource = f"arn:aws:s3:::{request['Bucket']}" + (f"/{request['Key']}" if "Key" in request else "")
+        return [(f"s3:{_S3.get(operation, operation)}", resource)]
+    if service == "logs":
+        stream = f":log-stream:{request['logStreamName']}" if "logStreamName" in request else ":log-stream:"
+        group = f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:{request['logGroupName']}"
+        return [(f"logs:{operation}", group + stream)]
+    job = f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:training-job/{request['TrainingJobName']}"
+    calls = [(f"sagemaker:{operation}", job)]
+    if operation == "CreateTrainingJob":
+        calls += [("sagemaker:AddTags", job), ("iam:PassRole", request["RoleArn"])]
+    return calls
+
+
+@pytest.fixture
+def calls(plane: ControlPlane, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
+    """What the submitter's clients ask for, as IAM sees it."""
+    recorded: list[tuple[str, str]] = []
+    make, lock = BaseClient._make_api_call, threading.Lock()
+
+    def recording(self: Any, operation: str, request: dict[str, Any]) -> Any:
+        if self is not plane.s3:  # that one stands for the job's role
+            with lock:
+                recorded.extend(needed(self.meta.service_model.service_name, operation, request))
+        return make(self, operation, request)
+
+    monkeypatch.setattr(BaseClient, "_make_api_call", recording)
+    return recorded
+
+
+def test_every_call_of_a_hand_off_is_allowed(
+    project: Project, plane: ControlPlane, bucket: str, calls: list[tuple[str, str]]
+) -> None:
+    project.stand_in("from pathlib import Path\nPath('.cache/train/runs/state').touch()\n" + stand_ins.QUICK)
+    project.set_sagemaker(bucket=bucket)
+    project.hand_off()
+    submitter, role = Policy("submitter-policy", bucket), Policy("job-role-policy", bucket)
+    assert {action for action, _ in calls} >= {"s3:PutObject", "s3:GetObject", "s3:ListBucket", "iam:PassRole"}
+    assert [call for call in calls if not submitter.allows(*call)] == []
+    (job,) = plane.jobs.values()
+    made = [(action, f"arn:aws:s3:::{resource}") for action, resource in job.role_calls]
+    assert {action for action, _ in made} == {"s3:ListBucket", "s3:GetObject", "s3:PutObject"}
+    assert [call for call in made if not role.allows(*call)] == []
+
+
+@pytest.mark.parametrize(
+    ("policy", "action", "resource"),
+    [
+        ("submitter-policy", "s3:PutObject", "arn:aws:s3:::films/x-ray-v2/train/a.png"),
+        ("submitter-policy", "s3:GetObject", "arn:aws:s3:::other/npz/a.npz"),
+        ("submitter-policy", "s3:DeleteObject", "arn:aws:s3:::films/npz/a.npz"),
+        ("submitter-policy", "sagemaker:CreateTrainingJob", f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:training-job/other"),
+        ("submitter-policy", "iam:PassRole", f"arn:aws:iam::{ACCOUNT}:role/administrator"),
+        ("job-role-policy", "s3:PutObject", "arn:aws:s3:::films/npz/a/train/a.npz"),
+        ("job-role-policy", "s3:GetObject", "arn:aws:s3:::films/x-ray-v2/train/a.png"),
+        ("job-role-policy", "sagemaker:CreateTrainingJob", f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:training-job/cxr-a"),
+    ],
+)
+def test_a_call_outside_the_policy_is_denied(policy: str, action: str, resource: str) -> None:
+    assert not Policy(policy, "films").allows(action, resource)
