@@ -139,6 +139,7 @@ class Job(threading.Thread):
         command = [*algorithm["ContainerEntrypoint"], *algorithm.get("ContainerArguments", [])]
         beside = str(Path(sys.executable).parent)  # stands for the image: Python and its packages
         environment = {"PATH": f"{beside}:/usr/bin:/bin:/usr/sbin:/sbin", "HOME": "/tmp", "LANG": "C.UTF-8"}
+        environment["OMP_NUM_THREADS"] = "1"  # tiny networks: threads would only wait for each other
         environment |= {"TRAINING_JOB_NAME": self.job_name, "AWS_REGION": "eu-central-1"}
         environment |= self.request.get("Environment", {})
         isolated = bool(self.request.get("EnableNetworkIsolation"))

@@ -1,6 +1,9 @@
 """A checkout of the repository small enough to train in seconds, handed off or here."""
 
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +60,12 @@ class Project:
         """What the train stage does with `backend: sagemaker`, in this process."""
         train = load_section("train", TrainSection, self.folder / "params.yaml")
         train_on_sagemaker(train, load_compute(self.folder / "compute.yaml").sagemaker, self.folder)
+
+    def train_here(self) -> None:
+        """The train stage on this machine, with as many threads as the job has."""
+        self.set_backend("local")
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        subprocess.run([sys.executable, "-m", "stages.train"], cwd=self.folder, env=environment, check=True)
 
     def _set(self, file: str, section: str | None, values: dict[str, Any]) -> None:
         yaml = YAML()
