@@ -63,7 +63,8 @@ class EvaluateSection(Section):
     """How the held-out films are scored."""
 
     bootstrap: int = Field(ge=100, description="resamples of patients behind each 95 % interval")
-    stress_films: int = Field(ge=1, description="films of each data set in the stress table")
+    stress_films: int = Field(ge=1, description="films of each data set in the tables of stress and resolution")
+    resolutions: list[int] = Field(description="sides of the network's input to compare, pixels, multiples of 32")
     seed: int = 0
 
 

@@ -1,6 +1,7 @@
 """Stage evaluate: held-out films through network and clean-up, as in the segment stage; then the stress table."""
 
 import logging
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -25,7 +26,7 @@ log = logging.getLogger(__name__)
 
 
 def main() -> None:
-    """Write metrics/<data set>.json, metrics/stress.json, metrics/training.json, plots/history.csv, work/scores.csv."""
+    """Write metrics/<data set>.json and those of stress, resolution and training; plots/history.csv; work/scores.csv."""
     section = load_section("evaluate", EvaluateSection, PARAMS)
     settings = load_section("segment", SegmentSection)
     frame_px = load_section("prepare", PrepareSection, PARAMS).frame_px
@@ -39,6 +40,7 @@ def main() -> None:
         for name, rows in scores.groupby("dataset"):
             write_json(folder / f"{name}.json", dataset_figures(rows, section.bootstrap, section.seed))
         write_json(folder / "stress.json", stress_table(segmenter, held_out, settings, section.stress_films))
+        write_json(folder / "resolution.json", resolution_table(segmenter, held_out, settings, section))
         write_json(folder / "training.json", training_figures(pairs))
     write_csv(PLOTS / "history.csv", pd.read_csv(WORK / "history.csv"))
 
@@ -70,19 +72,45 @@ def stress_table(
     segmenter: Segmenter, pairs: list[Pair], settings: SegmentSection, films: int
 ) -> dict[str, dict[str, dict[str, float]]]:
     """Mean Dice, share of films under 0.80 and share of fallbacks, by data set and condition."""
-    table: dict[str, dict[str, dict[str, float]]] = {}
-    for name in sorted({pair.dataset for pair in pairs}):
-        of_dataset = [pair for pair in pairs if pair.dataset == name]
-        chosen = of_dataset[:: max(1, len(of_dataset) // films)][:films]
-        table[name] = {}
-        for condition, worsen in CONDITIONS.items():
-            scores = score(segmenter, chosen, settings, worsen, f"{name} {condition}")
-            table[name][condition] = {
-                "dice": round(float(scores["dice"].mean()), 4),
-                "share_under_80": round(float((scores["dice"] < 0.8).mean()), 4),
-                "fallback_share": round(float(scores["fallback"].mean()), 4),
-            }
-    return table
+    return {
+        name: {
+            condition: brief(score(segmenter, chosen, settings, worsen, f"{name} {condition}"))
+            for condition, worsen in CONDITIONS.items()
+        }
+        for name, chosen in some_of_each(pairs, films).items()
+    }
+
+
+def resolution_table(
+    segmenter: TorchSegmenter, pairs: list[Pair], settings: SegmentSection, section: EvaluateSection
+) -> dict[str, dict[str, dict[str, float]]]:
+    """The same figures by data set and resolution of the network, with the weights as they are."""
+    return {
+        name: {
+            f"{px}_px": brief(
+                score(replace(segmenter, inner_px=px), chosen, settings, CONDITIONS["none"], f"{name} {px} px")
+            )
+            for px in section.resolutions
+        }
+        for name, chosen in some_of_each(pairs, section.stress_films).items()
+    }
+
+
+def some_of_each(pairs: list[Pair], films: int) -> dict[str, list[Pair]]:
+    """At most `films` pairs of each data set, spread evenly."""
+    by_dataset = {
+        name: [pair for pair in pairs if pair.dataset == name] for name in sorted({pair.dataset for pair in pairs})
+    }
+    return {name: some[:: max(1, len(some) // films)][:films] for name, some in by_dataset.items()}
+
+
+def brief(scores: pd.DataFrame) -> dict[str, float]:
+    """Three figures of a table of scores."""
+    return {
+        "dice": round(float(scores["dice"].mean()), 4),
+        "share_under_80": round(float((scores["dice"] < 0.8).mean()), 4),
+        "fallback_share": round(float(scores["fallback"].mean()), 4),
+    }
 
 
 def training_figures(pairs: list[Pair]) -> dict[str, float]:

@@ -42,24 +42,30 @@ def export(network: LungNet, path: Path, frame_px: int, inner_px: int, section: 
         CxrError: the masks of the two engines agree less than they must.
     """
     with atomic_path(path) as temporary:
-        torch.onnx.export(
-            network,
-            (torch.zeros(2, 3, inner_px, inner_px),),
-            str(temporary),
-            input_names=["rgb"],
-            output_names=["probability"],
-            dynamic_axes={"rgb": {0: "films"}, "probability": {0: "films"}},
-            opset_version=section.opset,
-            dynamo=False,
-        )
-        model = half_size(onnx.load(str(temporary)))
-        facts = {"frame_px": str(frame_px), "inner_px": str(inner_px), "version": section.version}
-        onnx.helper.set_model_props(model, facts)
-        onnx.checker.check_model(model, full_check=True)
-        onnx.save(model, str(temporary))
+        write_onnx(network, temporary, frame_px, inner_px, section)
         agreement = lowest_agreement(TorchSegmenter(network, frame_px, inner_px), temporary)
         if agreement < MIN_DICE:
             raise CxrError(f"{path}: ONNX Runtime and PyTorch agree with Dice {agreement:.5f} only; try another opset")
+
+
+def write_onnx(network: LungNet, path: Path, frame_px: int, inner_px: int, section: ExportSection) -> None:
+    """Write the network as ONNX under the contract of `cxr.lungs.segmenter`."""
+    torch.onnx.export(
+        network,
+        (torch.zeros(2, 3, inner_px, inner_px),),
+        str(path),
+        input_names=["rgb"],
+        output_names=["probability"],
+        dynamic_axes={"rgb": {0: "films"}, "probability": {0: "films"}},
+        opset_version=section.opset,
+        dynamo=False,
+    )
+    model = half_size(onnx.load(str(path)))
+    onnx.helper.set_model_props(
+        model, {"frame_px": str(frame_px), "inner_px": str(inner_px), "version": section.version}
+    )
+    onnx.checker.check_model(model, full_check=True)
+    onnx.save(model, str(path))
 
 
 def half_size(model: onnx.ModelProto) -> onnx.ModelProto:

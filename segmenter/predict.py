@@ -3,12 +3,10 @@
 from dataclasses import dataclass
 from typing import Protocol
 
-import cv2
-import numpy as np
 import torch
 
 from cxr.films.letterbox import Image
-from cxr.lungs.segmenter import Probability, to_input
+from cxr.lungs.segmenter import Probability, to_frame, to_input
 from segmenter.network import LungNet
 
 
@@ -37,4 +35,4 @@ class TorchSegmenter:
     def probability(self, frame: Image) -> Probability:
         """Probability of lung, (frame_px, frame_px), on a film in the letterbox: grey (h, w) or RGB (h, w, 3)."""
         inner = self.network(torch.from_numpy(to_input(frame, self.inner_px)[None]))[0, 0].numpy()
-        return np.asarray(cv2.resize(inner, (self.frame_px, self.frame_px), interpolation=cv2.INTER_LINEAR), np.float32)
+        return to_frame(inner, self.frame_px)

@@ -31,8 +31,7 @@ class LungSegmenter:
     def probability(self, frame: Image) -> Probability:
         """Probability of lung, (frame_px, frame_px), on a film in the letterbox: grey (h, w) or RGB (h, w, 3)."""
         (inner,) = self.session.run(None, {"rgb": to_input(frame, self.inner_px)[None]})
-        side = (self.frame_px, self.frame_px)
-        return np.asarray(cv2.resize(inner[0, 0], side, interpolation=cv2.INTER_LINEAR), np.float32)
+        return to_frame(inner[0, 0], self.frame_px)
 
 
 def to_input(frame: Image, inner_px: int) -> Probability:
@@ -40,6 +39,11 @@ def to_input(frame: Image, inner_px: int) -> Probability:
     small = cv2.resize(frame, (inner_px, inner_px), interpolation=cv2.INTER_AREA)
     rgb = small if small.ndim == 3 else np.repeat(small[..., None], 3, axis=2)
     return np.ascontiguousarray(rgb.transpose(2, 0, 1), np.float32)
+
+
+def to_frame(inner: Probability, frame_px: int) -> Probability:
+    """Probability in the frame (frame_px, frame_px), from the network's resolution (inner, inner)."""
+    return np.asarray(cv2.resize(inner, (frame_px, frame_px), interpolation=cv2.INTER_LINEAR), np.float32)
 
 
 def load_segmenter(path: Path, threads: int = 1) -> LungSegmenter:
