@@ -25,7 +25,7 @@ def build_report(base_name: str | None, folder: Path, repository: Path = Path(".
         CxrError: the workspace has no results.
     """
     head = read_results(WORKSPACE, repository)
-    base, found = _compared(base_name, head, repository)
+    base, found = compared(base_name, head, repository)
     with atomic_folder(folder) as scratch:
         images = render_plots(base_name if base else None, WORKSPACE, scratch / "images", repository)
         write_text(scratch / "report.md", report_markdown(head, base, found, images, scratch))
@@ -33,7 +33,8 @@ def build_report(base_name: str | None, folder: Path, repository: Path = Path(".
     return found
 
 
-def _compared(base_name: str | None, head: Results, repository: Path) -> tuple[Results | None, Comparison | str]:
+def compared(base_name: str | None, head: Results, repository: Path) -> tuple[Results | None, Comparison | str]:
+    """The base's results and the comparison, or None and why there is none."""
     if base_name is None:
         return None, "no base revision was named"
     try:

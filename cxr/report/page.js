@@ -3,6 +3,7 @@
   const page = JSON.parse(document.getElementById("films").textContent);
   const at = (id) => document.getElementById(id);
   const slider = at("threshold"), chooser = at("series"), prevalence = at("prevalence");
+  let threshold = page.threshold; // exact: the slider's own steps are coarser than the operating point
   const share = (part, whole) => (whole > 0 ? part / whole : NaN);
   const show = (id, value) => { at(id).textContent = Number.isFinite(value) ? value.toFixed(3) : "–"; };
 
@@ -15,7 +16,7 @@
   }
 
   function update() {
-    const films = page.series[chooser.value], threshold = Number(slider.value);
+    const films = page.series[chooser.value];
     const { tp, fp, fn, tn } = count(films, threshold);
     const sensitivity = share(tp, tp + fn), specificity = share(tn, tn + fp), ppv = share(tp, tp + fp);
     const ill = Number(prevalence.value) / 100;
@@ -52,9 +53,9 @@
   }
 
   page.series.forEach((films, index) => chooser.add(new Option(films.name, index)));
-  const start = () => { slider.value = page.threshold; update(); };
+  const start = () => { threshold = page.threshold; slider.value = threshold; update(); };
   prevalence.value = 10;
-  slider.addEventListener("input", update);
+  slider.addEventListener("input", () => { threshold = Number(slider.value); update(); });
   prevalence.addEventListener("input", update);
   chooser.addEventListener("change", draw);
   at("reset").addEventListener("click", start);

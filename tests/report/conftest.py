@@ -55,7 +55,7 @@ def _two_revisions(tmp_path_factory: pytest.TempPathFactory) -> Path:
     git(root, "add", "-A")
     git(root, "commit", "-q", "-m", "base")
     git(root, "branch", "base")
-    write_results(root, 3.0, "0.01")
+    write_results(root, 8.0, "0.01")
     git(root, "add", "-A")
     git(root, "commit", "-q", "-m", "noisy")
     return root

@@ -8,8 +8,10 @@ import cv2
 import pytest
 
 from cxr.core.errors import CxrError
-from cxr.report.build import build_report
-from cxr.report.revisions import read_results
+from cxr.report.build import compared
+from cxr.report.markdown import report_markdown
+from cxr.report.page import report_page
+from cxr.report.revisions import WORKSPACE, read_results
 from tests.evaluation.conftest import THREE
 from tests.report.conftest import git, write_results
 from tools import compare, metrics, report
@@ -72,14 +74,16 @@ def test_the_report_holds_verdict_parameters_figures_and_curves(two_revisions: P
 
 
 def test_a_first_report_has_no_base_and_says_so(two_revisions: Path):
-    assert build_report(None, Path("reports")) == "no base revision was named"
-    assert "No comparison: no base revision was named" in Path("reports/report.md").read_text()
+    base, found = compared(None, read_results(WORKSPACE), Path("."))
+    text = report_markdown(read_results(WORKSPACE), base, found, {}, Path("."))
+    assert "No comparison: no base revision was named" in text
 
 
 def test_a_base_of_other_classes_is_reported_without_a_comparison(two_revisions: Path):
     write_results(two_revisions, 0.5, "0.01", THREE)
-    assert "classes differ" in str(build_report("base", Path("reports")))
-    text = Path("reports/report.md").read_text()
+    head = read_results(WORKSPACE)
+    base, found = compared("base", head, Path("."))
+    text = report_markdown(head, base, found, {}, Path("."))
     assert "No comparison: not compared with base: classes differ" in text
     assert "AUROC (macro)" in text
 
@@ -87,5 +91,5 @@ def test_a_base_of_other_classes_is_reported_without_a_comparison(two_revisions:
 def test_text_from_results_cannot_become_markup(two_revisions: Path):
     path = Path("params.yaml")
     path.write_text(path.read_text().replace("lr: 0.01", "lr: </script><b>x"))
-    build_report("base", Path("reports"))
-    assert "</script><b>x" not in Path("reports/report.html").read_text()
+    page = report_page(read_results(WORKSPACE), None, "<b>x", Path("plots"))
+    assert "<b>x" not in page
