@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pydicom
 
 import cxr.data
 import cxr.films
@@ -95,6 +94,8 @@ def unusable(film: Film, min_px: int) -> str:
 
 
 def _dicom_tag(address: str, content: bytes, keyword: str) -> str:
+    import pydicom
+
     if not address.lower().endswith(DICOM_SUFFIXES):
         raise CxrError(f"{address}: patient_from: dicom, but this is no DICOM file; use a column or a pattern")
     value = str(pydicom.dcmread(io.BytesIO(content), stop_before_pixels=True).get(keyword, "") or "")

@@ -14,8 +14,6 @@ from typing import Any
 
 import cv2
 import numpy as np
-import pydicom
-from pydicom.pixels.processing import apply_modality_lut, apply_voi_lut
 
 from cxr.core.errors import CxrError
 from cxr.films.letterbox import Image
@@ -103,6 +101,10 @@ def stretch(values: np.ndarray[Any, np.dtype[np.float32]]) -> Image:
 
 
 def _from_dicom(address: str, content: bytes) -> Film:
+    # Imported here: it costs each process half a second, and most cohorts have no DICOM.
+    import pydicom
+    from pydicom.pixels.processing import apply_modality_lut, apply_voi_lut
+
     try:
         dataset = pydicom.dcmread(io.BytesIO(content))
         pixels = apply_voi_lut(apply_modality_lut(dataset.pixel_array, dataset), dataset)
