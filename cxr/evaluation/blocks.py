@@ -57,11 +57,11 @@ def operating_point_block(point: OperatingPoint) -> Block:
     if point.threshold is None:
         block |= {"threshold": None, "threshold_reason": "three or more classes: the likeliest is called"}
     else:
-        block |= {"threshold": point.threshold}
+        block |= {"threshold": rounded(point.threshold)}
         block |= {"threshold_low": point.threshold_low, "threshold_high": point.threshold_high}
         if point.threshold_low is None:
             block["threshold_interval_reason"] = "resamples of the validation patients hold one class only"
-    block["temperature"] = point.temperature
+    block["temperature"] = rounded(point.temperature)
     return block | ({"temperature_reason": point.temperature_reason} if point.temperature_reason else {})
 
 

@@ -43,7 +43,7 @@ def fit_temperature(logits: Floats, labels: Indices) -> Temperature:
         return Temperature(1.0, "validation is separated without error, so its best temperature is 0")
     if high - best < 0.01:
         return Temperature(1.0, "validation logits say nothing about the label, so its best temperature is infinite")
-    return Temperature(round(float(np.exp(best)), 6))
+    return Temperature(float(np.exp(best)))
 
 
 def calibrated(logits: Floats, temperature: float) -> Floats:

@@ -65,7 +65,8 @@ def fit_operating_point(
     interval = None
     if logits.ndim == 1:
         probability, positive = calibrated(logits, temperature.value), labels.astype(np.float64)
-        threshold = round(float(choose_threshold(rule, positive, probability, np.ones((1, len(labels))))[0]), 6)
+        # Unrounded: it lies between two films' probabilities, which may be closer than any rounding.
+        threshold = float(choose_threshold(rule, positive, probability, np.ones((1, len(labels))))[0])
         draws = patient_weights(patients, resamples, seed)
         interval = percentile_interval(
             np.concatenate([choose_threshold(rule, positive, probability, weights) for weights in draws])

@@ -36,7 +36,7 @@ def series(results: Results) -> list[dict[str, Any]]:
                     {
                         "name": f"{title}: {point.classes[index]}",
                         "positive": truth[:, index].astype(int).tolist(),
-                        "probability": np.round(chance, 6).tolist(),
+                        "probability": np.round(chance, 12).tolist(),
                     }
                 )
     return found

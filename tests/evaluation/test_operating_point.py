@@ -51,3 +51,9 @@ def test_a_damaged_or_missing_file_says_what_to_run(tmp_path: Path):
 def test_without_validation_films_there_is_none():
     with pytest.raises(CxrError, match="no film with split 'val'"):
         fit_operating_point("f", BINARY, np.zeros(0), np.zeros(0, np.int64), [], "youden", 100, 0)
+
+
+def test_films_closer_than_a_rounding_still_fall_on_their_own_side():
+    logits = np.array([0.0, 1e-8, 2e-8, 3e-8]) + 0.3
+    point = fit_operating_point("f", BINARY, logits, np.array([0, 0, 1, 1]), list("abcd"), "youden", 100, 0)
+    assert point.decide(point.probability(logits)).tolist() == [0, 0, 1, 1]
