@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from monai.transforms import FillHoles, KeepLargestConnectedComponent, ScaleIntensity
+from monai.transforms import FillHoles, ScaleIntensity
+from scipy import ndimage
 from torch import Tensor
 from torchvision.io import ImageReadMode, read_image, write_png
 from torchvision.ops import masks_to_boxes
@@ -18,7 +19,6 @@ from segmenter.network import LungNet
 
 FRAME, STORED = 512, 224  # pixels
 torch.set_num_threads(1)
-two_lungs = KeepLargestConnectedComponent(num_components=2)
 fill_holes = FillHoles()
 stretch = ScaleIntensity(0.0, 255.0)
 
@@ -39,7 +39,9 @@ def segment(film: Path) -> None:
         small = F.resize(framed, [inner, inner], antialias=True)
         probability = network()(small[None].float())
         probability = torch.nn.functional.interpolate(probability, (FRAME, FRAME), mode="bilinear")[0]
-    mask = fill_holes(two_lungs((probability > 0.5).float()))
+    labels, _ = ndimage.label((probability > 0.5).numpy())
+    largest = np.argsort(-np.bincount(labels.ravel())[1:], kind="stable")[:2] + 1
+    mask = fill_holes(torch.from_numpy(np.isin(labels, largest).astype(np.float32)))
     out = Path("peer") / "masks"
     out.mkdir(parents=True, exist_ok=True)
     write_png(torch.as_tensor(mask * 255).to(torch.uint8), str(out / f"{film.stem}.png"))
