@@ -4,7 +4,7 @@ BIN := $(CURDIR)/.venv/bin
 export PATH := $(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro test test-slow lint format lock prune segmenter remote
+.PHONY: help metrics report model-card setup repro test test-slow lint format lock prune segmenter remote
 
 help:  ## list the tasks
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -23,6 +23,15 @@ setup: .venv/.installed  ## make .venv with everything of requirements.txt
 
 repro: .venv/.installed  ## run the whole pipeline
 	dvc repro
+
+metrics: .venv/.installed  ## compute metrics.json again from predictions.csv
+	python -m tools.metrics
+
+report: .venv/.installed  ## write reports/report.md and .html, measured against BASE=main
+	python -m tools.report --base $(or $(BASE),main)
+
+model-card: .venv/.installed  ## write docs/model_card.md from the results
+	python -m tools.model_card
 
 test: .venv/.installed-dev lint  ## check the code and run the tests
 	pytest

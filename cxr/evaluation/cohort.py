@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from cxr.core.errors import CxrError
 from cxr.evaluation.summary import rounded
+from cxr.masks.table import read_mask_table
 
 MASK_SCORES = ("dice", "iou", "hd95")
 
@@ -23,13 +23,10 @@ def data_figures(audit: Path) -> dict[str, Any]:
 
 def segment_figures(masks: Path) -> dict[str, Any]:
     """Lung segmentation: fallbacks and area of all films; Dice, IoU and HD95 where reference masks exist."""
-    if not masks.is_file():
-        raise CxrError(f"{masks}: no table of masks; run `dvc repro segment` first")
-    table = pd.read_csv(masks)
-    fallback = table["fallback"].astype(str).str.lower().isin(("1", "true", "1.0"))
+    table = read_mask_table(masks)
     figures: dict[str, Any] = {
         "films": len(table),
-        "fallbacks": int(fallback.sum()),
+        "fallbacks": int(table["fallback"].sum()),
         "area_mean": rounded(float(table["area"].mean())),
         "referenced": int(table["dice"].notna().sum()),
     }

@@ -8,6 +8,8 @@ from torch.nn.functional import interpolate
 from cxr.evaluation.bootstrap import Floats
 from cxr.models.classifier import Classifier
 
+WHOLE_FILM = 0.95  # share of the picture above which a mask is no outline of lungs
+
 
 def logits_and_cam(classifier: Classifier, images: Tensor) -> tuple[Tensor, Tensor | None]:
     """Logits and Grad-CAM of a batch in one pass of the backbone; only the head is differentiated.
@@ -39,7 +41,9 @@ def logits_and_cam(classifier: Classifier, images: Tensor) -> tuple[Tensor, Tens
 
 
 def lung_share(cam: Tensor, masks: Tensor) -> Floats:
-    """Share of each map's mass inside the lungs, (N,); NaN without evidence or without lungs.
+    """Share of each map's mass inside the lungs, (N,).
+
+    NaN without evidence, without lungs, and where the mask is the whole film because segmentation gave up.
 
     Args:
         cam: (N, H, W), not negative.
@@ -47,5 +51,6 @@ def lung_share(cam: Tensor, masks: Tensor) -> Floats:
     """
     inside = masks > 127
     total, lungs = cam.sum(dim=(1, 2)), (cam * inside).sum(dim=(1, 2))
-    share = torch.where((total > 0) & inside.any(dim=2).any(dim=1), lungs / total, torch.nan)
+    area = inside.float().mean(dim=(1, 2))
+    share = torch.where((total > 0) & (area > 0) & (area < WHOLE_FILM), lungs / total, torch.nan)
     return share.cpu().numpy().astype(np.float64)

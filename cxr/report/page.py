@@ -13,13 +13,14 @@ from plotly.offline import get_plotlyjs
 
 from cxr.evaluation.paired import Comparison
 from cxr.report import curves
+from cxr.report.checks import check_rows
 from cxr.report.comparison import as_rows, notes, sentence
 from cxr.report.revisions import Results
-from cxr.report.tables import changes, figure, flat, headline_rows, html, subgroup_table, title
+from cxr.report.tables import changes, flat, headline_rows, html, subgroup_table
 
 HERE = Path(__file__).parent
 LIBRARIES = ("torch", "torchvision", "timm", "lightning", "scikit-learn", "numpy", "pandas", "dvc", "onnxruntime")
-GALLERIES = {"gradcam.png": "Grad-CAM gallery", "segmentation.png": "Lung segmentation"}
+GALLERIES = {"gradcam.png": "Grad-CAM gallery", "lungs_worst_first.png": "Lung segmentation, least trustworthy first"}
 
 
 def report_page(head: Results, base: Results | None, found: Comparison | str, pictures: Path) -> str:
@@ -47,7 +48,7 @@ def report_page(head: Results, base: Results | None, found: Comparison | str, pi
         comparison=_comparison(found, base, head),
         operating_point=escape(_operating_point(head)),
         figures=html(["figure", "test", "validation"], headline_rows(head.metrics)),
-        checks=html(["check", "value"], _checks(head.metrics)),
+        checks=html(["check", "value"], check_rows(head.metrics)),
         subgroups=html(*subgroup_table(head.subgroups)),
         galleries=_galleries(pictures),
         data=html(["fact", "value"], [[name, str(value)] for name, value in flat(head.data).items()]),
@@ -103,16 +104,6 @@ def _operating_point(head: Results) -> str:
     if point.threshold is None:
         return f"the likeliest class, temperature {point.temperature:.3f}"
     return f"{point.rule}, threshold {point.threshold:.3f}, temperature {point.temperature:.3f}, fitted on validation"
-
-
-def _checks(metrics: dict[str, Any]) -> list[list[str]]:
-    shortcuts, hog = metrics["shortcuts"], metrics["baselines"]["hog_logistic"]
-    names = [name for name in shortcuts if not name.endswith(("_low", "_high", "_reason"))]
-    rows = [[title(name), figure(shortcuts, name)] for name in names]
-    if "reason" in hog:
-        return [*rows, ["HOG baseline", hog["reason"]]]
-    main = next(iter(hog))
-    return [*rows, [f"HOG baseline, {title(main)}", figure(hog, main)], ["gain over it", figure(hog, "gain")]]
 
 
 def _galleries(pictures: Path) -> str:

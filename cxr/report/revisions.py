@@ -26,6 +26,7 @@ OPERATING_POINT = "models/operating_point.json"
 METRICS = "metrics/metrics.json"
 SUBGROUPS = "metrics/subgroups.json"
 DATA = "metrics/data.json"
+SEGMENT = "metrics/segment.json"
 PARAMS = "params.yaml"
 HISTORY = "plots/learning_curves.csv"
 
@@ -40,6 +41,7 @@ class Results:
     metrics: dict[str, Any]
     subgroups: dict[str, Any]
     data: dict[str, Any]
+    segment: dict[str, Any]
     params: dict[str, Any]
     history: pd.DataFrame | None  # one row an epoch
 
@@ -85,10 +87,11 @@ def read_results(name: str, repository: Path = Path(".")) -> Results:
     predictions = parse_predictions(revision.text(PREDICTIONS), where)
     try:
         point = TypeAdapter(OperatingPoint).validate_json(revision.text(OPERATING_POINT))
-        metrics, subgroups, data = (json.loads(revision.text(path)) for path in (METRICS, SUBGROUPS, DATA))
+        paths = (METRICS, SUBGROUPS, DATA, SEGMENT)
+        metrics, subgroups, data, segment = (json.loads(revision.text(path)) for path in paths)
     except (ValueError, ValidationError) as error:
         raise CxrError(f"{name}: damaged metrics or operating point; run `dvc repro evaluate` there") from error
     check_predictions(predictions, point.classes, where)
     params = YAML(typ="safe", pure=True).load(revision.text(PARAMS))
     history = pd.read_csv(io.StringIO(revision.text(HISTORY))) if revision.has(HISTORY) else None
-    return Results(name, predictions, point, metrics, subgroups, data, dict(params), history)
+    return Results(name, predictions, point, metrics, subgroups, data, segment, dict(params), history)

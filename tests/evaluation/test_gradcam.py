@@ -39,10 +39,10 @@ def test_the_share_of_an_even_map_is_the_area_of_the_lungs():
     assert lung_share(torch.ones(1, 64, 64), mask)[0] == pytest.approx(0.25)
 
 
-def test_without_evidence_or_lungs_there_is_no_share():
-    mask = torch.full((2, 8, 8), 255, dtype=torch.uint8)
-    mask[1] = 0
-    cam = torch.stack([torch.zeros(8, 8), torch.ones(8, 8)])
+def test_without_evidence_or_an_outline_of_lungs_there_is_no_share():
+    mask = torch.full((3, 8, 8), 255, dtype=torch.uint8)
+    mask[0, :4], mask[1] = 0, 0  # half a film; no lungs; and the whole film, where segmentation gave up
+    cam = torch.stack([torch.zeros(8, 8), torch.ones(8, 8), torch.ones(8, 8)])
     assert torch.tensor(lung_share(cam, mask)).isnan().all()
 
 

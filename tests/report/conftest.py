@@ -24,9 +24,11 @@ def git(repository: Path, *arguments: str) -> None:
     subprocess.run(command, cwd=repository, check=True, capture_output=True)
 
 
-def write_results(root: Path, noise: float, lr: str, classes: tuple[str, ...] = BINARY) -> None:
+def write_results(
+    root: Path, noise: float, lr: str, classes: tuple[str, ...] = BINARY, splits: tuple[str, ...] = ("val", "test")
+) -> None:
     """What the evaluate stage leaves, from logits with some noise."""
-    table = predictions(films=80, classes=classes)
+    table = predictions(films=80, classes=classes, splits=splits)
     random = np.random.default_rng(3)
     for name in [name for name in table.columns if name.startswith("logit")]:
         table[name] = (table[name] + random.normal(0, noise, len(table))).round(6)

@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import cv2
@@ -10,10 +11,12 @@ import pytest
 from cxr.core.errors import CxrError
 from cxr.report.build import compared
 from cxr.report.markdown import report_markdown
+from cxr.report.model_card import model_card
 from cxr.report.page import report_page
 from cxr.report.revisions import WORKSPACE, read_results
 from tests.evaluation.conftest import THREE
 from tests.report.conftest import git, write_results
+from tests.report.conftest import metrics as metrics_of
 from tools import compare, metrics, report
 
 
@@ -55,7 +58,7 @@ def test_metrics_come_back_byte_for_byte_from_predictions_alone(two_revisions: P
 def test_metrics_need_no_deep_learning_library():
     code = "import sys, tools.metrics, tools.compare; print([n for n in ('torch', 'timm', 'cv2') if n in sys.modules])"
     root = Path(__file__).parents[2]
-    run = subprocess.run(["python", "-c", code], cwd=root, capture_output=True, text=True, check=True)
+    run = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "[]"
 
 
@@ -86,6 +89,23 @@ def test_a_base_of_other_classes_is_reported_without_a_comparison(two_revisions:
     text = report_markdown(head, base, found, {}, Path("."))
     assert "No comparison: not compared with base: classes differ" in text
     assert "AUROC (macro)" in text
+
+
+def test_the_model_card_tells_figures_limits_and_that_films_are_synthetic(two_revisions: Path):
+    path = Path("params.yaml")
+    path.write_text(path.read_text() + "data:\n  root: data/demo\n  layout: folders\n")
+    card = model_card(read_results(WORKSPACE))
+    assert "**Not a medical device.**" in card
+    assert "**synthetic films**" in card
+    test = metrics_of(two_revisions)["test"]
+    assert f"| AUROC | {test['auroc']:.3f} [{test['auroc_low']:.3f}, {test['auroc_high']:.3f}] |" in card
+    assert "resampled validation patients put it between 0." in card
+
+
+def test_the_card_of_a_cohort_without_a_test_set_warns(two_revisions: Path):
+    write_results(two_revisions, 0.5, "0.01", splits=("val",))
+    card = model_card(read_results(WORKSPACE))
+    assert "has no test set: validation films chose the model, so these figures flatter it" in card
 
 
 def test_text_from_results_cannot_become_markup(two_revisions: Path):
