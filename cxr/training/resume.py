@@ -1,5 +1,6 @@
 """A killed run goes on where it was: its state on disk, SIGTERM, and the best classifier so far."""
 
+import json
 import logging
 import os
 import pickle
@@ -90,13 +91,20 @@ class RunState(Checkpoint):
         for listener in self.listeners:
             listener(module.history)
 
-    def position(self) -> tuple[int, int] | None:
-        """Epoch and batch of the saved state, or None when there is none that can be read."""
+    def position(self, monitor: str) -> tuple[int, int] | None:
+        """Epoch and batch of the saved state, or None when there is none that can be read and is whole."""
         if not self.resume_path.is_file():
             return None
         try:
-            state = torch.load(self.resume_path, map_location="cpu", weights_only=True, mmap=True)
-            return state["position"]["epoch"], state["position"]["batch"]
+            position = torch.load(self.resume_path, map_location="cpu", weights_only=True, mmap=True)["position"]
+            history: list[Row] = json.loads(position["history"])
+            if history:
+                # A copy that was taken file by file, as SageMaker takes it, may hold a best.ckpt of an earlier moment.
+                best = torch.load(self.best_path, map_location="cpu", weights_only=True, mmap=True)
+                if json.loads(best["facts"])["best"] != history[best_epoch(history, monitor)]:
+                    log.warning("%s is not of the same moment as %s; training starts over", self.best_path, self.folder)
+                    return None
+            return position["epoch"], position["batch"]
         except (OSError, RuntimeError, KeyError, EOFError, pickle.UnpicklingError):
             log.warning("%s: cannot be read; training starts over", self.resume_path)
             return None

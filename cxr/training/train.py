@@ -81,7 +81,7 @@ def train(settings: TrainSection, compute: Compute, places: Places) -> None:
             curves = CurveFiles(places.history, places.curves)
             mlflow = MLflowRun(state.folder, _flat(settings), {"git_rev": git_revision(), "data": pack.data_hash})
             state.listeners += [_tell, curves.log, mlflow.log]
-        position = state.position()
+        position = state.position(settings.monitor)
         if position:
             log.info("going on with run %s from epoch %d, batch %d", run, *position)
         try:

@@ -28,6 +28,7 @@ class Job(threading.Thread):
         self.hosts = [f"algo-{number + 1}" for number in range(request["ResourceConfig"]["InstanceCount"])]
         self.status, self.failure, self.transitions = "InProgress", "", list[dict[str, Any]]()
         self.role_calls: list[tuple[str, str]] = []  # (S3 action, key): what the job's role must be allowed
+        self.mirrored: dict[Path, tuple[int, int]] = {}  # checkpoint file -> its time and size when last copied to S3
         self.runs = 0
         self._tree: container.Tree | None = None
         self._stopped = self._interrupted = self._overtime = False
@@ -170,7 +171,6 @@ class Job(threading.Thread):
     def _mirror(self, place: Path, done: threading.Event) -> None:
         """Copy new and changed checkpoint files to S3 during the job and after it; an interruption loses the rest."""
         address = self.request["CheckpointConfig"]["S3Uri"]
-        seen: dict[Path, tuple[int, int]] = {}
         while True:
             last = done.wait(MIRROR_S)
             if last and self._interrupted:
@@ -181,13 +181,13 @@ class Job(threading.Thread):
                     try:
                         stat = path.stat()
                         stamp = (stat.st_mtime_ns, stat.st_size)
-                        if seen.get(path) == stamp:
+                        if self.mirrored.get(path) == stamp:
                             continue
                         content = path.read_bytes()
                     except FileNotFoundError:
                         continue  # replaced or removed meanwhile
-                    seen[path] = stamp
                     self._put(f"{address}{path.relative_to(root).as_posix()}", content)
+                    self.mirrored[path] = stamp
             if last:
                 return
 

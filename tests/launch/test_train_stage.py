@@ -36,7 +36,9 @@ def repro(project: Project, backend: str) -> tuple[dict[str, bytes], Any]:
 def repository(project: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
     """The project as a Git and DVC repository, the current folder."""
     monkeypatch.chdir(project.folder)
+    who = ["-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "commit.gpgsign=false"]
     subprocess.run(["git", "init", "-q"], check=True)
+    subprocess.run(["git", *who, "commit", "-q", "--allow-empty", "-m", "first"], check=True)
     assert dvc(["init", "-q"]) == 0
     return project
 
@@ -96,13 +98,18 @@ def slow_down(project: Project) -> None:
 
 def interrupt_in_second_epoch(plane: ControlPlane) -> None:
     """Wait until the second epoch has begun and its state is on S3, then take the instance away."""
-    deadline = time.monotonic() + 300
-    while time.monotonic() < deadline:
-        for job in list(plane.jobs.values()):
-            if any("epoch 0: train loss" in path.read_text() for path in job.log_files().values()):
-                time.sleep(1.0)
-                return job.interrupt()
+    while not plane.jobs:
         time.sleep(0.05)
+    (job,) = plane.jobs.values()
+    while not second_epoch_is_safe(job):
+        time.sleep(0.05)
+    job.interrupt()
+
+
+def second_epoch_is_safe(job: Job) -> bool:
+    """The best classifier of the first epoch was copied, and a state that is younger than it."""
+    copied = {path.name: stamp for path, stamp in dict(job.mirrored).items()}
+    return "best.ckpt" in copied and copied["resume.ckpt"][0] > copied["best.ckpt"][0]
 
 
 @pytest.mark.slow
