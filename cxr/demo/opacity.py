@@ -36,18 +36,18 @@ class Pneumonia:
 def sample_pneumonia(anatomy: Anatomy, rng: np.random.Generator) -> Pneumonia:
     """Draw a disease; a third of the patients have so little that it is easily missed."""
     pattern = str(rng.choice(PATTERNS, p=(0.4, 0.35, 0.25)))
-    severity = float(rng.beta(1.5, 1.2))
-    strength = 0.2 + 0.7 * severity
+    severity = float(rng.beta(1.5, 1.1))
+    strength = 0.26 + 0.66 * severity
     number = {"lobar": 1, "patchy": int(rng.integers(3, 7)), "diffuse": 0}[pattern]
     width = anatomy.half_width
     foci = []
     for _ in range(number):
         side = rng.choice((-1, 1))
-        large = rng.uniform(0.2, 0.36) if pattern == "lobar" else rng.uniform(0.1, 0.2)
-        x, y = side * width * rng.uniform(0.3, 0.72), rng.uniform(0.25, 0.9)
+        large = rng.uniform(0.22, 0.38) if pattern == "lobar" else rng.uniform(0.12, 0.22)
+        x, y = side * width * rng.uniform(0.3, 0.72), rng.uniform(0.35, 0.95)
         rx, ry = large * rng.uniform(0.7, 1.1), large * rng.uniform(0.7, 1.2)
         foci.append(Focus(x, y, rx, ry, rng.uniform(-0.8, 0.8), strength * rng.uniform(0.75, 1.0)))
-    haze = 0.22 + 0.45 * severity if pattern == "diffuse" else 0.2 * severity * rng.random()
+    haze = 0.26 + 0.44 * severity if pattern == "diffuse" else (0.05 + 0.2 * severity) * rng.uniform(0.3, 1.0)
     return Pneumonia(pattern, severity, tuple(foci), float(haze), int(rng.integers(2**31)))
 
 
