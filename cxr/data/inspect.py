@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 
 import cxr.data
@@ -87,7 +88,7 @@ def unusable(film: Film, min_px: int) -> str:
         return f"not a radiograph: {film.coloured:.0%} of the pixels are coloured"
     if long > MAX_ASPECT * short:
         return f"not a radiograph: {width}x{height} is longer than {MAX_ASPECT:g} to 1"
-    levels = np.count_nonzero(np.bincount(film.grey.reshape(-1), minlength=256))
+    levels = np.count_nonzero(cv2.calcHist([film.grey], [0], None, [256], [0, 256]))
     if levels < MIN_LEVELS:
         return f"not a radiograph: {levels} grey levels"
     return ""

@@ -53,7 +53,9 @@ def two_largest(mask: Image) -> Image:
     areas = stats[:, cv2.CC_STAT_AREA]
     order = sorted(range(1, count), key=lambda label: -int(areas[label]))[:2]
     kept = [label for label in order if areas[label] >= SPECK * areas[order[0]]]
-    return np.isin(labels, kept).astype(np.uint8)
+    is_kept = np.zeros(count, np.uint8)
+    is_kept[kept] = 1
+    return np.asarray(is_kept[labels])
 
 
 def fill_holes(mask: Image) -> Image:
