@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 
 def main() -> None:
-    """Write metrics/<data set>.json and those of stress, resolution and training; plots/history.csv; work/scores.csv."""
+    """Write metrics/ (data sets, stress, resolution, training), plots/history.csv and work/scores.csv."""
     section = load_section("evaluate", EvaluateSection, PARAMS)
     settings = load_section("segment", SegmentSection)
     frame_px = load_section("prepare", PrepareSection, PARAMS).frame_px
@@ -98,10 +98,12 @@ def resolution_table(
 
 def some_of_each(pairs: list[Pair], films: int) -> dict[str, list[Pair]]:
     """At most `films` pairs of each data set, spread evenly."""
-    by_dataset = {
-        name: [pair for pair in pairs if pair.dataset == name] for name in sorted({pair.dataset for pair in pairs})
-    }
-    return {name: some[:: max(1, len(some) // films)][:films] for name, some in by_dataset.items()}
+    chosen = {}
+    for name in sorted({pair.dataset for pair in pairs}):
+        some = [pair for pair in pairs if pair.dataset == name]
+        places = np.linspace(0, len(some) - 1, min(films, len(some)))
+        chosen[name] = [some[int(place)] for place in places]
+    return chosen
 
 
 def brief(scores: pd.DataFrame) -> dict[str, float]:

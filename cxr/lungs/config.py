@@ -8,8 +8,8 @@ from cxr.core.config import Section
 class SegmentSection(Section):
     """How lung masks are found, and when one is not believed.
 
-    The bounds of plausibility lie well outside of what 5,271 reference masks of children and adults show: lungs on
-    18 to 60 % of the film, the smaller lung at least half of the larger, their centre within 12 % of the film's.
+    The bounds of plausibility lie well outside of what 1,038 reference masks of children and adults show: lungs on
+    16 to 60 % of the film, the smaller lung at least half of the larger, their centre within 20 % of the film's.
     """
 
     seg_on_gray: bool = Field(description="true: the network sees the grey film; false: its own RGB channels, if any")
