@@ -29,7 +29,7 @@ SIGTERM_EXIT = 128 + signal.SIGTERM
 
 
 class RunState(Checkpoint):
-    """Keeps `resume.ckpt` and `best.ckpt` of a run in a folder, and leaves with exit code 143 on SIGTERM.
+    """Keeps `resume.ckpt` and `best-<epoch>.ckpt` of a run in a folder, and leaves with exit code 143 on SIGTERM.
 
     State is saved between two batches, when no gradient is pending: at the start of each epoch, every minute, and when
     SIGTERM comes. Since all randomness is a function of the position, going on from any of these ends the same.
@@ -47,10 +47,9 @@ class RunState(Checkpoint):
         """The state from which a run goes on."""
         return self.folder / "resume.ckpt"
 
-    @property
-    def best_path(self) -> Path:
-        """The classifier of the best epoch so far."""
-        return self.folder / "best.ckpt"
+    def best_path(self, history: list[Row], monitor: str) -> Path:
+        """The classifier of the best epoch of a history."""
+        return self.folder / f"best-{best_epoch(history, monitor)}.ckpt"
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Replace Lightning's SIGTERM handler, which stops without saving."""
@@ -68,7 +67,7 @@ class RunState(Checkpoint):
             return
         leave, due = self._any(trainer, self.terminated), now - self.saved > SAVE_SECONDS
         if leave or module.batch == 0 or self._any(trainer, due):
-            self._save(trainer)
+            self._save(trainer, module)
         if leave:
             log.warning("SIGTERM: saved at epoch %d, batch %d; run again to go on", module.epoch, module.batch)
             sys.exit(SIGTERM_EXIT)
@@ -87,7 +86,7 @@ class RunState(Checkpoint):
         best = best_epoch(module.history, module.settings.monitor)
         if best == len(module.history) - 1:
             module.scored.facts["best"] = module.history[best]
-            save_classifier(self.best_path, module.scored)
+            save_classifier(self.best_path(module.history, module.settings.monitor), module.scored)
         for listener in self.listeners:
             listener(module.history)
 
@@ -98,12 +97,10 @@ class RunState(Checkpoint):
         try:
             position = torch.load(self.resume_path, map_location="cpu", weights_only=True, mmap=True)["position"]
             history: list[Row] = json.loads(position["history"])
-            if history:
-                # A copy that was taken file by file, as SageMaker takes it, may hold a best.ckpt of an earlier moment.
-                best = torch.load(self.best_path, map_location="cpu", weights_only=True, mmap=True)
-                if json.loads(best["facts"])["best"] != history[best_epoch(history, monitor)]:
-                    log.warning("%s is not of the same moment as %s; training starts over", self.best_path, self.folder)
-                    return None
+            # A copy that was taken file by file, as SageMaker takes it, may lack the classifier of this moment.
+            if history and not self.best_path(history, monitor).is_file():
+                log.warning("%s: the best classifier is not there; training starts over", self.folder)
+                return None
             return position["epoch"], position["batch"]
         except (OSError, RuntimeError, KeyError, EOFError, pickle.UnpicklingError):
             log.warning("%s: cannot be read; training starts over", self.resume_path)
@@ -113,11 +110,16 @@ class RunState(Checkpoint):
         """Forget the state of a run that is complete, so that the next run of the same recipe trains anew."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _save(self, trainer: L.Trainer) -> None:
+    def _save(self, trainer: L.Trainer, module: TrainingModule) -> None:
         temporary = self.resume_path.with_suffix(".tmp")
         trainer.save_checkpoint(temporary, weights_only=False)
         if trainer.is_global_zero:
             os.replace(temporary, self.resume_path)
+            # Only now is an earlier best of no use: the state on disk knows of the later one.
+            kept = self.best_path(module.history, module.settings.monitor) if module.history else None
+            for path in self.folder.glob("best-*.ckpt"):
+                if path != kept:
+                    path.unlink()
         self.saved = time.monotonic()
 
     def _terminate(self, *_: Any) -> None:

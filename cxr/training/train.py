@@ -92,7 +92,7 @@ def train(settings: TrainSection, compute: Compute, places: Places) -> None:
                 f"(now {settings.batch}) and raise train.accumulate by the same factor"
             ) from error
     if trainer.is_global_zero:
-        write_bytes(places.checkpoint, state.best_path.read_bytes())
+        write_bytes(places.checkpoint, state.best_path(module.history, settings.monitor).read_bytes())
         curves.close()
         mlflow.close([places.checkpoint, places.history])
         best = module.history[best_epoch(module.history, settings.monitor)]

@@ -124,6 +124,22 @@ def test_a_state_file_that_cannot_be_read_is_told_and_training_starts_over(
     assert_same_result(broken, whole)
 
 
+@pytest.mark.usefixtures("save_every_batch")
+def test_a_kill_between_the_best_epoch_and_the_next_state_loses_neither(
+    new_run: Callable[[str], Run], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The best classifier on disk is then of a later moment than the state."""
+    run = new_run("between")
+    with monkeypatch.context() as patch:
+        patch.setattr(resume, "best_epoch", lambda history, _: len(history) - 1)
+        die_at(patch, "on_train_epoch_start", 3)
+        with pytest.raises(Killed):
+            run()
+        with caplog.at_level(logging.INFO):
+            run()
+    assert "going on with run" in caplog.text
+
+
 def test_a_finished_run_leaves_no_state_so_that_the_next_one_trains_anew(whole: Run) -> None:
     assert not list(whole.places.runs.glob("*/resume.ckpt"))
     assert len(list(whole.places.runs.glob("*.json"))) == 1
