@@ -19,14 +19,15 @@ def main() -> None:
     classifier = load_classifier(Path("models/classifier.ckpt"))
     section = load_section("evaluate", EvaluateSection)
     metrics = Path("metrics")
+    data, segment = data_figures(Path("data/audit.json")), segment_figures(Path("data/masks.csv"))
     with atomic_folder(Path("plots")) as plots:
         evaluate(
             classifier, Path("data/npz"), section, load_compute(), metrics, plots, Path("models/operating_point.json")
         )
         contact_sheet(Path("data/masks.csv"), Path("data/npz"), plots / "lungs_worst_first.png")
         write_learning_curves(plots / "learning_curves.csv", Path("models/history.csv"))
-    write_json(metrics / "data.json", data_figures(Path("data/audit.json")))
-    write_json(metrics / "segment.json", segment_figures(Path("data/masks.csv")))
+    write_json(metrics / "data.json", data)
+    write_json(metrics / "segment.json", segment)
 
 
 if __name__ == "__main__":

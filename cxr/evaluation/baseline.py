@@ -20,7 +20,8 @@ STRENGTH = 0.01  # inverse of the L2 penalty, fixed beforehand for standardised 
 
 def features(image: np.ndarray[Any, Any]) -> Floats:
     """Histogram of oriented gradients (Dalal & Triggs 2005) and grey histogram of an NPZ image (H, W, 4), (n,)."""
-    grey = cv2.resize(image[..., :3].mean(axis=2).astype(np.float32), (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+    grey = cv2.cvtColor(np.ascontiguousarray(image[..., :3]), cv2.COLOR_RGB2GRAY)
+    grey = cv2.resize(grey, (SIDE, SIDE), interpolation=cv2.INTER_AREA).astype(np.float32)
     dy, dx = np.gradient(grey)
     angle = np.mod(np.arctan2(dy, dx), np.pi) * (ORIENTATIONS / np.pi)
     direction = np.minimum(angle.astype(int), ORIENTATIONS - 1)

@@ -60,15 +60,17 @@ def draw_gallery(
         axis.axis("off")
     images = [read_npz(films.folder / files[table["image_id"].iloc[index]]).image for index, _ in chosen]
     _, cams = logits_and_cam(classifier, torch.from_numpy(np.stack(images).transpose(0, 3, 1, 2).copy()))
+    # One scale for all: a film with little evidence stays grey instead of showing its noise in full colour.
+    most = 0.0 if cams is None else float(cams.max())
     for place, (axis, (index, kind)) in enumerate(zip(axes.ravel(), chosen, strict=False)):
-        _draw_film(axis, images[place], None if cams is None else cams[place].numpy())
+        _draw_film(axis, images[place], None if cams is None or most == 0 else cams[place].numpy() / most)
         axis.set_title(
             _caption(table.iloc[index], point, kind), fontsize=7, color=GREY if kind == "correct" else ORANGE
         )
     figure.suptitle(
-        "Grad-CAM: evidence for the positive class (yellow = most), lung outline in blue; mistakes first, surest first"
+        "Grad-CAM: evidence for the positive class (yellow = most of all films shown), lungs in blue; mistakes first"
         if len(point.classes) == 2
-        else "Grad-CAM: evidence for the likeliest class (yellow = most), lung outline in blue; mistakes first",
+        else "Grad-CAM: evidence for the likeliest class (yellow = most of all films shown), lungs in blue; mistakes first",
         fontsize=9,
     )
     figure.tight_layout(rect=(0, 0, 1, 0.99))
@@ -79,9 +81,8 @@ def draw_gallery(
 
 def _draw_film(axis: Any, image: np.ndarray[Any, Any], cam: np.ndarray[Any, Any] | None) -> None:
     axis.imshow(image[..., :3])
-    if cam is not None and cam.max() > 0:
-        strength = cam / cam.max()
-        axis.imshow(strength, cmap="inferno", alpha=STRONGEST * strength, vmin=0, vmax=1)
+    if cam is not None:
+        axis.imshow(cam, cmap="inferno", alpha=STRONGEST * cam, vmin=0, vmax=1)
     if image[..., 3].any():
         axis.contour(image[..., 3] > 127, levels=[0.5], colors=BLUE, linewidths=0.9)
 

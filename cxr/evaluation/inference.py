@@ -57,7 +57,7 @@ def predict(classifier: Classifier, films: NpzSet, device: torch.device) -> pd.D
     """The table of predictions of some films: ids, label, logits, lung share, attributes."""
     logits, shares = [], []
     for images in films.batches("predict"):
-        batch = images.to(device)
+        batch = images.to(device, memory_format=torch.channels_last)
         batch_logits, cam = logits_and_cam(classifier, batch)
         logits.append(batch_logits.cpu().numpy())
         shares.append(np.full(len(images), np.nan) if cam is None else lung_share(cam, batch[:, 3]))
@@ -80,7 +80,7 @@ def put_shortcut_scores(table: pd.DataFrame, classifier: Classifier, films: NpzS
     removed, kept = [], []
     with torch.no_grad():
         for images in films.batches("shortcut checks"):
-            batch = images.to(device)
+            batch = images.to(device, memory_format=torch.channels_last)
             removed.append(classifier(without_lungs(batch)).cpu().numpy())
             kept.append(classifier(lungs_only(batch)).cpu().numpy())
     own = [row.image_id for row in films.rows]
