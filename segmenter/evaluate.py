@@ -48,17 +48,24 @@ def main() -> None:
 def score(
     segmenter: Segmenter, pairs: list[Pair], settings: SegmentSection, worsen: Worsen, title: str
 ) -> pd.DataFrame:
-    """One row a film: dataset, patient, film, dice, iou, hd95 (pixels of the frame), fallback.
+    """One row a film: dataset, patient, film, dice, iou, hd95 (pixels of the frame), recall, precision, fallback.
 
+    Recall is the share of the reference that was found, precision the share of what was found that the reference has.
     The lungs as found are scored, also where the segment stage would fall back to the whole film.
     """
     rows = []
     for pair in progress(pairs, len(pairs), title):
-        film, mask = worsen(*read_pair(pair, segmenter.frame_px))
-        lungs = find_lungs(segmenter.probability(film), film_box(film), settings)
+        original, true = read_pair(pair, segmenter.frame_px)
+        film, mask = worsen(original, true)
+        lungs = find_lungs(segmenter.probability(film), film_box(original), settings)
         scores = mask_scores(lungs.found, mask)._asdict()
+        overlap = np.count_nonzero(lungs.found & mask)
+        shares = {
+            "recall": overlap / max(1, np.count_nonzero(mask)),
+            "precision": overlap / max(1, np.count_nonzero(lungs.found)),
+        }
         facts = {"dataset": pair.dataset, "patient": pair.patient, "film": pair.film}
-        rows.append({**facts, **scores, "fallback": bool(lungs.reason)})
+        rows.append({**facts, **scores, **shares, "fallback": bool(lungs.reason)})
     return pd.DataFrame(rows)
 
 

@@ -3,14 +3,14 @@
 import numpy as np
 import pandas as pd
 
-FIGURES = ("dice", "iou", "hd95", "share_under_90", "share_under_80")
+FIGURES = ("dice", "iou", "hd95", "recall", "precision", "share_under_90", "share_under_80")
 
 
 def dataset_figures(scores: pd.DataFrame, resamples: int, seed: int) -> dict[str, float]:
     """Means with `_low` and `_high`, the lowest Dice, and the counts.
 
     Args:
-        scores: one row a film: patient, dice, iou, hd95, fallback.
+        scores: one row a film: patient, dice, iou, hd95, recall, precision, fallback.
         resamples: of the patients, with replacement (percentile bootstrap).
         seed: of the resampling.
     """

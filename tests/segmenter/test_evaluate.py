@@ -31,7 +31,8 @@ class DarkIsLung:
 
 def table(dice: list[float], patients: list[str]) -> pd.DataFrame:
     ones = np.ones(len(dice))
-    return pd.DataFrame({"patient": patients, "dice": dice, "iou": ones, "hd95": ones, "fallback": ones < 0})
+    scores = dict.fromkeys(("iou", "hd95", "recall", "precision"), ones)
+    return pd.DataFrame({"patient": patients, "dice": dice, **scores, "fallback": ones < 0})
 
 
 def test_figures_count_films_and_patients_and_bad_films() -> None:
@@ -85,6 +86,8 @@ def test_held_out_films_are_scored_in_the_frame_as_the_segment_stage_does(prepar
     scores = score(DarkIsLung(), adults, SETTINGS, CONDITIONS["none"], "test")
     assert list(scores["patient"]) == ["adult/a0", "adult/a1", "adult/a2"]
     assert (scores["dice"] > 0.9).all()
+    harmonic = 2 / (1 / scores["recall"] + 1 / scores["precision"])
+    np.testing.assert_allclose(harmonic, scores["dice"])
     assert Letterbox(80, 100, 128).inner == (13, 0, 115, 128)
 
 
