@@ -14,6 +14,7 @@ from cxr.npz.npz_set import read_index, read_npz
 Image = np.ndarray[Any, np.dtype[np.uint8]]
 TILE_PX, CAPTION_PX = 192, 18
 COLUMNS, ROWS = 6, 3
+LEVEL_STEP = 8  # of 256 grey levels
 OUTLINE = {False: (80, 220, 255), True: (80, 80, 255)}  # BGR: yellow, red for a fallback
 
 
@@ -44,6 +45,7 @@ def tile(image: Image, caption: str, fallback: bool) -> Image:
     """One film (h, w, 4) = [R, G, B, mask], outlined and captioned: (TILE_PX + CAPTION_PX, TILE_PX, 3) BGR."""
     side = (TILE_PX, TILE_PX)
     picture = cv2.resize(np.ascontiguousarray(image[..., 2::-1]), side, interpolation=cv2.INTER_AREA)
+    picture = picture // LEVEL_STEP * LEVEL_STEP  # Git keeps every sheet: fewer grey levels, half the bytes
     mask = cv2.resize(np.ascontiguousarray(image[..., 3]), side, interpolation=cv2.INTER_LINEAR)
     outlines, _ = cv2.findContours((mask > 127).astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     cv2.drawContours(picture, outlines, -1, OUTLINE[fallback], 1)
