@@ -4,7 +4,7 @@ BIN := $(CURDIR)/.venv/bin
 export PATH := $(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help metrics report model-card setup repro test test-slow lint format lock prune segmenter remote
+.PHONY: help metrics report model-card setup repro test test-slow lint format lock prune segmenter remote wheels
 
 help:  ## list the tasks
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -63,3 +63,12 @@ remote: .venv/.installed  ## make URL=s3://bucket/prefix the DVC remote (ENDPOIN
 segmenter: .venv/.installed  ## train the lung segmenter anew and ship it in models/
 	dvc repro segmenter/dvc.yaml
 	cp segmenter/work/lung_segmenter.onnx models/lung_segmenter.onnx
+
+# torch, its CUDA libraries and torchvision are in AWS's image; MLflow is used only on this side.
+wheels: .venv/.installed  ## packages that travel with a SageMaker job (docs/aws.md)
+	rm -rf wheels
+	mkdir -p wheels
+	grep -vE '^(mlflow|torchvision)$$' requirements-train.in \
+	  | uv pip compile --quiet --no-header --no-annotate --constraint requirements.txt - \
+	  | grep -vE '^(torch|torchvision|triton|nvidia-[a-z0-9-]+|cuda-[a-z]+)(\[.*\])?==' > wheels/requirements.txt
+	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir wheels -r wheels/requirements.txt
