@@ -70,7 +70,7 @@ def draw_gallery(
     figure.suptitle(
         "Grad-CAM: evidence for the positive class (yellow = most of all films shown), lungs in blue; mistakes first"
         if len(point.classes) == 2
-        else "Grad-CAM: evidence for the likeliest class (yellow = most of all films shown), lungs in blue; mistakes first",
+        else "Grad-CAM: evidence for the likeliest class (yellow = most of all films), lungs in blue; mistakes first",
         fontsize=9,
     )
     figure.tight_layout(rect=(0, 0, 1, 0.99))
