@@ -40,7 +40,7 @@ def train_on_sagemaker(train: Section, settings: SageMakerSection, root: Path = 
     """
     plan = plan_job(train, settings, root)
     session = boto3.Session(region_name=plan.settings.region)
-    store = _store(plan)
+    store = _store(plan, session)
     store.check()
     job = _find(plan, store, session) or _create(plan, session)
     name, job_log = job.training_job_name, JobLog(session.client("logs"), job.training_job_name)
@@ -61,9 +61,9 @@ def train_on_sagemaker(train: Section, settings: SageMakerSection, root: Path = 
     _log_to_mlflow(plan, root, name)
 
 
-def _store(plan: JobPlan, below: str = "") -> Store:
+def _store(plan: JobPlan, session: Any, below: str = "") -> Store:
     key = plan.settings.output_kms_key
-    return Store(f"{plan.store_url}{below}", plan.settings.region, None if key == "none" else key)
+    return Store(f"{plan.store_url}{below}", session, None if key == "none" else key)
 
 
 def _find(plan: JobPlan, store: Store, session: Any) -> Any:
@@ -80,8 +80,8 @@ def _find(plan: JobPlan, store: Store, session: Any) -> Any:
 
 def _create(plan: JobPlan, session: Any) -> Any:
     """Send what is missing and start the next attempt."""
-    sent = publish_channels(plan.data, _store(plan, "npz/"))
-    sent += _store(plan, "sagemaker-code/").put_all(plan.code.items, "upload code")
+    sent = publish_channels(plan.data, _store(plan, session, "npz/"))
+    sent += _store(plan, session, "sagemaker-code/").put_all(plan.code.items, "upload code")
     log.info("%d objects uploaded", sent)
     _, attempts = _latest(plan, session)
     request = plan.request(attempts + 1)

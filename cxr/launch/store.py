@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import boto3
 from botocore.config import Config
@@ -46,12 +46,12 @@ class Item:
 class Store:
     """A prefix of a bucket. The client finds credentials, region and endpoint as every AWS tool does."""
 
-    def __init__(self, url: str, region: str | None = None, kms_key: str | None = None) -> None:
+    def __init__(self, url: str, session: Any = None, kms_key: str | None = None) -> None:
         self.bucket, self.prefix = parse_url(url)
         self.url = f"s3://{self.bucket}/{self.prefix}"
         self._encryption = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": kms_key} if kms_key else {}
         with faults(self.url):
-            self._client = boto3.Session(region_name=region).client(
+            self._client = (session or boto3.Session()).client(
                 "s3",
                 config=Config(
                     connect_timeout=5,

@@ -7,7 +7,7 @@ import numpy as np
 from cxr.npz.npz_set import NpzFilm, NpzRow, encode_npz, write_index
 
 CLASSES = ("normal", "pneumonia")
-FILMS = {"train": 16, "val": 8, "test": 4}
+FILMS = {"train": 8, "val": 4, "test": 2}
 
 
 def write_npz_set(folder: Path, side: int = 32, per_split: dict[str, int] = FILMS) -> Path:

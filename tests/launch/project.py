@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
+import yaml
 
 from cxr.core.compute import load_compute
 from cxr.core.config import load_section
@@ -68,8 +68,6 @@ class Project:
         subprocess.run([sys.executable, "-m", "stages.train"], cwd=self.folder, env=environment, check=True)
 
     def _set(self, file: str, section: str | None, values: dict[str, Any]) -> None:
-        yaml = YAML()
-        document = yaml.load((self.folder / file).read_text())
+        document = yaml.load((self.folder / file).read_text(), yaml.CSafeLoader)
         (document[section] if section else document).update(values)
-        with (self.folder / file).open("w") as stream:
-            yaml.dump(document, stream)
+        (self.folder / file).write_text(yaml.dump(document, Dumper=yaml.CSafeDumper))

@@ -83,7 +83,7 @@ from stages.real_train import main
 on_train_batch_start = RunState.on_train_batch_start
 
 def slowly(self, *arguments):
-    time.sleep(0.4)
+    time.sleep(0.8)
     on_train_batch_start(self, *arguments)
 
 RunState.on_train_batch_start = slowly

@@ -101,7 +101,7 @@ def test_the_entry_point_is_pid_1_and_maps_opt_ml(project: Project, plane: Contr
     assert facts["SM_MODEL_DIR"] == "/opt/ml/model"
     assert facts["SM_CHECKPOINT_DIR"] == "/opt/ml/checkpoints"
     assert {"train000.npz", "index.csv"} <= set(facts["channel"])
-    assert len(facts["channel"]) == 17
+    assert len(facts["channel"]) == 9
 
 
 @needs_namespaces

@@ -128,7 +128,7 @@ def test_a_server_that_dies_half_way_loses_nothing(
 
     def put_until_the_cable_is_cut(self: Store, item: Any) -> None:
         sent.append(item.key)
-        if len(sent) == 15:
+        if len(sent) == 12:
             cable.cut()
         put(self, item)
 
