@@ -1,0 +1,179 @@
+"""Films per second that reach the model, fully augmented: packed films, torchvision ImageFolder, MONAI CacheDataset.
+
+All three give batches of 224 px with the same kinds of augmentation (turn, random crop, flip, brightness, contrast,
+gamma, blur, noise, erasing) at the settings of params.yaml. The peers are written as their documentation shows:
+ImageFolder decodes a JPEG a film in DataLoader workers, one film at a time; MONAI holds decoded films in memory and
+transforms them one at a time. Rates are films per second of processor time of all processes, times the cores, so that
+other work on the machine disturbs the ratios little.
+
+    python -m benchmarks.loader --images path/to/chest_xray/train --films 512
+    python -m benchmarks.loader               # on synthetic JPEGs
+"""
+
+import argparse
+import resource
+import tempfile
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import joblib
+import numpy as np
+import torch
+
+from cxr.core.config import load_section
+from cxr.training.augment import augment
+from cxr.training.batches import TrainBatches, epoch_order
+from cxr.training.config import AugmentSection, TrainSection
+from cxr.training.packed import Films
+
+SIDE = 224
+BATCH = 32
+
+
+def main() -> None:
+    """Print one table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--images", type=Path, help="a folder of class folders with JPEGs; default: synthetic ones")
+    parser.add_argument("--films", type=int, default=512)
+    parser.add_argument("--epochs", type=int, default=2)
+    options = parser.parse_args()
+    settings = load_section("train", TrainSection).augment
+    with tempfile.TemporaryDirectory(prefix="loader-") as name:
+        root = Path(name) / "images"
+        copy_films(root, options.images, options.films)
+        makers: dict[str, Callable[[], Iterable[Any]]] = {
+            "packed films, augmented in batch": lambda: packed(Path(name), root, settings),
+            "torchvision ImageFolder": lambda: image_folder(root, settings),
+            "MONAI CacheDataset": lambda: monai_cache(root, settings),
+        }
+        rates = {title: rate(make, options.epochs) for title, make in makers.items()}
+    ours, *peers = rates.values()
+    print(f"{options.films} films of {SIDE} px, {joblib.cpu_count()} cores, films per second")
+    for title, value in rates.items():
+        print(f"{title:<36}{value:>9.0f}{ours / value:>8.1f}x")
+    print(f"packed over the better peer: {ours / max(peers):.1f}x")
+
+
+def rate(make: Callable[[], Iterable[Any]], epochs: int) -> float:
+    """Films per second of processor time, times cores; preparing the data set and a first epoch do not count."""
+    batches = make()
+    for _ in batches:
+        pass
+    start, films = processor_seconds(), 0
+    for _ in range(epochs):
+        films += sum(len(batch) for batch in batches)
+    return films / (processor_seconds() - start) * joblib.cpu_count()
+
+
+def processor_seconds() -> float:
+    """Of this process and of its finished children."""
+    usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
+
+
+def packed(folder: Path, root: Path, settings: AugmentSection) -> Iterable[Any]:
+    """Our loader and augmentation, from a memory-mapped file."""
+    paths = sorted(root.rglob("*.jpg"))
+    np.save(folder / "films.npy", np.stack([np.stack([cv2.imread(str(path), 0)] * 2) for path in paths]))
+    films = Films(np.load(folder / "films.npy", mmap_mode="r"), np.arange(len(paths)) % 2)
+
+    class Augmented:
+        def __iter__(self) -> Any:
+            order = epoch_order(films.labels, 0, 0, balanced=False)
+            for batch in TrainBatches(films, order, BATCH, (0, 0)):
+                torch.manual_seed(batch["seed"])
+                yield augment(batch["image"], batch["draws"], settings)
+
+    return Augmented()
+
+
+def image_folder(root: Path, settings: AugmentSection) -> Iterable[Any]:
+    """torchvision's reference way."""
+    from torch.utils.data import DataLoader
+    from torchvision import transforms as T
+    from torchvision.datasets import ImageFolder
+
+    def gamma(image: torch.Tensor) -> torch.Tensor:
+        return image ** (2 ** float(torch.empty(1).uniform_(-settings.gamma, settings.gamma)))
+
+    def noise(image: torch.Tensor) -> torch.Tensor:
+        if torch.rand(1) >= settings.noise:
+            return image
+        return image + torch.randn_like(image) * settings.noise_std / 255 * torch.rand(1)
+
+    changes = T.Compose(
+        [
+            T.RandomRotation(settings.rotation),
+            T.RandomResizedCrop(SIDE, (settings.crop_scale, 1), (1 / settings.crop_ratio, settings.crop_ratio)),
+            T.RandomHorizontalFlip(settings.flip),
+            T.ColorJitter(settings.brightness, settings.contrast),
+            T.ToTensor(),
+            gamma,
+            T.RandomApply([T.GaussianBlur(9, (0.3, settings.blur_sigma))], settings.blur),
+            noise,
+            T.RandomErasing(settings.erasing, (0.02, settings.erasing_area)),
+        ]
+    )
+    loader = DataLoader(ImageFolder(str(root), changes), BATCH, shuffle=True, num_workers=joblib.cpu_count())
+    return FirstOfPair(loader)
+
+
+def monai_cache(root: Path, settings: AugmentSection) -> Iterable[Any]:
+    """MONAI's cached data set with its own transforms."""
+    from monai import transforms as M
+    from monai.data import CacheDataset, DataLoader
+
+    shift = settings.brightness
+    changes = M.Compose(
+        [
+            M.LoadImage(image_only=True, ensure_channel_first=True, reader="PILReader"),
+            M.ScaleIntensity(),
+            M.RandAffine(
+                prob=1.0,
+                rotate_range=np.radians(settings.rotation),
+                scale_range=1 - settings.crop_scale**0.5,
+                translate_range=10,
+            ),
+            M.RandFlip(settings.flip, spatial_axis=0),
+            M.RandShiftIntensity(shift, prob=1.0),
+            M.RandAdjustContrast(prob=1.0, gamma=(2**-settings.gamma, 2**settings.gamma)),
+            M.RandGaussianSmooth(
+                sigma_x=(0.3, settings.blur_sigma), sigma_y=(0.3, settings.blur_sigma), prob=settings.blur
+            ),
+            M.RandGaussianNoise(settings.noise, std=settings.noise_std / 255),
+            M.RandCoarseDropout(1, 40, prob=settings.erasing),
+        ]
+    )
+    films = [str(path) for path in sorted(root.rglob("*.jpg"))]
+    films_in_memory = CacheDataset(films, changes, progress=False)
+    return DataLoader(films_in_memory, batch_size=BATCH, shuffle=True, num_workers=joblib.cpu_count())
+
+
+class FirstOfPair:
+    """Batches without their labels."""
+
+    def __init__(self, pairs: Iterable[Any]) -> None:
+        self.pairs = pairs
+
+    def __iter__(self) -> Any:
+        return (image for image, _ in self.pairs)
+
+
+def copy_films(root: Path, images: Path | None, films: int) -> None:
+    """JPEGs of 224 px in two class folders: real ones, or smooth noise."""
+    random = np.random.default_rng(0)
+    sources = sorted(images.rglob("*.jp*g"))[:films] if images else [None] * films
+    for number, source in enumerate(sources):
+        if source is None:
+            film = cv2.GaussianBlur(random.integers(0, 256, (SIDE, SIDE), dtype=np.uint8), (0, 0), 2)
+        else:
+            film = cv2.resize(cv2.imread(str(source), 0), (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+        path = root / "ab"[number % 2] / f"{number}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(path), film)
+
+
+if __name__ == "__main__":
+    main()
