@@ -47,5 +47,6 @@ def _draw(seed: int, width: int, height: int) -> Image:
     rng = np.random.default_rng([7, seed])
     anatomy = sample_anatomy(rng)
     film, _ = draw_film(anatomy, sample_pose(anatomy, rng), sample_exposure(rng), None, rng)
-    grey = np.rint(film * np.float32(255)).astype(np.uint8)
-    return np.asarray(cv2.resize(grey, (width, height), interpolation=cv2.INTER_CUBIC), np.uint8)
+    large = cv2.resize(film * np.float32(255), (width, height), interpolation=cv2.INTER_CUBIC)
+    grain = rng.normal(0, 2, (height, width))  # enlarging has smoothed the film's own, and JPEG would be too small
+    return np.clip(np.rint(large + grain), 0, 255).astype(np.uint8)
