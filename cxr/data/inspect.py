@@ -53,7 +53,7 @@ class Inspector:
         except CxrError as error:
             return Finding(reason=_why(error, candidate))
         film_hash = digest(content)
-        key = digest(content, Path(candidate.address).suffix.encode())
+        key = digest(film_hash.encode(), Path(candidate.address).suffix.encode())  # the suffix decides the decoder
         facts, _ = self.cache.get_or_compute(key, functools.partial(self._open, candidate, content))
         return Finding(film_hash=film_hash, **facts)
 
