@@ -34,16 +34,16 @@ class Pneumonia:
 
 
 def sample_pneumonia(anatomy: Anatomy, rng: np.random.Generator) -> Pneumonia:
-    """Draw a disease; a third of the patients have so little that it is easily missed."""
+    """Draw a disease; some patients have so little that it is easily missed."""
     pattern = str(rng.choice(PATTERNS, p=(0.4, 0.35, 0.25)))
     severity = float(rng.beta(1.5, 1.1))
-    strength = 0.26 + 0.66 * severity
+    strength = (0.4 if pattern == "lobar" else 0.3) + 0.55 * severity
     number = {"lobar": 1, "patchy": int(rng.integers(3, 7)), "diffuse": 0}[pattern]
     width = anatomy.half_width
     foci = []
     for _ in range(number):
-        side = rng.choice((-1, 1))
-        large = rng.uniform(0.22, 0.38) if pattern == "lobar" else rng.uniform(0.12, 0.22)
+        side = -1 if rng.random() < 0.5 else 1
+        large = rng.uniform(0.24, 0.4) if pattern == "lobar" else rng.uniform(0.12, 0.22)
         x, y = side * width * rng.uniform(0.3, 0.72), rng.uniform(0.35, 0.95)
         rx, ry = large * rng.uniform(0.7, 1.1), large * rng.uniform(0.7, 1.2)
         foci.append(Focus(x, y, rx, ry, rng.uniform(-0.8, 0.8), strength * rng.uniform(0.75, 1.0)))
