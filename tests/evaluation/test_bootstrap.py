@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 
-from cxr.evaluation.binary import Scored, binary_figures
+from cxr.evaluation.binary import decision_figures
 from cxr.evaluation.bootstrap import patient_weights, percentile_interval, resampled
+from cxr.evaluation.ranking import weighted_auroc
 
 
 def test_films_of_one_patient_are_drawn_together():
@@ -53,9 +54,13 @@ def test_a_95_percent_interval_covers_the_truth_in_93_to_97_percent_of_simulatio
         return shift * positive + shared + random.normal(0, np.sqrt(1 - 0.49), (count, 2 * patients))
 
     def measure(score: np.ndarray):
-        probability = 1 / (1 + np.exp(-(score - shift / 2)))
-        films = Scored(positive, score, probability, (score > shift / 2).astype(float))
-        return lambda weights: binary_figures(films, weights)
+        called = (score > shift / 2).astype(float)
+        error = np.square(1 / (1 + np.exp(-(score - shift / 2))) - positive)
+        return {
+            "auroc": lambda weights: {"auroc": weighted_auroc(positive, score, weights)},
+            "recall": lambda weights: decision_figures(positive, called, weights),
+            "brier": lambda weights: {"brier": weights @ error / weights.sum(axis=1)},
+        }[figure]
 
     ones = np.ones((1, 2 * patients))
     truth = np.mean([measure(score)(ones)[figure][0] for score in cohort(4000)])
