@@ -1,17 +1,27 @@
 """A real S3 server (SeaweedFS), a control plane over HTTP, and a tiny NPZ set."""
 
+import functools
 import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import boto3
+import botocore.session
 import pytest
 
 from tests.launch.control_plane import ControlPlane
 from tests.launch.films import write_npz_set
 from tests.launch.project import Project
 from tests.launch.seaweed import ACCESS_KEY, SECRET_KEY, SeaweedFS
+
+
+@pytest.fixture(scope="session", autouse=True)
+def service_models_are_read_once() -> Iterator[None]:
+    """Each test makes sessions of its own; without this each would parse SageMaker's model anew."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(botocore.session, "create_loader", functools.cache(botocore.session.create_loader))
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -116,6 +116,16 @@ def test_only_an_isolated_job_has_no_network(
     assert project.outs()["models/history.csv"].decode() == told
 
 
+def test_where_namespaces_are_not_allowed_the_job_runs_all_the_same_and_says_so(
+    project: Project, plane: ControlPlane, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(container, "namespaces_allowed", lambda: False)
+    project.stand_in(stand_ins.QUICK)
+    project.hand_off()
+    assert "namespaces are not allowed here: the job runs as a plain process" in capfd.readouterr().err
+    assert project.outs()["models/classifier.ckpt"] == b"weights"
+
+
 def test_a_crash_is_told_with_the_traceback_of_the_job(project: Project, plane: ControlPlane) -> None:
     project.stand_in(stand_ins.CRASH)
     with pytest.raises(CxrError) as caught:
