@@ -56,7 +56,7 @@ def evaluate(
 def _predictions(
     classifier: Classifier, films: NpzSet, classes: tuple[str, ...], section: EvaluateSection, device: torch.device
 ) -> pd.DataFrame:
-    classifier.to(device, memory_format=torch.channels_last).eval()  # 1.5 times faster on a CPU
+    classifier.to(device).to(memory_format=torch.channels_last).eval()  # 1.5 times faster on a CPU
     held_out = films.split("val", "test")
     table = predict(classifier, held_out, device)
     check_predictions(table, classes, "models/classifier.ckpt")
