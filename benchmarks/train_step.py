@@ -2,7 +2,7 @@
 
 Both run the same step: augmentation, forward, loss, backward, clipping, AdamW. What differs is where a batch comes
 from, so the ratio says how much of the device the loader leaves idle. Turns of the two alternate, so that other work on
-the machine hits both; the median ratio is printed. With a GPU: AMP and channels-last, as the train stage runs there.
+the machine hits both; the median ratio is printed. With a GPU: AMP, as the train stage runs there.
 
     python -m benchmarks.train_step --backbones tf_efficientnet_lite0 --steps 4
 """
@@ -58,9 +58,8 @@ def make_step(backbone: str, px: int, device: torch.device) -> Callable[[Batch],
     """One training step as the train stage makes it."""
     classifier = new_classifier(backbone, ("normal", "pneumonia"), px).to(device).train()
     gpu = device.type == "cuda"
-    if gpu:
-        classifier = classifier.to(memory_format=torch.channels_last)
-        torch.backends.cudnn.benchmark = True
+    classifier = classifier.to(memory_format=torch.channels_last)
+    torch.backends.cudnn.benchmark = gpu
     optimizer = torch.optim.AdamW(classifier.parameters(), lr=1e-4)
     settings, weights = AugmentSection(), torch.ones(2, device=device)
 

@@ -71,13 +71,15 @@ def mlflow_server(tmp_path: Path) -> Iterator[str]:
     log = (tmp_path / "server.log").open("w")
     server = subprocess.Popen(command, stdout=log, stderr=log, cwd=tmp_path, start_new_session=True)
     try:
-        for _ in range(1200):
+        for _ in range(3000):
             try:
                 urllib.request.urlopen(f"{address}/health", timeout=1).close()
                 break
             except (urllib.error.URLError, OSError):
                 assert server.poll() is None, (tmp_path / "server.log").read_text()
                 time.sleep(0.1)
+        else:
+            raise AssertionError((tmp_path / "server.log").read_text())
         yield address
     finally:
         os.killpg(server.pid, 15)
