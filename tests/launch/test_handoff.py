@@ -6,7 +6,7 @@ import signal
 import threading
 import time
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -149,6 +149,15 @@ def test_a_stage_killed_by_the_system_is_a_failure_that_says_so(project: Project
         project.hand_off()
 
 
+@pytest.fixture
+def ctrl_c_is_heard() -> Iterator[None]:
+    """A shell starts background processes with SIGINT ignored, and Python then leaves it so."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("ctrl_c_is_heard")
 def test_ctrl_c_stops_the_job(project: Project, plane: ControlPlane, s3: Any, bucket: str) -> None:
     project.stand_in(stand_ins.WAIT)
     when_training(plane, lambda _: os.kill(os.getpid(), signal.SIGINT))
