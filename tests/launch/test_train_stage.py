@@ -1,8 +1,10 @@
 """The real train stage, through DVC, in a job: the same outs as here."""
 
+import os
 import re
 import shutil
 import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -36,6 +38,8 @@ def repro(project: Project, backend: str) -> tuple[dict[str, bytes], Any]:
 def repository(project: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
     """The project as a Git and DVC repository, the current folder."""
     monkeypatch.chdir(project.folder)
+    beside = Path(sys.executable).parent  # dvc.yaml says `python`
+    monkeypatch.setenv("PATH", f"{beside}{os.pathsep}{os.environ['PATH']}")
     who = ["-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "commit.gpgsign=false"]
     subprocess.run(["git", "init", "-q"], check=True)
     subprocess.run(["git", *who, "commit", "-q", "--allow-empty", "-m", "first"], check=True)
