@@ -11,8 +11,8 @@ import pytest
 ROOT = Path(__file__).parents[1]
 SMALL = {
     "patients: 100": "patients: 24",
-    "epochs:": "epochs: 1  #",
-    "bootstrap:": "bootstrap: 50  #",
+    "epochs:": "epochs: 2  #",
+    "resamples:": "resamples: 50  #",
 }
 
 
