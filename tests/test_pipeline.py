@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1]
 SMALL = {
     "patients: 100": "patients: 24",
     "epochs:": "epochs: 2  #",
-    "resamples:": "resamples: 50  #",
+    "resamples:": "resamples: 100  #",
 }
 
 
