@@ -48,8 +48,8 @@ def test_pneumonia_brightens_its_place_and_leaves_the_mask_alone(scene: Scene) -
 
 def test_faint_and_dense_pneumonias_both_occur(scene: Scene) -> None:
     rng = np.random.default_rng(0)
-    severities = [sample_pneumonia(scene[0], rng).severity for _ in range(200)]
-    assert np.mean(np.less(severities, 0.25)) > 0.1
+    severities = [sample_pneumonia(scene[0], rng).severity for _ in range(2000)]
+    assert np.mean(np.less(severities, 0.25)) > 0.12
     assert np.mean(np.greater(severities, 0.7)) > 0.1
 
 
