@@ -59,12 +59,14 @@ class SeaweedFS:
             "-master.telemetry=false",
             "-volume.preStopSeconds=0",
         ]
-        small = ["-master.volumeSizeLimitMB=256", "-volume.max=200", "-s3.autoCreateBucket=false"]
+        small = ["-master.volumeSizeLimitMB=256", "-volume.max=1000", "-s3.autoCreateBucket=false"]
         where = ["-dir", str(self.folder), "-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-s3.config={self.folder}/s3.json"]
         command = [weed, "-logtostderr", "server", *where, "-filer", "-s3", *ports, *quiet, *small]
         with (self.folder / "log").open("ab") as log:
             # It would take AWS_ACCESS_KEY_ID of the environment for a further administrator.
             clean = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+            # A bucket takes 7 volumes by default: every test has a bucket, and the volumes would run out.
+            clean["WEED_MASTER_VOLUME_GROWTH_COPY_1"] = "1"
             self._process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=clean)
         client = boto3.client(
             "s3",
