@@ -62,4 +62,5 @@ def parse_section(values: Any, model: type[S], where: str) -> S:
             raise CxrError(f"{at}: unknown parameter{did_you_mean(key, model.model_fields)}") from error
         if first["type"] == "missing":
             raise CxrError(f"{at}: missing; add it") from error
-        raise CxrError(f"{at}: {first['msg']} (got {first['input']!r})") from error
+        got = "" if isinstance(first["input"], dict) else f" (got {first['input']!r})"  # a whole section says nothing
+        raise CxrError(f"{at}: {first['msg'].removeprefix('Value error, ')}{got}") from error

@@ -37,17 +37,28 @@ def spec_key(facts: Iterable[str]) -> str:
     return digest(*(fact.encode() for fact in facts))
 
 
+class NotCached(Exception):
+    """A cache that only reads has no entry of the film."""
+
+
 class FilmCache:
     """Results of one stage under one specification."""
 
-    def __init__(self, root: Path, stage: str, spec: str) -> None:
+    def __init__(self, root: Path, stage: str, spec: str, read_only: bool = False) -> None:
+        self.root, self.stage, self.spec, self.read_only = root, stage, spec, read_only
         self.folder = root / stage / spec
+
+    def reader(self) -> "FilmCache | None":
+        """The same cache, that raises NotCached where it would compute; None when it has no entry at all."""
+        return FilmCache(self.root, self.stage, self.spec, read_only=True) if self.folder.is_dir() else None
 
     def get_or_compute(self, key: str, compute: Callable[[], Entry]) -> Entry:
         """The stored entry of a film, or a fresh one, which is stored first."""
         path = self.folder / key[:2] / key
         entry = _read(path)
         if entry is None:
+            if self.read_only:
+                raise NotCached(key)
             entry = compute()
             facts, blob = entry
             body = json.dumps(facts).encode() + b"\n" + blob

@@ -1,36 +1,76 @@
 """Per-film work over many processes, through joblib: one machine by default, a Dask cluster by one line."""
 
 import contextlib
-import logging
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, TypeVar
+import functools
+from collections.abc import Callable, Generator, Iterator, Sequence
+from typing import Any, TypeVar, cast
 
 from joblib import Parallel, delayed, parallel_config
 
 from cxr.core.compute import Compute
 from cxr.core.errors import CxrError
+from cxr.core.film_cache import NotCached
 from cxr.core.progress import progress
 
 T = TypeVar("T")
 R = TypeVar("R")
-log = logging.getLogger(__name__)
 CHUNK = 16  # films a task: large enough to hide dispatch, small enough to keep the bar moving
 
 
-def map_films(function: Callable[[T], R], films: Sequence[T], compute: Compute, description: str) -> Iterator[R]:
+def map_films(
+    function: Callable[[T], R],
+    films: Sequence[T],
+    compute: Compute,
+    description: str,
+    cached: Callable[[T], R] | None = None,
+) -> Iterator[R]:
     """Yield `function(film)` for each film, in order, while later films are still at work.
 
     Results are streamed, so memory does not grow with the number of films. `function` must be picklable (a
     module-level function or a `functools.partial` of one). Raises what `function` raises.
+
+    `cached` is `function` over a cache that only reads: where it is given, this process first serves every film that it
+    knows, and processes are started only for those of which it raises NotCached.
     """
+    served = list(_serve(cached, films, compute, description)) if cached else [_MISSING] * len(films)
+    missing = [film for film, result in zip(films, served, strict=True) if result is _MISSING]
+    with contextlib.closing(_compute(function, missing, compute, description)) as fresh:
+        for result in served:
+            yield next(fresh) if result is _MISSING else result
+        next(fresh, None)  # its bar ends full
+
+
+_MISSING: Any = object()
+
+
+def _serve(cached: Callable[[T], R], films: Sequence[T], compute: Compute, description: str) -> Iterator[R]:
+    with parallel_config(backend="threading"):  # reading and hashing leave Python's lock free
+        yield from _stream(functools.partial(_known, cached), films, compute.n_workers, f"{description}: known films")
+
+
+def _known(cached: Callable[[T], R], film: T) -> R:
+    try:
+        return cached(film)
+    except NotCached:
+        return cast(R, _MISSING)
+
+
+def _compute(
+    function: Callable[[T], R], films: Sequence[T], compute: Compute, description: str
+) -> Generator[R, None, None]:
+    if films:
+        with _engine(compute):
+            n_jobs = -1 if compute.parallel.engine == "dask" else compute.n_workers
+            yield from _stream(function, films, n_jobs, description)
+
+
+def _stream(function: Callable[[T], R], films: Sequence[T], n_jobs: int, description: str) -> Iterator[R]:
     chunks = [films[start : start + CHUNK] for start in range(0, len(films), CHUNK)]
-    with _engine(compute):
-        workers = min(compute.n_workers, max(1, len(chunks)))
-        n_jobs = -1 if compute.parallel.engine == "dask" else workers
-        results = Parallel(n_jobs=n_jobs, return_as="generator", batch_size=1)(
-            delayed(_run_chunk)(function, chunk) for chunk in chunks
-        )
-        yield from progress((result for chunk in results for result in chunk), len(films), description)
+    workers = n_jobs if n_jobs < 0 else min(n_jobs, max(1, len(chunks)))
+    results = Parallel(n_jobs=workers, return_as="generator", batch_size=1)(
+        delayed(_run_chunk)(function, chunk) for chunk in chunks
+    )
+    yield from progress((result for chunk in results for result in chunk), len(films), description)
 
 
 def _run_chunk(function: Callable[[T], R], chunk: Sequence[T]) -> list[R]:

@@ -30,7 +30,8 @@ def ingest(settings: DataSection, compute: Compute, folder: Path) -> None:
         CxrError: unusable settings or label file, too many films refused, a patient unknown, or leakage.
     """
     candidates = find_candidates(settings)
-    findings = list(map_films(Inspector(settings), candidates, compute, "ingest"))
+    inspector = Inspector(settings)
+    findings = list(map_films(inspector, candidates, compute, "ingest", inspector.over_known_films()))
     opened = list(zip(candidates, findings, strict=True))
     refused = [(candidate, finding.reason) for candidate, finding in opened if finding.reason]
     _write_quarantine(folder / "quarantine.csv", refused)

@@ -1,5 +1,6 @@
 """Opening each film once: its shape and hashes, or the reason why it cannot be used."""
 
+import copy
 import functools
 import io
 from dataclasses import dataclass
@@ -45,6 +46,14 @@ class Inspector:
         self.tag = settings.patient_tag if settings.patient_from == "dicom" else ""
         version = code_version(*(Path(package.__path__[0]) for package in (cxr.data, cxr.films)))
         self.cache = FilmCache(cache_root(), "ingest", spec_key([str(self.min_px), self.tag, version]))
+
+    def over_known_films(self) -> "Inspector | None":
+        """The same, but it raises NotCached instead of opening a film; None when no film is known."""
+        reader, other = self.cache.reader(), copy.copy(self)
+        if reader is None:
+            return None
+        other.cache = reader
+        return other
 
     def __call__(self, candidate: Candidate) -> Finding:
         """Open one film. A film that cannot be used is a finding, never an error."""

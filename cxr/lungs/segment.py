@@ -1,7 +1,7 @@
 """The lung masks of a cohort, film by film, in parallel, over the per-film cache."""
 
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -12,7 +12,7 @@ import cxr.films
 import cxr.lungs
 from cxr.core.compute import Compute
 from cxr.core.errors import CxrError
-from cxr.core.files import atomic_folder, digest, write_bytes
+from cxr.core.files import atomic_folder, digest
 from cxr.core.film_cache import Entry, FilmCache, cache_root, code_version, spec_key
 from cxr.core.parallel import map_films
 from cxr.films.letterbox import Image, Letterbox
@@ -53,7 +53,9 @@ def segment_cohort(
     spec = spec_key([settings.model_dump_json(), version, hash_, cv2.__version__, onnxruntime.__version__])
     with atomic_folder(masks) as folder:
         job = Job(settings, model.resolve(), hash_, folder, FilmCache(cache_root(), "segment", spec))
-        rows = list(map_films(functools.partial(_segment, job), records, compute, "segment"))
+        reader = job.cache.reader()
+        known = functools.partial(_segment, replace(job, cache=reader)) if reader else None
+        rows = list(map_films(functools.partial(_segment, job), records, compute, "segment", known))
         write_mask_table(table, rows)
 
 
@@ -61,7 +63,7 @@ def _segment(job: Job, record: Record) -> MaskRow:
     reference = read_bytes(record.mask_path) if record.mask_path else b""
     key = digest(record.film_hash.encode(), reference)
     facts, png = job.cache.get_or_compute(key, functools.partial(segment_film, job, record, reference))
-    write_bytes(job.out / f"{record.image_id}.png", png, durable=False)
+    (job.out / f"{record.image_id}.png").write_bytes(png)  # the folder appears as a whole
     return MaskRow(record.image_id, record.film_hash, **facts)
 
 

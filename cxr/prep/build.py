@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import cxr.npz
 import cxr.prep
 from cxr.core.compute import Compute
 from cxr.core.errors import CxrError, did_you_mean
-from cxr.core.files import atomic_folder, digest, write_bytes
+from cxr.core.files import atomic_folder, digest
 from cxr.core.film_cache import Entry, FilmCache, cache_root, code_version, spec_key
 from cxr.core.parallel import map_films
 from cxr.films.letterbox import Image
@@ -53,7 +53,9 @@ def build_npz_set(manifest: Path, masks: Path, out: Path, settings: PreprocessSe
     with atomic_folder(out) as folder:
         job = Job(settings, tuple(classes), masks, folder, cache, spec)
         work = list(zip(records, names, strict=True))
-        for _ in map_films(functools.partial(_write_film, job), work, compute, "preprocess"):
+        reader = job.cache.reader()
+        known = functools.partial(_write_film, replace(job, cache=reader)) if reader else None
+        for _ in map_films(functools.partial(_write_film, job), work, compute, "preprocess", known):
             pass
         write_index(folder / INDEX, [_row(record, name, job.classes) for record, name in work])
 
@@ -100,7 +102,9 @@ def _write_film(job: Job, work: tuple[Record, str]) -> None:
         mask_bytes,
     )
     _, npz = job.cache.get_or_compute(key, functools.partial(_prepare, job, record, mask_path, mask_bytes))
-    write_bytes(job.out / name, npz, durable=False)
+    path = job.out / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(npz)  # the folder appears as a whole
 
 
 def _prepare(job: Job, record: Record, mask_path: Path, mask_bytes: bytes) -> Entry:

@@ -8,7 +8,9 @@ from typing import Any
 
 import pandas as pd
 from dvclive.live import Live
+from scmrepo.exceptions import SCMError
 
+from cxr.core.errors import CxrError
 from cxr.core.files import write_csv
 from cxr.training.recipe import Row
 
@@ -22,8 +24,7 @@ class CurveFiles:
 
     def __init__(self, history: Path, curves: Path | None) -> None:
         self.history = history
-        # The defaults would edit dvc.yaml, write a report and create an experiment of their own.
-        self.live: Any = Live(str(curves), dvcyaml=None, save_dvc_exp=False, report=None) if curves else None
+        self.live: Any = _live(curves) if curves else None
         self.logged = 0
 
     def log(self, rows: list[Row]) -> None:
@@ -44,6 +45,14 @@ class CurveFiles:
         """Write the summary."""
         if self.live:
             self.live.end()
+
+
+def _live(curves: Path) -> Any:
+    try:
+        # The defaults would edit dvc.yaml, write a report and create an experiment of their own.
+        return Live(str(curves), dvcyaml=None, save_dvc_exp=False, report=None)
+    except SCMError as error:
+        raise CxrError(f"{curves}: DVCLive: {error}; make a first commit, then run again") from error
 
 
 class MLflowRun:

@@ -1,9 +1,10 @@
 """Sections of YAML files: what is read, and the one line that a mistake gives."""
 
 from pathlib import Path
+from typing import Self
 
 import pytest
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from cxr.core.compute import Compute, load_compute
 from cxr.core.config import Section, load_section
@@ -14,6 +15,12 @@ class Recipe(Section):
     lr: float = Field(gt=0, le=1)
     epochs: int = Field(3, ge=1)
     note: str = "none"
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.lr == 1 and self.epochs == 1:
+            raise ValueError("lr 1 needs more than one epoch")
+        return self
 
 
 def params(folder: Path, text: str) -> Path:
@@ -43,6 +50,7 @@ def test_a_section_cannot_be_changed_after_it_was_read(tmp_path: Path) -> None:
         ("train:\n  epochs: 4\n", r"params\.yaml: train\.lr: missing; add it"),
         ("train:\n  lr: 7\n", r"params\.yaml: train\.lr: .*less than or equal to 1 \(got 7\)"),
         ("train:\n  lr: fast\n", r"params\.yaml: train\.lr: .*valid number.* \(got 'fast'\)"),
+        ("train:\n  lr: 1\n  epochs: 1\n", r"params\.yaml: train: lr 1 needs more than one epoch$"),
         ("train: 3\n", r"params\.yaml: train: .*\(got 3\)"),
         ("trian:\n  lr: 1\n", r"params\.yaml: no section 'train'; did you mean 'trian'\?"),
         ("- lr\n", r"params\.yaml: expected a mapping"),

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from cxr.core.film_cache import Entry, FilmCache, cache_root, code_version, prune, spec_key
+from cxr.core.film_cache import Entry, FilmCache, NotCached, cache_root, code_version, prune, spec_key
 
 ENTRY: Entry = ({"area": 0.25, "reason": ""}, b"mask\nbytes\x00")
 KEY = "ab12"
@@ -68,6 +68,17 @@ def test_a_damaged_entry_is_computed_again_and_mended(cache: FilmCache, work: Wo
     assert cache.get_or_compute(KEY, work) == ENTRY
     assert cache.get_or_compute(KEY, work) == ENTRY
     assert work.runs == 2
+
+
+def test_a_reader_serves_what_is_stored_and_computes_nothing(cache: FilmCache, work: Work) -> None:
+    assert cache.reader() is None  # nothing is stored yet
+    cache.get_or_compute(KEY, work)
+    reader = cache.reader()
+    assert reader is not None
+    assert reader.get_or_compute(KEY, work) == ENTRY
+    with pytest.raises(NotCached):
+        reader.get_or_compute("cd34", work)
+    assert work.runs == 1
 
 
 @pytest.mark.parametrize("position", [0, 20, -1])

@@ -11,6 +11,7 @@ from joblib.externals.loky import get_reusable_executor
 
 from cxr.core.compute import Compute
 from cxr.core.errors import CxrError
+from cxr.core.film_cache import NotCached
 from cxr.core.parallel import map_films
 from cxr.data.config import DataSection
 from cxr.data.ingest import ingest
@@ -68,6 +69,24 @@ def test_results_come_in_the_order_of_the_films(two_processes: Compute) -> None:
     results = list(map_films(slow_square, range(FILMS), two_processes, "square"))
     assert [square for square, _ in results] == [value * value for value in range(FILMS)]
     assert len({process for _, process in results}) == 2
+
+
+def only_even(value: int) -> tuple[int, int]:
+    if value % 2:
+        raise NotCached
+    return value * value, os.getpid()
+
+
+def test_known_films_are_served_here_and_only_the_others_by_workers(two_processes: Compute) -> None:
+    results = list(map_films(slow_square, range(FILMS), two_processes, "square", only_even))
+    assert [square for square, _ in results] == [value * value for value in range(FILMS)]
+    here = os.getpid()
+    assert [process == here for _, process in results] == [value % 2 == 0 for value in range(FILMS)]
+
+
+def test_one_film_more_starts_no_worker(two_processes: Compute) -> None:
+    results = list(map_films(slow_square, [0, 1, 2, 4, 6], two_processes, "square", only_even))
+    assert results == [(value * value, os.getpid()) for value in (0, 1, 2, 4, 6)]
 
 
 def test_no_films_give_no_results(one_process: Compute) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from cxr.core.errors import CxrError
 from cxr.training.tracking import CurveFiles, MLflowRun
 from tests.training.conftest import Run
 
@@ -40,6 +41,13 @@ def test_curves_are_dvclive_series_and_leave_the_repository_alone(
     assert series["auroc"].tolist() == [0.6, 0.8]
     assert pd.read_csv(tmp_path / "history.csv")["train_loss"].tolist() == [0.7, 0.5]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["curves", "history.csv"]
+
+
+def test_a_repository_without_a_commit_is_told_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    subprocess.run(["git", "init", "-q"], check=True)
+    with pytest.raises(CxrError, match=r"curves: DVCLive: Empty git repo; make a first commit"):
+        CurveFiles(Path("history.csv"), Path("curves"))
 
 
 def test_a_resumed_run_writes_its_earlier_epochs_again(tmp_path: Path) -> None:
