@@ -38,7 +38,7 @@ def find_lungs(probability: Probability, film: Box, settings: SegmentSection) ->
     lungs = fill_holes(two_largest(found))
     right_lung, left_lung = split_sides(lungs, film)
     pixels = (right - left) * (bottom - top)
-    right_area, left_area = float(right_lung.sum()) / pixels, float(left_lung.sum()) / pixels
+    right_area, left_area = cv2.countNonZero(right_lung) / pixels, cv2.countNonZero(left_lung) / pixels
     reason = implausible(lungs, film, right_area, left_area, settings)
     whole = np.zeros_like(lungs)
     whole[top:bottom, left:right] = 1
@@ -93,10 +93,10 @@ def implausible(mask: Image, film: Box, right_area: float, left_area: float, set
         return f"lungs on {area:.1%} of the film: too large"
     if smaller < settings.min_lung_ratio * larger:
         return f"{'right' if right_area < left_area else 'left'} lung {smaller / larger:.0%} of the other"
-    rows, columns = np.nonzero(mask)
+    moments = cv2.moments(mask, binaryImage=True)
     left, top, right, bottom = film
-    x_offset = abs(float(columns.mean()) + 0.5 - (left + right) / 2) / (right - left)
-    y_offset = abs(float(rows.mean()) + 0.5 - (top + bottom) / 2) / (bottom - top)
+    x_offset = abs(moments["m10"] / moments["m00"] + 0.5 - (left + right) / 2) / (right - left)
+    y_offset = abs(moments["m01"] / moments["m00"] + 0.5 - (top + bottom) / 2) / (bottom - top)
     if max(x_offset, y_offset) > settings.max_offset:
         return f"lungs {max(x_offset, y_offset):.0%} of the film off its centre"
     return ""

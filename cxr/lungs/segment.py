@@ -17,7 +17,7 @@ from cxr.core.film_cache import Entry, FilmCache, cache_root, code_version, spec
 from cxr.core.parallel import map_films
 from cxr.films.letterbox import Image, Letterbox
 from cxr.films.manifest import Record, read_manifest
-from cxr.films.read import read_bytes, read_film
+from cxr.films.read import read_bytes, read_film, read_reduced
 from cxr.lungs.clean import find_lungs
 from cxr.lungs.config import SegmentSection
 from cxr.lungs.scores import mask_scores
@@ -72,11 +72,13 @@ def segment_film(job: Job, record: Record, reference: bytes) -> Entry:
     content = read_bytes(record.path)
     if digest(content) != record.film_hash:
         raise CxrError(f"{record.path}: not the film that ingest saw; run `dvc repro ingest` again")
-    film = read_film(record.path, content)
-    height, width = film.grey.shape
     segmenter = _open(job.model, job.model_hash)
-    box = Letterbox(width, height, segmenter.frame_px)
-    pixels = film.grey if job.settings.seg_on_gray or film.colour is None else film.colour
+    box = Letterbox(record.width, record.height, segmenter.frame_px)
+    if job.settings.seg_on_gray:
+        pixels = read_reduced(record.path, content, record.width, record.height, segmenter.frame_px)
+    else:
+        film = read_film(record.path, content)
+        pixels = film.grey if film.colour is None else film.colour
     lungs = find_lungs(segmenter.probability(box.to_frame(pixels)), box.inner, job.settings)
     facts: dict[str, object] = {
         "area": lungs.area,

@@ -4,10 +4,11 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import PIL.Image
 import pytest
 
 from cxr.core.errors import CxrError
-from cxr.films.read import read_film
+from cxr.films.read import read_film, read_reduced
 from tests.conftest import phantom, write_dicom, write_image
 
 FILM = phantom(1)[0]
@@ -27,6 +28,31 @@ def test_grey_stored_as_rgb_has_no_visible_hue_even_as_jpeg(tmp_path: Path) -> N
     film = read_film(str(write_image(tmp_path / "a.jpg", np.dstack([FILM] * 3))))
     assert film.coloured < 0.01
     assert likeness(film.grey, FILM) > 0.98
+
+
+@pytest.mark.parametrize(("enough", "reduction"), [(640, 1), (320, 2), (150, 4), (10, 8)])
+def test_a_jpeg_is_decoded_no_larger_than_needed_and_never_smaller(tmp_path: Path, enough: int, reduction: int) -> None:
+    film = cv2.resize(FILM, (640, 480), interpolation=cv2.INTER_CUBIC)
+    path = write_image(tmp_path / "a.jpg", film)
+    small = read_reduced(str(path), path.read_bytes(), 640, 480, enough)
+    assert small.shape == (480 // reduction, 640 // reduction)
+    assert likeness(small, cv2.resize(film, small.shape[::-1], interpolation=cv2.INTER_AREA)) > 0.99
+
+
+def test_a_reduced_film_is_not_turned_by_its_exif_header(tmp_path: Path) -> None:
+    film = cv2.resize(FILM, (640, 480), interpolation=cv2.INTER_CUBIC)
+    path = tmp_path / "a.jpg"
+    exif = PIL.Image.Exif()
+    exif[0x0112] = 6  # "turn by 90 degrees"
+    PIL.Image.fromarray(film).save(path, exif=exif)
+    assert read_film(str(path)).grey.shape == (480, 640)
+    assert read_reduced(str(path), path.read_bytes(), 640, 480, 320).shape == (240, 320)
+
+
+def test_a_png_is_decoded_whole(tmp_path: Path) -> None:
+    path = write_image(tmp_path / "a.png", FILM)
+    height, width = FILM.shape
+    assert np.array_equal(read_reduced(str(path), path.read_bytes(), width, height, 8), FILM)
 
 
 def test_colours_come_in_the_order_red_green_blue(tmp_path: Path) -> None:
