@@ -1,7 +1,7 @@
 """The manifest: one row a film, written by ingest and read by every stage after it."""
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +38,10 @@ _NUMBERS = ("width", "height", "bits")
 def write_manifest(path: Path, records: Iterable[Record], classes: Iterable[str]) -> None:
     """Write the manifest; the class names, in order of their index, travel in the column `classes`."""
     order = "|".join(classes)
-    rows = [{**_plain(record), "classes": order, **record.attributes} for record in records]
+    rows = [
+        {**{name: getattr(record, name) for name in FIELDS}, "classes": order, **record.attributes}
+        for record in records
+    ]
     write_csv(path, pd.DataFrame(rows))
 
 
@@ -57,9 +60,3 @@ def read_manifest(path: Path) -> tuple[list[Record], list[str]]:
         values: dict[str, Any] = {name: int(row[name]) if name in _NUMBERS else row[name] for name in FIELDS}
         records.append(Record(**values, attributes={name: row[name] for name in extra}))
     return records, str(table["classes"].iloc[0]).split("|")
-
-
-def _plain(record: Record) -> dict[str, object]:
-    values = asdict(record)
-    del values["attributes"]
-    return values

@@ -1,7 +1,7 @@
 """data/masks.csv: one row a film, in the order of the manifest."""
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import pandas as pd
@@ -31,7 +31,7 @@ COLUMNS = tuple(item.name for item in fields(MaskRow))
 
 def write_mask_table(path: Path, rows: Iterable[MaskRow]) -> None:
     """Write the rows; figures have four decimals."""
-    table = pd.DataFrame([asdict(row) for row in rows], columns=list(COLUMNS))
+    table = pd.DataFrame([{name: getattr(row, name) for name in COLUMNS} for row in rows], columns=list(COLUMNS))
     numbers = ["area", "right_area", "left_area", "dice", "iou", "hd95"]
     table[numbers] = table[numbers].astype(float).round(4)
     write_csv(path, table)
