@@ -7,7 +7,7 @@ from cxr.core.stage import run_stage
 from cxr.evaluation.config import EvaluateSection
 from cxr.evaluation.document import conclude
 from cxr.evaluation.operating_point import read_operating_point
-from cxr.evaluation.predictions import read_predictions
+from cxr.evaluation.predictions import check_operating_point, check_predictions, read_predictions
 
 METRICS, OPERATING_POINT = Path("metrics"), Path("models/operating_point.json")
 
@@ -17,6 +17,8 @@ def main() -> None:
     section = load_section("evaluate", EvaluateSection)
     old = read_operating_point(OPERATING_POINT)
     table = read_predictions(METRICS / "predictions.csv")
+    check_predictions(table, old.classes, str(METRICS / "predictions.csv"))
+    check_operating_point(table, old, str(OPERATING_POINT))
     found = conclude(table, old.classifier, old.classes, section, str(METRICS / "predictions.csv"))
     found.write(METRICS, OPERATING_POINT)
 

@@ -10,7 +10,7 @@ from cxr.evaluation.bootstrap import Indices
 from cxr.evaluation.config import EvaluateSection
 from cxr.evaluation.operating_point import OperatingPoint
 from cxr.evaluation.paired import differences
-from cxr.evaluation.predictions import BASELINE, KEPT, LOGIT, LUNG_SHARE, REMOVED, has_score, labels
+from cxr.evaluation.predictions import BASELINE, KEPT, LOGIT, LUNG_SHARE, REMOVED, labels, with_score
 from cxr.evaluation.summary import (
     Block,
     Measure,
@@ -60,7 +60,9 @@ def operating_point_block(point: OperatingPoint) -> Block:
         block |= {"threshold": rounded(point.threshold)}
         block |= {"threshold_low": point.threshold_low, "threshold_high": point.threshold_high}
         if point.threshold_low is None:
-            block["threshold_interval_reason"] = "resamples of the validation patients hold one class only"
+            fixed = point.rule.startswith("fixed")
+            varies = "too many resamples of the validation patients hold one class only, or all choose the same"
+            block["threshold_interval_reason"] = "the threshold was given" if fixed else varies
     block["temperature"] = rounded(point.temperature)
     return block | ({"temperature_reason": point.temperature_reason} if point.temperature_reason else {})
 
@@ -92,11 +94,15 @@ def shortcut_block(table: pd.DataFrame, point: OperatingPoint, section: Evaluate
     name = main_figure(point.classes)
     block: Block = {}
     for score, title in ((LOGIT, name), (REMOVED, f"{name}_lungs_removed"), (KEPT, f"{name}_lungs_only")):
-        if not has_score(table, score, point.classes):
-            block |= {title: None, f"{title}_reason": "evaluate.shortcuts is off"}
+        films = with_score(table, score, point.classes)
+        if films.empty:
+            reason = "no film has a lung mask" if section.shortcuts else "evaluate.shortcuts is off"
+            block |= {title: None, f"{title}_reason": reason}
             continue
-        found = with_intervals(measure(table, point, score), table, point, section, (name,))
+        found = with_intervals(measure(films, point, score), films, point, section, (name,))
         block |= {key.replace(name, title, 1): value for key, value in found.items()}
+        if len(films) < len(table):
+            block[f"{title}_missing"] = len(table) - len(films)
     return block | lung_share_block(table, point)
 
 
@@ -106,8 +112,10 @@ def lung_share_block(table: pd.DataFrame, point: OperatingPoint) -> Block:
         return {LUNG_SHARE: None, f"{LUNG_SHARE}_reason": "no film has a Grad-CAM and a lung mask"}
     block: Block = {LUNG_SHARE: rounded(float(table[LUNG_SHARE].mean()))}
     for name in point.classes:
-        share = float(table.loc[table["label"] == name, LUNG_SHARE].mean())
-        block[f"{LUNG_SHARE}_{name}"] = rounded(share)
+        title = f"{LUNG_SHARE}_{name}"
+        block[title] = rounded(float(table.loc[table["label"] == name, LUNG_SHARE].mean()))
+        if block[title] is None:
+            block[f"{title}_reason"] = f"no film of class {name} has a Grad-CAM and a lung mask"
     missing = int(table[LUNG_SHARE].isna().sum())
     return block | ({f"{LUNG_SHARE}_missing": missing} if missing else {})
 
@@ -123,12 +131,17 @@ def baseline_block(table: pd.DataFrame, point: OperatingPoint, section: Evaluate
         values = plain(_all_positive(labels(table, point.classes)), len(table))
         names = ("auroc", "auprc", "accuracy", "precision", "f1")
         block["all_positive"] = with_reasons(values, names, lambda key: why_undefined(key, values))
-    if not has_score(table, BASELINE, point.classes):
-        return block | {"hog_logistic": {"reason": "evaluate.baseline is off"}}
+    if with_score(table, BASELINE, point.classes).empty:
+        reason = "the training films lack a class" if section.baseline else "evaluate.baseline is off"
+        return block | {"hog_logistic": {"reason": reason}}
     baseline = measure(table, _half(point), BASELINE)
     hog = with_intervals(baseline, table, point, section, (name, "accuracy"))
     gain = differences(baseline, measure(table, point), table, (name,), section)[0]
     hog |= {"gain": rounded(gain.b - gain.a), "gain_low": rounded(gain.low), "gain_high": rounded(gain.high)}
+    if hog["gain"] is None:
+        hog["gain_reason"] = hog[f"{name}_reason"]
+    if hog["gain_low"] is None:
+        hog["gain_interval_reason"] = gain.no_interval
     return block | {"hog_logistic": hog}
 
 

@@ -10,7 +10,7 @@ from scipy.special import expit, log_expit, log_softmax, softmax
 from cxr.evaluation.bootstrap import Floats, Indices
 
 BINS = 15
-RANGE = (0.05, 20.0)  # temperatures; a fit at its edge says that the sample cannot tell
+RANGE = (1e-3, 20.0)  # temperatures over the largest logit; a fit at the upper edge says that the sample cannot tell
 
 
 @dataclass(frozen=True)
@@ -37,13 +37,21 @@ def fit_temperature(logits: Floats, labels: Indices) -> Temperature:
             return float(-np.mean(np.where(labels == 1, log_expit(scaled), log_expit(-scaled))))
         return float(-np.mean(log_softmax(scaled, axis=1)[np.arange(len(labels)), labels]))
 
-    low, high = np.log(RANGE)
-    best = float(minimize_scalar(loss, bounds=(low, high), method="bounded", options={"xatol": 1e-6}).x)
-    if best - low < 0.01:
+    if bool((_margin(logits, labels) > 0).all()):
         return Temperature(1.0, "validation is separated without error, so its best temperature is 0")
+    low, high = np.log(np.array(RANGE) * (float(np.abs(logits).max()) or 1.0))
+    best = float(minimize_scalar(loss, bounds=(low, high), method="bounded", options={"xatol": 1e-6}).x)
     if high - best < 0.01:
         return Temperature(1.0, "validation logits say nothing about the label, so its best temperature is infinite")
     return Temperature(float(np.exp(best)))
+
+
+def _margin(logits: Floats, labels: Indices) -> Floats:
+    """By how much the logit of each film's own class exceeds that of the next, (films,)."""
+    if logits.ndim == 1:
+        return np.where(labels == 1, logits, -logits)
+    own = np.eye(logits.shape[1], dtype=bool)[labels]
+    return np.asarray(logits[own] - np.where(own, -np.inf, logits).max(axis=1))
 
 
 def calibrated(logits: Floats, temperature: float) -> Floats:

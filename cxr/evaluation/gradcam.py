@@ -22,11 +22,13 @@ def logits_and_cam(classifier: Classifier, images: Tensor) -> tuple[Tensor, Tens
 
     Returns:
         Logits (N,) or (N, K), and maps (N, H, W) of non-negative evidence; None for a backbone whose features are
-        no map (N, C, h, w).
+        no map (N, C, h, w) or (N, h, w, C).
     """
     with torch.no_grad():
         features = classifier.feature_map(images)
-    if features.ndim != 4 or features.shape[2] == 1:
+    channels_last = str(getattr(getattr(classifier, "backbone", None), "output_fmt", "")).upper().endswith("NHWC")
+    channel, spatial = (3, (1, 2)) if channels_last else (1, (2, 3))
+    if features.ndim != 4 or features.shape[spatial[0]] == 1:
         with torch.no_grad():
             return classifier.logits(features), None
     with torch.enable_grad():
@@ -35,8 +37,8 @@ def logits_and_cam(classifier: Classifier, images: Tensor) -> tuple[Tensor, Tens
         target = logits if logits.ndim == 1 else logits.max(dim=1).values
         (gradient,) = torch.autograd.grad(target.sum(), features)
     with torch.no_grad():
-        cam = (gradient.mean(dim=(2, 3), keepdim=True) * features).sum(dim=1, keepdim=True).relu()
-        cam = interpolate(cam, size=images.shape[2:], mode="bilinear", align_corners=False)[:, 0]
+        cam = (gradient.mean(dim=spatial, keepdim=True) * features).sum(dim=channel).relu()
+        cam = interpolate(cam[:, None], size=images.shape[2:], mode="bilinear", align_corners=False)[:, 0]
     return logits.detach(), cam
 
 
@@ -49,8 +51,12 @@ def lung_share(cam: Tensor, masks: Tensor) -> Floats:
         cam: (N, H, W), not negative.
         masks: (N, H, W) uint8, more than 127 inside the lungs.
     """
-    inside = masks > 127
-    total, lungs = cam.sum(dim=(1, 2)), (cam * inside).sum(dim=(1, 2))
-    area = inside.float().mean(dim=(1, 2))
-    share = torch.where((total > 0) & (area > 0) & (area < WHOLE_FILM), lungs / total, torch.nan)
+    total, lungs = cam.sum(dim=(1, 2)), (cam * (masks > 127)).sum(dim=(1, 2))
+    share = torch.where((total > 0) & outlined(masks), lungs / total, torch.nan)
     return share.cpu().numpy().astype(np.float64)
+
+
+def outlined(masks: Tensor) -> Tensor:
+    """Whether each mask (N, H, W) outlines lungs: it is neither empty nor the whole film, (N,) bool."""
+    area = (masks > 127).float().mean(dim=(1, 2))
+    return (area > 0) & (area < WHOLE_FILM)

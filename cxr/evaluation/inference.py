@@ -13,7 +13,7 @@ from cxr.core.compute import Compute
 from cxr.core.errors import CxrError
 from cxr.core.progress import progress
 from cxr.evaluation.bootstrap import Floats
-from cxr.evaluation.gradcam import logits_and_cam, lung_share
+from cxr.evaluation.gradcam import logits_and_cam, lung_share, outlined
 from cxr.evaluation.predictions import KEPT, LOGIT, LUNG_SHARE, REMOVED, put_scores
 from cxr.models.classifier import Classifier
 from cxr.npz.npz_set import NpzRow, read_npz
@@ -76,17 +76,23 @@ def predict(classifier: Classifier, films: NpzSet, device: torch.device) -> pd.D
 
 
 def put_shortcut_scores(table: pd.DataFrame, classifier: Classifier, films: NpzSet, device: torch.device) -> None:
-    """Add the logits of the same films without lungs and with nothing but lungs; other rows stay empty."""
-    removed, kept = [], []
+    """Add the logits of the same films without lungs and with nothing but lungs; other rows stay empty.
+
+    So do films whose mask outlines no lungs: segmentation gave up on them.
+    """
+    removed, kept, usable = [], [], []
     with torch.no_grad():
         for images in films.batches("shortcut checks"):
             batch = images.to(device, memory_format=torch.channels_last)
             removed.append(classifier(without_lungs(batch)).cpu().numpy())
             kept.append(classifier(lungs_only(batch)).cpu().numpy())
-    own = [row.image_id for row in films.rows]
+            usable.append(outlined(batch[:, 3]).cpu().numpy())
+    own, known = [row.image_id for row in films.rows], np.concatenate(usable)
     classes = tuple(classifier.facts["classes"])
     for score, parts in ((REMOVED, removed), (KEPT, kept)):
-        fill_scores(table, score, classes, own, np.concatenate(parts))
+        values = np.concatenate(parts).astype(np.float64)
+        values[~known] = np.nan
+        fill_scores(table, score, classes, own, values)
 
 
 def fill_scores(

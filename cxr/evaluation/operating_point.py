@@ -71,6 +71,8 @@ def fit_operating_point(
         interval = percentile_interval(
             np.concatenate([choose_threshold(rule, positive, probability, weights) for weights in draws])
         )
+        if interval is not None and interval[0] == interval[1]:  # a fixed threshold, or too few patients to vary it
+            interval = None
     low, high = (None, None) if interval is None else (round(interval[0], 6), round(interval[1], 6))
     return OperatingPoint(
         classifier, classes, rule if logits.ndim == 1 else ARGMAX, threshold, low, high,

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from cxr.core.errors import CxrError
-from cxr.evaluation.bootstrap import percentile_interval, resampled
+from cxr.evaluation.bootstrap import Floats, percentile_interval, resampled
 from cxr.evaluation.config import EvaluateSection
 from cxr.evaluation.delong import DeLong, delong_difference
 from cxr.evaluation.operating_point import OperatingPoint
@@ -19,13 +19,17 @@ LOWER_IS_BETTER = ("brier", "ece", "log_loss")
 
 @dataclass(frozen=True)
 class Difference:
-    """One figure of A and of B on the same films, and B - A with its 95 % interval over patients."""
+    """One figure of A and of B on the same films, and B - A with its 95 % interval over patients.
+
+    The interval is NaN, and `no_interval` says why, where resamples cannot give one.
+    """
 
     name: str
     a: float
     b: float
     low: float
     high: float
+    no_interval: str = ""
 
     @property
     def verdict(self) -> str:
@@ -61,9 +65,20 @@ def differences(
     draws = resampled(gap, table["patient_id"].tolist(), section.resamples, section.seed)
     found = []
     for name in names:
-        low, high = percentile_interval(draws[name]) or (float("nan"), float("nan"))
-        found.append(Difference(name, of_a[name], of_b[name], low, high))
+        found.append(_difference(name, of_a[name], of_b[name], draws[name]))
     return tuple(found)
+
+
+def _difference(name: str, a: float, b: float, draws: Floats) -> Difference:
+    interval, reason = percentile_interval(draws), ""
+    if not np.isfinite(b - a):
+        interval, reason = None, "the figure is not defined on these films"
+    elif interval is None:
+        reason = "too many resamples of the patients hold one class only"
+    elif interval[0] == interval[1] != 0:
+        interval, reason = None, "the difference does not vary between resamples of the patients"
+    low, high = interval or (np.nan, np.nan)
+    return Difference(name, a, b, low, high, reason)
 
 
 def compare(

@@ -29,10 +29,12 @@ def score_columns(score: str, classes: tuple[str, ...]) -> list[str]:
     return [score] if len(classes) == 2 else [f"{score}_{name}" for name in classes]
 
 
-def has_score(table: pd.DataFrame, score: str, classes: tuple[str, ...]) -> bool:
-    """Whether the table holds the score for every film."""
+def with_score(table: pd.DataFrame, score: str, classes: tuple[str, ...]) -> pd.DataFrame:
+    """The films that have the score; none where the table lacks its columns."""
     columns = score_columns(score, classes)
-    return all(name in table.columns for name in columns) and bool(table[columns].notna().all(axis=None))
+    if any(name not in table.columns for name in columns):
+        return table.iloc[:0]
+    return table[table[columns].notna().all(axis=1)].reset_index(drop=True)
 
 
 def scores(table: pd.DataFrame, score: str, classes: tuple[str, ...]) -> Floats:
@@ -83,6 +85,21 @@ def check_predictions(table: pd.DataFrame, classes: tuple[str, ...], where: str)
         raise CxrError(
             f"{where}: the classifier gives no finite logit for {len(bad)} of {len(table)} films "
             f"(first: {bad.iloc[0]}); its weights have diverged: lower train.lr and train again"
+        )
+
+
+def check_operating_point(table: pd.DataFrame, point: OperatingPoint, where: str) -> None:
+    """Raise CxrError where the operating point is not the one that decided the table: another classifier's, say."""
+    columns = [*score_columns("probability", point.classes), "decision"]
+    if any(name not in table.columns for name in columns):
+        raise CxrError(f"{where}: no column {columns[0]!r} or 'decision'; run `dvc repro evaluate` again")
+    again = put_decisions(table, point)
+    differs = (table[columns[:-1]] - again[columns[:-1]]).abs().max(axis=1) > 1e-5
+    other = table.loc[differs | (table["decision"] != again["decision"]), "image_id"]
+    if len(other):
+        raise CxrError(
+            f"{where}: {len(other)} films (first: {other.iloc[0]}) were not decided by the operating point of "
+            f"classifier {point.classifier[:12]}; run `dvc repro evaluate`, which writes both"
         )
 
 

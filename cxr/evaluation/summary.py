@@ -72,7 +72,7 @@ def with_intervals(
             block |= {name: None, f"{name}_reason": reason}
             continue
         block[name] = rounded(values[name])
-        block |= interval_entries(name, draws[name], exact_interval(name, values, table, label))
+        block |= interval_entries(name, draws[name], exact_interval(name, values, table, point))
     return block
 
 
@@ -89,16 +89,19 @@ def interval_entries(name: str, draws: Floats, exact: tuple[float, float] | None
 
 
 def exact_interval(
-    name: str, values: dict[str, float], table: pd.DataFrame, label: Indices
+    name: str, values: dict[str, float], table: pd.DataFrame, point: OperatingPoint
 ) -> tuple[float, float] | None:
-    """Clopper-Pearson interval over patients of a proportion that is 0 or 1, where a bootstrap has no width."""
+    """Clopper-Pearson interval of a proportion that is 0 or 1, where a bootstrap has no width.
+
+    Counted are the patients behind the films of its denominator; for precision and NPV those that the classifier
+    itself calls positive or negative.
+    """
     if name not in binary.PROPORTIONS or "tp" not in values or values[name] not in (0.0, 1.0):
         return None
-    films = {"recall": label == 1, "specificity": label == 0}.get(name, np.ones(len(label), bool))
-    patients = table.loc[films, "patient_id"].nunique()
-    if name in ("precision", "npv"):
-        called = values["tp"] + values["fp"] if name == "precision" else values["tn"] + values["fn"]
-        patients = min(patients, int(called))
+    label = labels(table, point.classes)
+    called = point.decide(point.probability(scores(table, LOGIT, point.classes)))
+    chosen = {"recall": label == 1, "specificity": label == 0, "precision": called == 1, "npv": called == 0}
+    patients = table.loc[chosen.get(name, np.ones(len(label), bool)), "patient_id"].nunique()
     edge = 0.025 ** (1 / patients)
     return (edge, 1.0) if values[name] == 1.0 else (0.0, 1 - edge)
 

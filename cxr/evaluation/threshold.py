@@ -19,6 +19,9 @@ def choose_threshold(rule: str, positive: Floats, probability: Floats, weights: 
         probability: calibrated, (films,).
         weights: (resamples, films).
 
+    Returns:
+        (resamples,), NaN for a row whose weights leave a class out, unless the rule is `fixed`.
+
     Raises:
         CxrError: the films are of one class, so that no rule but `fixed` can choose.
     """
@@ -41,7 +44,7 @@ def choose_threshold(rule: str, positive: Floats, probability: Floats, weights: 
         else:
             merit = np.where(recall >= float(value) - 1e-12, -false_rate, -np.inf)
     merit = np.where(np.isnan(merit), -np.inf, merit) - 1e-9 * np.abs(thresholds - 0.5)
-    return np.asarray(thresholds[np.argmax(merit, axis=1)])
+    return np.where((positives > 0) & (negatives > 0), thresholds[np.argmax(merit, axis=1)], np.nan)
 
 
 def threshold_table(positive: Floats, probability: Floats, steps: int = 101) -> dict[str, Floats]:

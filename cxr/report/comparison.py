@@ -24,8 +24,8 @@ def compare_results(a: Results, b: Results, split: str = "auto") -> Comparison:
 def sentence(found: Comparison) -> str:
     """The verdict on the main figure, such as `ΔAUROC +0.012 [-0.003, 0.027]: not distinguishable`."""
     one = found.differences[0]
-    interval = "[no interval]" if one.low != one.low else f"[{one.low:.3f}, {one.high:.3f}]"
-    return f"Δ{title(one.name)} {one.b - one.a:+.3f} {interval}: {one.verdict}"
+    interval = f"[no interval: {one.no_interval}]" if one.no_interval else f"[{one.low:.3f}, {one.high:.3f}]"
+    return f"Δ{title(one.name)} {_gap(one, 3)} {interval}: {one.verdict}"
 
 
 def as_text(found: Comparison, a: str, b: str) -> str:
@@ -69,6 +69,12 @@ def notes(found: Comparison) -> list[str]:
     """How to read the comparison, and DeLong's interval of the AUROC."""
     lines = ["Intervals: paired bootstrap over patients. One comparison of a dozen figures errs more often than 5 %: "
              "decide on the first line, read the others as description."]  # fmt: skip
+    if found.split == "test":
+        lines.append(
+            "Test films confirm a choice that was made on validation (`--split val`); they should not make it."
+        )
+    else:
+        lines.append("Validation films chose epoch, threshold and calibration of both, so both figures flatter.")
     if found.delong is not None:
         d = found.delong
         p_value = f"p = {d.p_value:.3f}" if d.p_value >= 0.001 else "p < 0.001"
@@ -83,8 +89,8 @@ def _figure(value: float) -> str:
     return "–" if value != value else f"{value:.4f}"
 
 
-def _gap(one: Difference) -> str:
-    return "–" if one.b - one.a != one.b - one.a else f"{one.b - one.a:+.4f}"
+def _gap(one: Difference, digits: int = 4) -> str:
+    return "–" if one.b - one.a != one.b - one.a else f"{one.b - one.a:+.{digits}f}"
 
 
 def _interval(one: Difference) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 
 import vl_convert
 
+from cxr.core.config import read_yaml
 from cxr.core.errors import CxrError
 from cxr.core.files import write_bytes
 
@@ -38,10 +39,11 @@ def render_plots(base: str | None, head: str, folder: Path, repository: Path = P
         )
     if run.returncode != 0:
         raise CxrError(f"dvc plots: {' '.join(run.stderr.split())[-300:]}")
+    own = {name for plot in read_yaml(repository / "dvc.yaml").get("plots", []) for name in plot}
     written = {}
     for name, entries in json.loads(run.stdout).get("data", {}).items():
         for entry in entries:
-            if entry["type"] == "vega":
+            if entry["type"] == "vega" and name in own:  # dvc tells of the segmenter's pipeline as well
                 path = folder / f"{name.replace('/', '_')}.png"
                 write_bytes(path, _png(entry["content"]))
                 written[name.replace("_", " ")] = path

@@ -6,8 +6,9 @@ from typing import Any
 
 from cxr.report.checks import check_rows
 from cxr.report.revisions import Results
-from cxr.report.tables import figure, headline_rows, markdown, subgroup_table
+from cxr.report.tables import figure, headline_rows, markdown, subgroup_table, title
 
+DEMO = "data/demo"  # what the demo stage writes
 TEMPLATE = Path(__file__).with_name("model_card.template.md")
 
 
@@ -20,14 +21,16 @@ def model_card(results: Results) -> str:
         model=_facts(results),
         root=root,
         layout=cohort.get("layout", "unknown"),
-        synthetic=": **synthetic films**, drawn by this repository; no person is in them" if "demo" in root else "",
+        synthetic=": **synthetic films**, drawn by this repository; no person is in them" if root == DEMO else "",
         splits=_splits(data),
         quarantined=data.get("quarantined", "unknown"),
         dropped=data.get("dropped_for_leakage", "unknown"),
         classes=", ".join(point.classes),
+        patients=_patients(cohort),
         scope=_scope(metrics),
         operating_point=_operating_point(results),
         figures=markdown(["figure", "test", "validation"], headline_rows(metrics)),
+        at_half=_at_half(metrics),
         prevalence=_prevalence(metrics),
         subgroups=markdown(*subgroup_table(results.subgroups)),
         checks=markdown(["check", "value"], check_rows(metrics)),
@@ -35,6 +38,15 @@ def model_card(results: Results) -> str:
         threshold_interval=_threshold_interval(results),
         calibration=point.temperature_reason and f"Here: {point.temperature_reason}; probabilities are as trained.",
     )
+
+
+def _patients(cohort: dict[str, Any]) -> str:
+    if cohort.get("patient_from") == "image":
+        return (
+            "**Films are not grouped by patient** (`patient_from: image`): films of one person may lie in several "
+            "splits, and intervals take every film for a person of its own; both flatter."
+        )
+    return "Patients never cross splits."
 
 
 def _facts(results: Results) -> str:
@@ -70,6 +82,13 @@ def _scope(metrics: dict[str, Any]) -> str:
     if metrics["reported_split"] == "test":
         return "Test films were set aside before training."
     return "**This cohort has no test set: validation films chose the model, so these figures flatter it.**"
+
+
+def _at_half(metrics: dict[str, Any]) -> str:
+    block = metrics[metrics["reported_split"]].get("at_half")
+    if block is None:
+        return "given for two classes only"
+    return ", ".join(f"{title(name)} {figure(block, name)}" for name in block if not name.endswith("_reason"))
 
 
 def _prevalence(metrics: dict[str, Any]) -> str:

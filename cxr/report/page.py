@@ -19,6 +19,8 @@ from cxr.report.revisions import Results
 from cxr.report.tables import changes, flat, headline_rows, html, subgroup_table
 
 HERE = Path(__file__).parent
+START = "It starts at the operating point, which was chosen on validation films only"
+START_OF_CLASSES = "It starts at 0.5, for one class against the rest; the classifier itself calls the likeliest class"
 LIBRARIES = ("torch", "torchvision", "timm", "lightning", "scikit-learn", "numpy", "pandas", "dvc", "onnxruntime")
 GALLERIES = {"gradcam.png": "Grad-CAM gallery", "lungs_worst_first.png": "Lung segmentation, least trustworthy first"}
 
@@ -45,6 +47,7 @@ def report_page(head: Results, base: Results | None, found: Comparison | str, pi
         films=_json(
             {"threshold": 0.5 if head.point.threshold is None else head.point.threshold, "series": _films(own, other)}
         ),
+        start=START if head.point.threshold is not None else START_OF_CLASSES,
         comparison=_comparison(found, base, head),
         operating_point=escape(_operating_point(head)),
         figures=html(["figure", "test", "validation"], headline_rows(head.metrics)),

@@ -18,7 +18,7 @@ from cxr.core.config import parse_section
 from cxr.core.errors import CxrError
 from cxr.evaluation.config import EvaluateSection
 from cxr.evaluation.operating_point import OperatingPoint
-from cxr.evaluation.predictions import check_predictions, parse_predictions
+from cxr.evaluation.predictions import check_operating_point, check_predictions, parse_predictions
 
 WORKSPACE = "workspace"
 PREDICTIONS = "metrics/predictions.csv"
@@ -92,6 +92,7 @@ def read_results(name: str, repository: Path = Path(".")) -> Results:
     except (ValueError, ValidationError) as error:
         raise CxrError(f"{name}: damaged metrics or operating point; run `dvc repro evaluate` there") from error
     check_predictions(predictions, point.classes, where)
+    check_operating_point(predictions, point, f"{name}: {OPERATING_POINT}")
     params = YAML(typ="safe", pure=True).load(revision.text(PARAMS))
     history = pd.read_csv(io.StringIO(revision.text(HISTORY))) if revision.has(HISTORY) else None
     return Results(name, predictions, point, metrics, subgroups, data, segment, dict(params), history)

@@ -41,6 +41,23 @@ def test_a_separated_validation_set_keeps_temperature_1_and_says_why():
     assert "separated without error" in found.reason
 
 
+@pytest.mark.parametrize("scale", [0.01, 1.0, 50.0])
+def test_separation_is_told_whatever_the_scale_of_the_logits(scale: float):
+    three = scale * np.array([[5.0, 0, 0], [0, 9, 0], [0, 0, 20], [7, 0, 0]])
+    for logits, labels in ((three, np.array([0, 1, 2, 0])), (scale * np.array([-2.0, 1.0]), np.array([0, 1]))):
+        found = fit_temperature(logits, labels)
+        assert (found.value, "separated" in found.reason) == (1.0, True)
+
+
+def test_small_logits_that_overlap_are_not_called_separated():
+    random = np.random.default_rng(0)
+    labels = np.arange(200) % 2
+    logits = 0.01 * random.normal(2.0 * labels - 1, 1.0)
+    found = fit_temperature(logits, labels)
+    assert found.reason == ""
+    assert 0.0005 < found.value < 0.05
+
+
 def test_one_class_keeps_temperature_1_and_says_why():
     found = fit_temperature(np.array([0.3, 0.1]), np.array([1, 1]))
     assert (found.value, found.reason) == (1.0, "validation has films of one class only")

@@ -12,9 +12,10 @@ from cxr.core.compute import Compute
 from cxr.core.errors import CxrError
 from cxr.evaluation.config import EvaluateSection
 from cxr.evaluation.evaluate import evaluate
+from cxr.evaluation.gallery import choose_films
 from cxr.evaluation.predictions import read_predictions
 from cxr.models.classifier import Classifier
-from tests.evaluation.conftest import THREE, make_npz_set, tiny_classifier
+from tests.evaluation.conftest import BINARY, THREE, make_npz_set, operating_point, tiny_classifier
 
 SECTION = EvaluateSection(resamples=100, gallery_films=6, subgroups=("view",))
 CPU = Compute(workers=1, accelerator="cpu")
@@ -110,3 +111,19 @@ def test_a_damaged_film_is_named(npz_set: Path, tmp_path: Path):
     victim.write_bytes(victim.read_bytes()[:100])
     with pytest.raises(CxrError, match=victim.name):
         _run(tiny_classifier(), npz, tmp_path / "out")
+
+
+def test_the_gallery_shows_the_surest_mistakes_first_and_then_what_was_right():
+    logits = {"sure_miss": -3.0, "miss": -1.0, "sure_alarm": 4.0, "alarm": 0.5, "right_ill": 2.0, "right_well": -2.0}
+    ill = {"sure_miss", "miss", "right_ill"}
+    table = pd.DataFrame({"image_id": list(logits), "logit": list(logits.values())})
+    table["label"] = [BINARY[name in ill] for name in logits]
+    shown = [(table["image_id"][row], kind) for row, kind in choose_films(table, operating_point(), 6)]
+    assert shown == [
+        ("sure_miss", "false negative"),
+        ("miss", "false negative"),
+        ("sure_alarm", "false positive"),
+        ("alarm", "false positive"),
+        ("right_ill", "correct"),
+        ("right_well", "correct"),
+    ]

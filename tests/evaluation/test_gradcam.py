@@ -33,6 +33,22 @@ def test_the_evidence_lies_where_the_classifier_looks():
     assert lung_share(cam, film[:, 3])[0] == pytest.approx(0.0)
 
 
+class CornerChannelsLast(Corner):
+    """The same with features (N, h, w, C), as Swin and its like have them."""
+
+    class backbone:
+        output_fmt = "NHWC"
+
+    def feature_map(self, images: torch.Tensor) -> torch.Tensor:
+        return super().feature_map(images).permute(0, 2, 3, 1)
+
+
+def test_features_with_channels_last_give_the_same_map():
+    _, usual = logits_and_cam(Corner(), _films())
+    _, cam = logits_and_cam(CornerChannelsLast(), _films())
+    torch.testing.assert_close(cam, usual)
+
+
 def test_the_share_of_an_even_map_is_the_area_of_the_lungs():
     mask = torch.zeros(1, 64, 64, dtype=torch.uint8)
     mask[0, :, :16] = 255

@@ -1,6 +1,7 @@
 """metrics.json: what it says, and what it says where a figure cannot be had."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +11,14 @@ from cxr.core.errors import CxrError
 from cxr.evaluation.blocks import metrics_document, subgroups_document
 from cxr.evaluation.config import EvaluateSection
 from cxr.evaluation.document import conclude
-from cxr.evaluation.predictions import BASELINE, KEPT, REMOVED, parse_predictions
+from cxr.evaluation.predictions import (
+    BASELINE,
+    KEPT,
+    REMOVED,
+    check_operating_point,
+    parse_predictions,
+    score_columns,
+)
 from tests.evaluation.conftest import BINARY, THREE, operating_point, predictions
 
 SECTION = EvaluateSection(resamples=200, subgroups=("view", "cause"))
@@ -43,6 +51,10 @@ def test_the_figures_of_test_are_those_of_scikit_learn_at_the_operating_point(cl
 @pytest.mark.parametrize("classes", [BINARY, THREE])
 def test_every_value_is_a_scalar_so_that_dvc_shows_it_and_every_null_has_a_reason(classes: tuple[str, ...]):
     table = predictions(classes=classes)
+    for score in (REMOVED, KEPT, BASELINE):
+        for column, logit in zip(score_columns(score, classes), score_columns("logit", classes), strict=True):
+            table[column] = table[logit]
+    table["lung_share"] = 0.5
     table.loc[table["split"] == "test", "label"] = classes[0]
     document = metrics_document(table, operating_point(classes), SECTION)
     leaves = _leaves(document)
@@ -86,6 +98,38 @@ def test_a_perfect_proportion_gets_an_exact_interval_over_patients():
         None,
         "the figure does not vary between resamples of the patients",
     )
+
+
+def test_the_exact_interval_of_precision_counts_the_patients_who_were_called():
+    table = predictions(films=40)
+    test = table["split"] == "test"
+    table.loc[test, "patient_id"] = [f"p{number // 4}" for number in range(40)]
+    table.loc[test, "label"] = ["pneumonia" if number < 12 else "normal" for number in range(40)]  # three patients
+    table.loc[test, "logit"] = np.where(table.loc[test, "label"] == "pneumonia", 2.0, -2.0)
+    block = metrics_document(table, operating_point(), SECTION)["test"]
+    assert (block["precision"], block["npv"]) == (1.0, 1.0)
+    assert block["precision_low"] == pytest.approx(0.025 ** (1 / 3), abs=1e-5)
+    assert block["npv_low"] == pytest.approx(0.025 ** (1 / 7), abs=1e-5)
+
+
+def test_films_without_an_outline_of_lungs_are_left_out_of_the_shortcut_checks_and_counted():
+    table = predictions()
+    table[REMOVED] = table[KEPT] = table["logit"]
+    gave_up = table.index[table["split"] == "test"][:6]
+    table.loc[gave_up, [REMOVED, KEPT]] = np.nan
+    shortcuts = metrics_document(table, operating_point(), SECTION)["shortcuts"]
+    films = table[table["split"] == "test"].drop(index=gave_up)
+    assert shortcuts["auroc_lungs_only"] == pytest.approx(sk.roc_auc_score(films["label"], films["logit"]), abs=1e-5)
+    assert (shortcuts["auroc_lungs_only_missing"], shortcuts["auroc_lungs_removed_missing"]) == (6, 6)
+    assert "auroc_missing" not in shortcuts
+
+
+def test_an_operating_point_of_another_classifier_is_found_by_its_decisions():
+    found = conclude(predictions(), "f", BINARY, SECTION, "here")
+    check_operating_point(found.table, found.point, "here")
+    for other in (replace(found.point, threshold=0.9), replace(found.point, temperature=1.5)):
+        with pytest.raises(CxrError, match=r"here: \d+ films \(first: \w+\) were not decided by the operating point"):
+            check_operating_point(found.table, other, "here")
 
 
 def test_subgroups_are_the_films_of_each_value():

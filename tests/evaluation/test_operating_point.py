@@ -2,6 +2,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.special import expit
 
 from cxr.core.errors import CxrError
 from cxr.evaluation.operating_point import fit_operating_point, read_operating_point, write_operating_point
@@ -25,6 +26,28 @@ def test_the_threshold_comes_with_its_interval():
     point = _fit()
     assert point.threshold_low < point.threshold < point.threshold_high
     assert (point.films, point.patients, point.fitted_on) == (120, 60, "val")
+
+
+def test_one_patient_gives_no_interval_of_the_threshold():
+    table = predictions(films=20, splits=("val",)).assign(patient_id="p0")
+    point = fit_operating_point(
+        "f",
+        BINARY,
+        scores(table, "logit", BINARY),
+        labels(table, BINARY),
+        table["patient_id"].tolist(),
+        "youden",
+        200,
+        0,
+    )
+    assert (point.threshold_low, point.threshold_high) == (None, None)
+
+
+def test_resamples_of_one_class_do_not_enter_the_interval_of_the_threshold():
+    logits, label = np.array([-3.0, -2.0, -1.0, 1.0, 2.0, 3.0]), np.array([0, 0, 0, 1, 1, 1])
+    point = fit_operating_point("f", BINARY, logits, label, list("abcdef"), "youden", 500, 0)
+    low, high = point.threshold_low, point.threshold_high
+    assert low is None or expit(-1.0) <= low <= high <= expit(2.0)
 
 
 def test_three_classes_take_the_likeliest_and_still_get_a_temperature():

@@ -28,6 +28,13 @@ def test_a_clearly_worse_classifier_is_told_apart():
     assert brier.verdict == "worse"
 
 
+def test_one_patient_gives_no_verdict_and_says_why():
+    tables = [_noisy(noise).assign(patient_id="p0") for noise in (0, 4)]
+    auroc = compare(tables[0], operating_point(), tables[1], operating_point(), "test", SECTION).differences[0]
+    assert (auroc.verdict, auroc.low) == ("not distinguishable", pytest.approx(np.nan, nan_ok=True))
+    assert auroc.no_interval == "the difference does not vary between resamples of the patients"
+
+
 def test_noise_is_not_taken_for_progress():
     found = compare(_noisy(0), operating_point(), _noisy(0.02), operating_point(), "test", SECTION)
     assert found.differences[0].verdict == "not distinguishable"
