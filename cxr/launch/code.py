@@ -1,6 +1,7 @@
 """The code that a job runs: exactly what dvc.yaml says that the train stage reaches, and the packages it lacks."""
 
 import hashlib
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +17,9 @@ ALWAYS = (
     "stages/__init__.py",
     *(f"cxr/launch/{name}.py" for name in ("__init__", "channels", "entry")),
 )
+
+
+WITHOUT_FILE = ("package", "imagenet", "none")  # values of train.weights that name no file
 
 
 @dataclass(frozen=True)
@@ -43,18 +47,26 @@ def plan_code(root: Path, wheels: str, weights: str) -> CodeChannel:
         found = [root / name] if (root / name).is_file() else sorted((root / name).rglob("*.py"))
         files |= {path.relative_to(root).as_posix(): path for path in found}
     if wheels != "none":
-        found = sorted((root / wheels).glob("*.whl"))
+        found = sorted(_kept(root, wheels).glob("*.whl"))
         if not found:
             raise CxrError(f"{wheels}: no wheels there; run `make wheels`, or set sagemaker.wheels: none")
         files |= {f"{WHEELS}/{path.name}": path for path in found}
-    if (root / weights).is_file():
-        path = (root / weights).resolve()
-        if not path.is_relative_to(root.resolve()):
+    if weights not in WITHOUT_FILE and not weights.startswith("hf://"):
+        path = _kept(root, weights)
+        if not path.is_file():
+            raise CxrError(f"train.weights: {weights}: no such file; correct the path, relative to the repository")
+        if Path(weights).is_absolute() or ".." in Path(weights).parts:
             raise CxrError(
-                f"train.weights: {weights}: lies outside the repository; move it inside, so that it can travel"
+                f"train.weights: {weights}: cannot travel; put it into the repository and give its relative path"
             )
         files[weights] = path
     md5s = {name: hashlib.md5(path.read_bytes()).hexdigest() for name, path in sorted(files.items())}
     key = digest(*(part.encode() for pair in md5s.items() for part in pair))[:16]
     items = (Item(f"{key}/{name}", files[name], files[name].stat().st_size, md5) for name, md5 in md5s.items())
     return CodeChannel(key, tuple(items))
+
+
+def _kept(root: Path, name: str) -> Path:
+    """A file or folder that Git may ignore: `dvc exp run --temp` works in a copy without it, and sets DVC_ROOT."""
+    here = root / name
+    return here if here.exists() else Path(os.environ.get("DVC_ROOT", root)) / name

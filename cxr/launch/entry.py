@@ -140,12 +140,12 @@ def _relay(stream: IO[str] | None) -> list[str]:
 
 def _last_words(lines: list[str], code: int) -> str:
     """What the stage said last: its one-line error, or its traceback."""
-    if code < 0:
-        memory = " (out of memory?)" if code == -signal.SIGKILL else ""
-        return f"the train stage was killed by signal {-code}{memory}"
     for start in range(len(lines) - 1, -1, -1):
         if lines[start].startswith(("error: ", "Traceback (most recent call last)")):
             return "\n".join(lines[start:])
+    if code < 0:
+        memory = " (out of memory?)" if code == -signal.SIGKILL else ""
+        return f"the train stage was killed by signal {-code}{memory}"
     return "\n".join(lines[-10:]) or f"the train stage ended with code {code} and no message"
 
 

@@ -4,13 +4,13 @@ The job's name is a hash of data, code, parameters and image. A second run there
 whether it still runs or has ended, and pays nothing twice.
 """
 
+import contextlib
 import logging
 import os
 import tempfile
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pandas as pd
 from botocore.exceptions import ClientError
 from sagemaker.core.resources import TrainingJob
@@ -23,7 +23,7 @@ from cxr.launch.artifact import unpack_outs
 from cxr.launch.npz_channels import publish_channels
 from cxr.launch.plan import JobPlan, plan_job
 from cxr.launch.request import cost_class
-from cxr.launch.store import Store, faults
+from cxr.launch.store import Store, aws_session, faults
 from cxr.launch.watch import JobLog, follow
 
 log = logging.getLogger(__name__)
@@ -39,7 +39,7 @@ def train_on_sagemaker(train: Section, settings: SageMakerSection, root: Path = 
             Stopped; then the message holds the job's own traceback.
     """
     plan = plan_job(train, settings, root)
-    session = boto3.Session(region_name=plan.settings.region)
+    session = aws_session(plan.settings.region)
     store = _store(plan, session)
     store.check()
     job = _find(plan, store, session) or _create(plan, session)
@@ -50,7 +50,8 @@ def train_on_sagemaker(train: Section, settings: SageMakerSection, root: Path = 
         log.warning("stopping job %s; it saves its checkpoint first", name)
         with faults(f"job {name}"):
             job.stop()
-        follow(job, job_log, plan.epochs, plan.settings.poll_seconds)
+        with contextlib.suppress(KeyboardInterrupt):  # a second one: AWS ends the job without us
+            follow(job, job_log, plan.epochs, plan.settings.poll_seconds)
         raise CxrError(f"job {name}: stopped by Ctrl-C; run again to go on from its checkpoint") from None
     if job.training_job_status != "Completed":
         raise CxrError(_why(job))
@@ -69,6 +70,10 @@ def _store(plan: JobPlan, session: Any, below: str = "") -> Store:
 def _find(plan: JobPlan, store: Store, session: Any) -> Any:
     """The job of these inputs that runs or has completed, or None."""
     job, _ = _latest(plan, session)
+    if job is not None and job.training_job_status == "Stopping":  # the next attempt needs its last checkpoint
+        log.info("job %s is stopping: waiting for its checkpoint", job.training_job_name)
+        name, logs = job.training_job_name, session.client("logs")
+        follow(job, JobLog(logs, name), plan.epochs, plan.settings.poll_seconds)
     if job is None or job.training_job_status not in ("InProgress", "Completed"):
         return None
     if job.training_job_status == "Completed" and not store.exists(_artifact(job, plan)):

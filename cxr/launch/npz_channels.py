@@ -15,7 +15,7 @@ from pathlib import Path
 
 from cxr.core.errors import CxrError
 from cxr.launch.channels import INDEX, SPLITS
-from cxr.launch.store import Item, Store
+from cxr.launch.store import Item, Store, file_md5
 from cxr.npz.npz_set import read_index
 
 MANIFEST = "manifest.csv"
@@ -36,7 +36,7 @@ def plan_channels(folder: Path) -> NpzChannels:
     rows = read_index(folder)
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     with ThreadPoolExecutor() as pool:
-        md5s = dict(zip(files, pool.map(_md5, files), strict=True))
+        md5s = dict(zip(files, pool.map(file_md5, files), strict=True))
     items: dict[str, Item] = {}
     for row in rows:
         path = folder / row.file
@@ -80,12 +80,19 @@ def fetch_channels(store: Store, folder: Path) -> int:
             f"{store.url}: no complete NPZ set ({MARKER} is missing); publish it again, or correct the address"
         )
     store.fetch(INDEX, folder / INDEX)
+    store.fetch(MANIFEST, folder / f".{MANIFEST}")
+    manifest = (folder / f".{MANIFEST}").read_text(encoding="utf-8").splitlines()[1:]
+    (folder / f".{MANIFEST}").unlink()
+    md5s = {key: md5 for md5, _, key in (line.split(",", 2) for line in manifest)}
     wanted = {}
     for row in read_index(folder):
         path = folder / row.file
         if not path.resolve().is_relative_to(folder.resolve()):
             raise CxrError(f"{store.below(INDEX)}: {row.file} leads out of {folder}; refused")
-        wanted[_key(row.split, row.file)] = path
+        key = _key(row.split, row.file)
+        if key not in md5s:
+            raise CxrError(f"{store.below(MANIFEST)}: does not list {key}; publish the set again")
+        wanted[key] = path, md5s[key]
     return store.fetch_all(wanted, "fetch")
 
 
@@ -112,11 +119,6 @@ def _dvc_hash(md5s: dict[str, str]) -> str:
     """DVC's hash of a directory: MD5 over the JSON list of its files' hashes, in the order of their paths."""
     listing = [{"md5": md5s[name], "relpath": name} for name in sorted(md5s)]
     return _hex(json.dumps(listing, sort_keys=True).encode())
-
-
-def _md5(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "md5").hexdigest()
 
 
 def _hex(content: bytes) -> str:

@@ -4,11 +4,11 @@ import os
 from importlib.metadata import version
 from typing import Any
 
-import boto3
 from sagemaker.core import image_uris
 
 from cxr.core.compute import SageMakerSection
 from cxr.core.errors import CxrError
+from cxr.launch.store import aws_session
 
 
 def resolve(settings: SageMakerSection) -> SageMakerSection:
@@ -27,12 +27,24 @@ def resolve(settings: SageMakerSection) -> SageMakerSection:
                     "export it, or write the value there"
                 )
     if values["region"] == "auto":
-        values["region"] = boto3.Session().region_name
+        values["region"] = aws_session().region_name
         if not values["region"]:
             raise CxrError("compute.yaml: sagemaker.region: none is configured; set AWS_REGION, or write it there")
     if values["image"] == "auto":
         values["image"] = _pytorch_image(values["region"], values["instance_type"])
-    return SageMakerSection.model_validate(values)
+    found = SageMakerSection.model_validate(values)
+    if found.volume_kms_key != "none" and _has_local_disk(found.instance_type):
+        raise CxrError(
+            f"compute.yaml: sagemaker.volume_kms_key: {found.instance_type} has a disk of its own, which its hardware "
+            "encrypts, and SageMaker takes no key for it; write none"
+        )
+    return found
+
+
+def _has_local_disk(instance_type: str) -> bool:
+    """Whether an instance has a local NVMe disk (AWS: Instance Store Volumes)."""
+    family = instance_type.split(".")[1] if instance_type.count(".") == 2 else instance_type
+    return family.startswith(("g4dn", "g5", "g6", "p3dn", "p4", "p5", "p6", "trn")) or family.endswith("d")
 
 
 def _pytorch_image(region: str, instance_type: str) -> str:

@@ -2,6 +2,8 @@
 
 import base64
 import contextlib
+import hashlib
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -18,6 +20,7 @@ from botocore.exceptions import (
     NoCredentialsError,
     NoRegionError,
     PartialCredentialsError,
+    ProfileNotFound,
 )
 
 from cxr.core.errors import CxrError
@@ -26,7 +29,7 @@ from cxr.core.progress import progress
 
 THREADS = 16  # requests in flight; more gains nothing, the work beside the wait is Python's own
 T = TypeVar("T")
-_KEYS = {"InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "UnrecognizedClientException", "403"}
+_KEYS = {"InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "UnrecognizedClientException"}
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,12 @@ class Item:
         return self.content if isinstance(self.content, bytes) else self.content.read_bytes()
 
 
+def aws_session(region: str | None = None) -> Any:
+    """A session in a region, or in that of AWS_REGION, which boto3 does not read, or of the AWS configuration."""
+    with faults("AWS"):
+        return boto3.Session(region_name=region or os.environ.get("AWS_REGION"))
+
+
 class Store:
     """A prefix of a bucket. The client finds credentials, region and endpoint as every AWS tool does."""
 
@@ -51,7 +60,7 @@ class Store:
         self.url = f"s3://{self.bucket}/{self.prefix}"
         self._encryption = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": kms_key} if kms_key else {}
         with faults(self.url):
-            self._client = (session or boto3.Session()).client(
+            self._client = (session or aws_session()).client(
                 "s3",
                 config=Config(
                     connect_timeout=5,
@@ -71,7 +80,8 @@ class Store:
     def check(self) -> None:
         """Ask for the bucket once; a wrong key, a missing bucket or a dead server is told here, in one line."""
         with faults(f"s3://{self.bucket}"):
-            self._client.head_bucket(Bucket=self.bucket)
+            # A HEAD request would be the obvious one, but its answer has no body that says why it is refused.
+            self._client.list_objects_v2(Bucket=self.bucket, Prefix=self.prefix, MaxKeys=1)
 
     def exists(self, key: str) -> bool:
         """Whether an object is there."""
@@ -116,18 +126,35 @@ class Store:
                 for block in body.iter_chunks(1 << 20):
                     stream.write(block)
 
-    def fetch_all(self, wanted: Mapping[str, Path], description: str) -> int:
-        """Download in parallel each key whose file is missing or of another size; returns the number fetched."""
-        sizes = self.sizes()
-        missing = [
-            (key, path) for key, path in wanted.items() if not path.is_file() or path.stat().st_size != sizes.get(key)
-        ]
-        _in_parallel(lambda job: self.fetch(*job), missing, description)
-        return len(missing)
+    def fetch_all(self, wanted: Mapping[str, tuple[Path, str]], description: str) -> int:
+        """Download in parallel each key whose file is missing or has another MD5; returns the number fetched.
+
+        Raises:
+            CxrError: what came has another MD5 than was promised.
+        """
+        fetched: list[str] = []
+
+        def fetch(job: tuple[str, tuple[Path, str]]) -> None:
+            key, (path, md5) = job
+            if path.is_file() and file_md5(path) == md5:
+                return
+            self.fetch(key, path)
+            fetched.append(key)
+            if file_md5(path) != md5:
+                raise CxrError(f"{self.below(key)}: its content is not what the manifest says; publish the set again")
+
+        _in_parallel(fetch, list(wanted.items()), description)
+        return len(fetched)
 
 
 class MissingObject(CxrError):
     """The object is not there."""
+
+
+def file_md5(path: Path) -> str:
+    """MD5 of a file's content, hexadecimal."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "md5").hexdigest()
 
 
 def parse_url(url: str) -> tuple[str, str]:
@@ -148,6 +175,8 @@ def faults(where: str) -> Iterator[None]:
         raise _told(error, where) from error
     except (NoCredentialsError, PartialCredentialsError) as error:
         raise CxrError(f"{where}: no AWS credentials found; run `aws configure sso` or set AWS_PROFILE") from error
+    except ProfileNotFound as error:
+        raise CxrError(f"{where}: {error}; set AWS_PROFILE to one of `aws configure list-profiles`") from error
     except NoRegionError as error:
         raise CxrError(f"{where}: no AWS region; set AWS_REGION, or sagemaker.region in compute.yaml") from error
     except (EndpointConnectionError, HTTPClientError) as error:
@@ -164,7 +193,7 @@ def _told(error: ClientError, where: str) -> CxrError:
         return MissingObject(f"{where}: no such object")
     if code in _KEYS:
         return CxrError(f"{where}: the AWS credentials are refused ({code}); renew them or choose another AWS_PROFILE")
-    if code in {"AccessDenied", "AccessDeniedException"}:
+    if code in {"AccessDenied", "AccessDeniedException", "403"}:
         return CxrError(f"{where}: access denied ({message}); docs/aws.md has the policy that allows it")
     return CxrError(f"{where}: {error.operation_name} refused: {code}: {' '.join(message.split())}")
 

@@ -158,7 +158,8 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     for key in _NESTED:
         if isinstance(content, dict) and isinstance(content.get(key), dict):
             content = content[key]
-    tensors = {key: value for key, value in content.items() if isinstance(value, Tensor)}
+    named = content.items() if isinstance(content, dict) else ()
+    tensors = {key: value for key, value in named if isinstance(value, Tensor)}
     if not tensors:
         raise CxrError(f"train.weights: {path}: no tensors in it; save a state_dict")
     return tensors

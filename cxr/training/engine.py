@@ -54,6 +54,7 @@ def make_trainer(settings: TrainSection, accelerator: str, devices: int, nodes: 
         accumulate_grad_batches=settings.accumulate,
         gradient_clip_val=settings.clip or None,
         deterministic=settings.deterministic,
+        benchmark=accelerator == "gpu" and not settings.deterministic,  # every batch has one shape
         callbacks=[state],
         logger=False,
         enable_progress_bar=sys.stderr.isatty(),

@@ -35,7 +35,7 @@ class TrainingModule(L.LightningModule):
         self.classifier, self.settings, self.steps = classifier, settings, steps  # steps: batches an epoch
         self.ema: AveragedModel | None = None
         if settings.ema:
-            self.ema = AveragedModel(classifier, avg_fn=_ema_step(settings.ema), use_buffers=True)
+            self.ema = AveragedModel(classifier, multi_avg_fn=_ema_step(settings.ema), use_buffers=True)
             self.ema.requires_grad_(False)
         self.register_buffer("weights", weights, persistent=False)
         # Sum over the epoch so far; no buffer, because DDP would overwrite it with that of the first process.
@@ -76,7 +76,9 @@ class TrainingModule(L.LightningModule):
         self.unchecked.append((self.batch, loss.detach()))
         if loss.device.type == "cpu" or len(self.unchecked) >= GPU_LOSS_CHECK:
             self.check_losses()
-        return loss
+        # Lightning divides by `accumulate`; the last optimizer step of an epoch may have fewer batches behind it.
+        begun = self.batch - self.batch % settings.accumulate
+        return loss * (settings.accumulate / min(settings.accumulate, self.steps - begun))
 
     def check_losses(self) -> None:
         """Raise CxrError when a loss since the last look was no number."""
@@ -164,8 +166,12 @@ def _scores(classes: int) -> nn.ModuleDict:
 def _ema_step(decay: float) -> Any:
     """Exponential average whose decay grows from small, so that a short run is not held by its first weights."""
 
-    def average(averaged: Tensor, current: Tensor, updates: Tensor) -> Tensor:
-        share = 1 - min(decay, (1 + float(updates)) / (10 + float(updates)))
-        return averaged + (current - averaged) * share
+    def average(averaged: Any, current: Any, updates: Tensor | int) -> None:
+        done = float(updates)  # waits for a GPU once a step, not once a tensor
+        share = 1 - min(decay, (1 + done) / (10 + done))
+        if averaged[0].is_floating_point():
+            torch._foreach_lerp_(averaged, current, share)
+        else:
+            torch._foreach_copy_(averaged, current)  # counters
 
     return average

@@ -3,12 +3,14 @@
 import json
 import logging
 import os
+import signal
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import lightning as L
 import torch
 
 from cxr.core.compute import Compute
@@ -90,6 +92,9 @@ def train(settings: TrainSection, compute: Compute, places: Places) -> None:
                 f"train: the GPU is out of memory at epoch {module.epoch}, batch {module.batch}; lower train.batch "
                 f"(now {settings.batch}) and raise train.accumulate by the same factor"
             ) from error
+        except Exception:
+            _end_other_processes(trainer)
+            raise
     if trainer.is_global_zero:
         write_bytes(places.checkpoint, state.best_path(module.history, settings.monitor).read_bytes())
         curves.close()
@@ -99,12 +104,20 @@ def train(settings: TrainSection, compute: Compute, places: Places) -> None:
         state.clear()
 
 
+def _end_other_processes(trainer: L.Trainer) -> None:
+    """The processes of the other devices would wait for this one."""
+    kill = getattr(trainer.strategy.launcher, "kill", None)
+    if kill is not None:
+        kill(signal.SIGKILL)
+
+
 def _classifier(settings: TrainSection, pack: Pack, provenance: dict[str, Any], folder: Path) -> Classifier:
     """A classifier with its pretrained weights and with all the facts that travel in its checkpoint."""
     classifier = new_classifier(
         settings.backbone, pack.classes, pack.image_px, settings.mask_channel, dropout=settings.dropout
     )
     report = load_weights(classifier.backbone, settings.backbone, settings.weights, settings.min_loaded)
+    _check_image_size(classifier, pack.image_px)
     write_json(folder / "weights.json", asdict(report))
     classifier.facts |= {
         "npz_spec": pack.spec,
@@ -114,6 +127,21 @@ def _classifier(settings: TrainSection, pack: Pack, provenance: dict[str, Any], 
         "provenance": provenance,
     }
     return classifier
+
+
+@torch.no_grad()
+def _check_image_size(classifier: Classifier, px: int) -> None:
+    """Some backbones take pictures of one size only, and say so in an assertion of their own."""
+    name = classifier.facts["backbone"]
+    try:
+        classifier.eval()(torch.zeros(1, 4, px, px, dtype=torch.uint8))
+    except (AssertionError, RuntimeError, ValueError) as error:
+        why = " ".join(str(error).split())[:160]
+        raise CxrError(
+            f"train.backbone: {name!r} cannot take films of {px} pixels ({why}); change preprocess.image_px, or take "
+            "another backbone"
+        ) from error
+    classifier.train()
 
 
 def _local_weights(settings: TrainSection) -> str:

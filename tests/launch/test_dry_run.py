@@ -27,13 +27,13 @@ def project(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> Project:
     monkeypatch.setattr(socket.socket, "connect", refuse)
     monkeypatch.chdir(project.folder)
     monkeypatch.setenv("AWS_REGION", "eu-central-1")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
+    monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
     return project
 
 
 def test_a_dry_run_prints_a_valid_request_and_its_cost_class(project: Project, capsys: Any) -> None:
     project.set_sagemaker(spot=True, max_wait_hours=1, instance_type="ml.g5.xlarge", image="auto")
-    project.set_sagemaker(output_kms_key="alias/films", volume_kms_key="alias/disks")
+    project.set_sagemaker(output_kms_key="alias/films")
     project.set_sagemaker(subnets=["subnet-0a1b2c3d"], security_groups=["sg-0a1b2c3d"])
     handoff(["--dry-run"])
     printed, _, rest = capsys.readouterr().out.partition("\n}\n")
@@ -83,6 +83,14 @@ def test_a_missing_variable_names_itself(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.delenv("CXR_SAGEMAKER_ROLE", raising=False)
     with pytest.raises(CxrError, match=r"sagemaker\.role: the environment variable CXR_SAGEMAKER_ROLE is not set"):
         resolve(SageMakerSection())
+
+
+@pytest.mark.parametrize("instance", ["ml.g5.xlarge", "ml.p4d.24xlarge", "ml.m5d.large"])
+def test_a_key_for_a_disk_that_takes_none_is_refused_before_aws_does(instance: str) -> None:
+    values = {"region": "eu-central-1", "role": "r", "bucket": "b", "image": "i", "volume_kms_key": "1234abcd"}
+    with pytest.raises(CxrError, match=rf"sagemaker\.volume_kms_key: {instance} has a disk of its own"):
+        resolve(SageMakerSection(instance_type=instance, **values))
+    assert resolve(SageMakerSection(instance_type="ml.m5.large", **values)).volume_kms_key == "1234abcd"
 
 
 def test_a_region_without_an_image_says_so() -> None:

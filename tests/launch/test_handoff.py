@@ -71,12 +71,12 @@ def test_another_parameter_is_another_job_with_the_same_data(project: Project, p
 def test_the_request_shows_what_the_job_uses(project: Project, plane: ControlPlane) -> None:
     project.stand_in(stand_ins.PARAMS)
     awkward = 'it\'s a "quoted"\nname $HOME `x` é'
-    project.set_train(weights=awkward, lr=1e-5)
+    project.set_train(backbone=awkward, lr=1e-5)
     project.hand_off()
     (request,) = plane.created()
     shown = {name: json.loads(value) for name, value in request["HyperParameters"].items()}
     used = json.loads(project.outs()["models/history.csv"])["train"]
-    assert used["weights"] == shown["weights"] == awkward
+    assert used["backbone"] == shown["backbone"] == awkward
     assert (used["batch"], used["lr"], used["amp"], used["schedule"]) == tuple(
         shown[name] for name in ("batch_size", "learning_rate", "use_amp", "scheduler")
     )
@@ -245,6 +245,19 @@ def test_each_fault_is_one_line(
     with pytest.raises(CxrError, match=told) as caught:
         project.hand_off()
     assert "\n" not in str(caught.value)
+    assert plane.jobs == {}
+
+
+@pytest.mark.parametrize(
+    ("weights", "told"),
+    [("models/mistyped.pt", "no such file; correct the path"), ("{folder}/params.yaml", "give its relative path")],
+)
+def test_local_weights_that_cannot_travel_are_refused_before_anything_is_paid(
+    project: Project, plane: ControlPlane, weights: str, told: str
+) -> None:
+    project.set_train(weights=weights.format(folder=project.folder))
+    with pytest.raises(CxrError, match=told):
+        project.hand_off()
     assert plane.jobs == {}
 
 

@@ -1,5 +1,7 @@
 """The documented policies allow every call that a hand-off makes, and no more than that."""
 
+import re
+import subprocess
 import threading
 from pathlib import Path
 from typing import Any
@@ -18,15 +20,28 @@ REGION = "eu-central-1"
 _S3 = {"HeadBucket": "ListBucket", "ListObjectsV2": "ListBucket", "HeadObject": "GetObject"}
 
 
+def filled_in(name: str, bucket: str) -> str:
+    """A documented policy after the `sed` command of docs/aws.md, with values of ours in the place of its examples."""
+    guide = (POLICIES.parent / "aws.md").read_text()
+    script = re.search(r'sed "(s/BUCKET/.*?)"', guide).group(1)
+    ours = {
+        "my-bucket": bucket,
+        "eu-central-1": REGION,
+        "$ACCOUNT": ACCOUNT,
+        "cxr-training-job": ROLE.rsplit("/", 1)[1],
+    }
+    for example, value in ours.items():
+        assert example in script
+        script = script.replace(example, value.replace("/", "\\/"))
+    command = ["sed", script, str(POLICIES / f"{name}.json")]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
 class Policy:
     """One of the documented policies, with its placeholders filled in."""
 
     def __init__(self, name: str, bucket: str) -> None:
-        text = (POLICIES / f"{name}.json").read_text()
-        values = {"BUCKET": bucket, "REGION": REGION, "ACCOUNT": ACCOUNT, "JOB_ROLE": ROLE.rsplit("/", 1)[1]}
-        for placeholder, value in values.items():
-            text = text.replace(placeholder, value)
-        self._policy = IAMPolicy({"policy_document": text})
+        self._policy = IAMPolicy({"policy_document": filled_in(name, bucket)})
 
     def allows(self, action: str, resource: str) -> bool:
         context = {"iam:PassedToService": "sagemaker.amazonaws.com", "aws:SourceAccount": ACCOUNT}

@@ -1,12 +1,13 @@
 """Publishing an NPZ set on a real S3 server."""
 
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from cxr.core.errors import CxrError
-from cxr.launch.npz_channels import plan_channels, publish_channels
+from cxr.launch.npz_channels import fetch_channels, plan_channels, publish_channels
 from cxr.launch.store import Store, parse_url
 from tests.launch.seaweed import Cable, SeaweedFS
 from tools.publish_npz import main as publish_npz
@@ -75,6 +76,29 @@ def test_a_published_set_comes_back_equal(s3: Any, bucket: str, npz_set: Path, t
     assert plan_channels(copy).data_md5 == plan_channels(npz_set).data_md5
 
 
+def test_a_film_that_changed_without_changing_its_size_is_fetched_again(
+    s3: Any, bucket: str, npz_set: Path, tmp_path: Path, capsys: Any
+) -> None:
+    publish_npz([f"s3://{bucket}/npz/", "--folder", str(npz_set)])
+    address = capsys.readouterr().out.strip()
+    copy = tmp_path / "copy"
+    publish_npz([address, "--fetch", "--folder", str(copy)])
+    film = copy / "train" / "train001.npz"
+    film.write_bytes(bytes(film.stat().st_size))
+    publish_npz([address, "--fetch", "--folder", str(copy)])
+    assert plan_channels(copy).data_md5 == plan_channels(npz_set).data_md5
+
+
+def test_an_object_that_is_not_what_the_manifest_says_is_refused(
+    s3: Any, bucket: str, npz_set: Path, tmp_path: Path
+) -> None:
+    store, channels = Store(f"s3://{bucket}/npz"), plan_channels(npz_set)
+    publish_channels(channels, store)
+    s3.put_object(Bucket=bucket, Key=f"npz/{channels.data_md5}/train/train001.npz", Body=b"another")
+    with pytest.raises(CxrError, match=r"train001\.npz: its content is not what the manifest says"):
+        fetch_channels(Store(store.below(channels.data_md5)), tmp_path / "copy")
+
+
 def test_files_without_a_split_in_their_name_are_laid_out_by_split(npz_set: Path) -> None:
     index = npz_set / "index.csv"
     for path in list(npz_set.rglob("*.npz")):
@@ -104,6 +128,7 @@ def test_bytes_changed_on_the_way_are_refused_by_the_server(s3: Any, bucket: str
         ({"AWS_SECRET_ACCESS_KEY": "wrong"}, "s3://{bucket}/npz/", "credentials are refused"),
         ({"AWS_ACCESS_KEY_ID": "wrong"}, "s3://{bucket}/npz/", "credentials are refused"),
         ({"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""}, "s3://{bucket}/npz/", "no AWS credentials found"),
+        ({"AWS_PROFILE": "mistyped"}, "s3://{bucket}/npz/", "mistyped.*AWS_PROFILE"),
         ({"AWS_ENDPOINT_URL_S3": "http://127.0.0.1:9"}, "s3://{bucket}/npz/", "no answer from the server"),
         ({}, "https://bucket/npz", "not an S3 address"),
     ],
@@ -125,11 +150,15 @@ def test_a_server_that_dies_half_way_loses_nothing(
     cable, channels, put = Cable(seaweed.url), plan_channels(npz_set), Store.put
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", cable.url)
     sent: list[str] = []
+    cut, one_cuts = threading.Event(), threading.Lock()
 
     def put_until_the_cable_is_cut(self: Store, item: Any) -> None:
         sent.append(item.key)
-        if len(sent) == 12:
-            cable.cut()
+        if len(sent) >= 12:
+            with one_cuts:  # and the others wait, so that none slips through before
+                if not cut.is_set():
+                    cable.cut()
+                    cut.set()
         put(self, item)
 
     monkeypatch.setattr(Store, "put", put_until_the_cable_is_cut)

@@ -66,6 +66,12 @@ def test_a_local_file_is_matched_by_name_after_its_prefix_and_nesting_are_taken_
     assert all(torch.equal(value, tensors()[name]) for name, value in model.state_dict().items())
 
 
+def test_a_file_with_a_bare_tensor_is_refused(tmp_path: Path) -> None:
+    torch.save(torch.zeros(3), tmp_path / "w.pt")
+    with pytest.raises(CxrError, match=r"w\.pt: no tensors in it; save a state_dict"):
+        load_weights(backbone(), NAME, str(tmp_path / "w.pt"), 1.0)
+
+
 def test_a_partial_load_reports_what_stays_random_and_what_is_left_out(tmp_path: Path) -> None:
     content = tensors()
     missing = next(name for name in content if name.startswith("layer4") and content[name].ndim == 4)

@@ -72,6 +72,31 @@ def test_accumulation_steps_once_for_several_batches(
     assert len(calls) == 2 * 2  # after the fourth batch and after the last one; two groups each
 
 
+def test_every_optimizer_step_gets_the_mean_gradient_of_its_batches(
+    new_run: Callable[[str], Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last step of an epoch too, which has fewer batches behind it."""
+    gradients: list[torch.Tensor] = []
+
+    def spy(params: Any, grads: list[torch.Tensor], *args: Any, **kwargs: Any) -> None:
+        gradients.append(torch.cat([grad.flatten() for grad in grads]).clone())  # and no step is made
+
+    monkeypatch.setattr(adam, "adam", spy)
+    single, accumulated = [], []
+    for name, accumulate, found in (("single", 1, single), ("accumulated", 4, accumulated)):
+        new_run(name)(epochs=1, warmup=0.0, clip=0.0, accumulate=accumulate)
+        found += [torch.cat(gradients[at : at + 2]) for at in range(0, len(gradients), 2)]  # two groups a step
+        gradients.clear()
+    assert (len(single), len(accumulated)) == (STEPS, 2)
+    torch.testing.assert_close(accumulated[0], torch.stack(single[:4]).mean(dim=0), rtol=1e-3, atol=1e-5)
+    torch.testing.assert_close(accumulated[1], torch.stack(single[4:]).mean(dim=0), rtol=1e-3, atol=1e-5)
+
+
+def test_a_backbone_for_pictures_of_one_size_says_so_before_training(new_run: Callable[[str], Run]) -> None:
+    with pytest.raises(CxrError, match=r"train\.backbone: 'vit_tiny_patch16_224' cannot take films of \d+ pixels"):
+        new_run("vit")(backbone="vit_tiny_patch16_224", epochs=1, warmup=0.0)
+
+
 def test_validation_is_not_augmented_and_training_is(
     new_run: Callable[[str], Run], monkeypatch: pytest.MonkeyPatch, npz_set: Path, packs: Path
 ) -> None:
