@@ -1,7 +1,10 @@
-"""Seconds of the evaluate stage on N test films, and its bootstrap against a loop of scikit-learn calls.
+"""Seconds of evaluating N test films, with validation films, baseline and intervals; and its bootstrap beside a loop of
+scikit-learn calls.
 
-Films are noise of the real size (224 px), the network is the default backbone with random weights: speed does not
-depend on what the films show. Run on a quiet machine: python benchmarks/evaluate.py
+Without explanations means without gallery and shortcut checks. Films are noise of the real size (224 px), the network
+is the default backbone with random weights: speed does not depend on what the films show.
+
+    python -m benchmarks.evaluate
 """
 
 import argparse
@@ -89,7 +92,7 @@ def main() -> None:
         classifier = new_classifier("tf_efficientnet_lite0", CLASSES, image_px=224).eval()
         compute = Compute(accelerator="cpu")
         for name, gallery in (("without explanations", 0), ("with 24 Grad-CAMs", 24)):
-            section = EvaluateSection(gallery_films=gallery)
+            section = EvaluateSection(gallery_films=gallery, shortcuts=bool(gallery))
             took = seconds(lambda: evaluate(classifier, npz, section, compute, out, out / "plots", out / "point.json"))  # noqa: B023
             share = took / LIMITS[name]
             print(

@@ -3,6 +3,7 @@
 import contextlib
 import functools
 from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar, cast
 
 from joblib import Parallel, delayed, parallel_config
@@ -44,15 +45,16 @@ _MISSING: Any = object()
 
 
 def _serve(cached: Callable[[T], R], films: Sequence[T], compute: Compute, description: str) -> Iterator[R]:
-    with parallel_config(backend="threading"):  # reading and hashing leave Python's lock free
-        yield from _stream(functools.partial(_known, cached), films, compute.n_workers, f"{description}: known films")
+    def known(film: T) -> R:
+        try:
+            return cached(film)
+        except NotCached:
+            return cast(R, _MISSING)
 
-
-def _known(cached: Callable[[T], R], film: T) -> R:
-    try:
-        return cached(film)
-    except NotCached:
-        return cast(R, _MISSING)
+    # Threads: reading and hashing leave Python's lock free. joblib would look for each chunk's result every 10 ms only.
+    with ThreadPoolExecutor(compute.n_workers) as pool:
+        chunks = pool.map(functools.partial(_run_chunk, known), _chunks(films))
+        yield from progress((result for chunk in chunks for result in chunk), len(films), f"{description}: known films")
 
 
 def _compute(
@@ -65,12 +67,16 @@ def _compute(
 
 
 def _stream(function: Callable[[T], R], films: Sequence[T], n_jobs: int, description: str) -> Iterator[R]:
-    chunks = [films[start : start + CHUNK] for start in range(0, len(films), CHUNK)]
+    chunks = _chunks(films)
     workers = n_jobs if n_jobs < 0 else min(n_jobs, max(1, len(chunks)))
     results = Parallel(n_jobs=workers, return_as="generator", batch_size=1)(
         delayed(_run_chunk)(function, chunk) for chunk in chunks
     )
     yield from progress((result for chunk in results for result in chunk), len(films), description)
+
+
+def _chunks(films: Sequence[T]) -> list[Sequence[T]]:
+    return [films[start : start + CHUNK] for start in range(0, len(films), CHUNK)]
 
 
 def _run_chunk(function: Callable[[T], R], chunk: Sequence[T]) -> list[R]:

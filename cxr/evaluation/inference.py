@@ -18,7 +18,7 @@ from cxr.evaluation.predictions import KEPT, LOGIT, LUNG_SHARE, REMOVED, put_sco
 from cxr.models.classifier import Classifier
 from cxr.npz.npz_set import NpzRow, read_npz
 
-BATCH = 32
+BATCH = 8  # what lies between the layers then fits a processor's cache; a GPU is busy enough with it here
 
 
 @dataclass(frozen=True)

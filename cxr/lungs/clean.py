@@ -35,11 +35,16 @@ def find_lungs(probability: Probability, film: Box, settings: SegmentSection) ->
     left, top, right, bottom = film
     found = np.zeros(probability.shape, np.uint8)
     found[top:bottom, left:right] = probability[top:bottom, left:right] >= settings.threshold
-    lungs = fill_holes(two_largest(found))
-    right_lung, left_lung = split_sides(lungs, film)
+    x, y, width, height = cv2.boundingRect(found) if found.any() else (left, top, right - left, bottom - top)
+    part = (slice(y, y + height), slice(x, x + width))  # all that follows happens here, in a third of the frame
+    film_there = (left - x, top - y, right - x, bottom - y)
+    inside = fill_holes(two_largest(np.ascontiguousarray(found[part])))
+    right_lung, left_lung = split_sides(inside, film_there)
     pixels = (right - left) * (bottom - top)
     right_area, left_area = cv2.countNonZero(right_lung) / pixels, cv2.countNonZero(left_lung) / pixels
-    reason = implausible(lungs, film, right_area, left_area, settings)
+    reason = implausible(inside, film_there, right_area, left_area, settings)
+    lungs = np.zeros_like(found)
+    lungs[part] = inside
     whole = np.zeros_like(lungs)
     whole[top:bottom, left:right] = 1
     mask = whole if reason else lungs
