@@ -12,7 +12,8 @@ from cxr.masks.table import read_mask_table
 from cxr.npz.npz_set import read_index, read_npz
 
 Image = np.ndarray[Any, np.dtype[np.uint8]]
-TILE_PX, CAPTION_PX = 192, 18
+TILE_PX, CAPTION_PX = 192, 32
+FONT, LETTERS = cv2.FONT_HERSHEY_SIMPLEX, 0.36  # height of letters, at most
 COLUMNS, ROWS = 6, 3
 LEVEL_STEP = 8  # of 256 grey levels
 OUTLINE = {False: (80, 220, 255), True: (80, 80, 255)}  # BGR: yellow, red for a fallback
@@ -41,8 +42,8 @@ def worst_first(table: pd.DataFrame) -> pd.DataFrame:
     return table.assign(trust=trust).sort_values(["trust", "image_id"], kind="stable", ignore_index=True)
 
 
-def tile(image: Image, caption: str, fallback: bool) -> Image:
-    """One film (h, w, 4) = [R, G, B, mask], outlined and captioned: (TILE_PX + CAPTION_PX, TILE_PX, 3) BGR."""
+def tile(image: Image, caption: tuple[str, str], fallback: bool) -> Image:
+    """One film (h, w, 4) = [R, G, B, mask], outlined, two lines below it: (TILE_PX + CAPTION_PX, TILE_PX, 3) BGR."""
     side = (TILE_PX, TILE_PX)
     picture = cv2.resize(np.ascontiguousarray(image[..., 2::-1]), side, interpolation=cv2.INTER_AREA)
     picture = picture // LEVEL_STEP * LEVEL_STEP  # Git keeps every sheet: fewer grey levels, half the bytes
@@ -50,7 +51,10 @@ def tile(image: Image, caption: str, fallback: bool) -> Image:
     outlines, _ = cv2.findContours((mask > 127).astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     cv2.drawContours(picture, outlines, -1, OUTLINE[fallback], 1)
     strip = np.zeros((CAPTION_PX, TILE_PX, 3), np.uint8)
-    cv2.putText(strip, caption, (3, 13), cv2.FONT_HERSHEY_SIMPLEX, 0.36, (255, 255, 255), 1, cv2.LINE_AA)
+    for line, baseline in zip(caption, (13, 27), strict=True):
+        (width, _), _ = cv2.getTextSize(line, FONT, LETTERS, 1)
+        scale = LETTERS * min(1.0, (TILE_PX - 6) / max(1, width))
+        cv2.putText(strip, line, (3, baseline), FONT, scale, (255, 255, 255), 1, cv2.LINE_AA)
     return np.vstack([picture, strip]).astype(np.uint8)
 
 
@@ -62,9 +66,10 @@ def grid(tiles: list[Image]) -> Image:
     return np.vstack(rows).astype(np.uint8)
 
 
-def _caption(row: dict[Any, Any]) -> str:
-    score = f"Dice {row['dice']:.3f}" if pd.notna(row["dice"]) else f"{row['area']:.0%} of film"
-    return f"{str(row['image_id'])[-14:]} {row['reason'] if row['fallback'] else score}"[:34]
+def _caption(row: dict[Any, Any]) -> tuple[str, str]:
+    score = f"Dice {row['dice']:.3f}" if pd.notna(row["dice"]) else f"lungs on {row['area']:.0%} of the film"
+    name = str(row["image_id"])
+    return name if len(name) <= 32 else f"..{name[-30:]}", row["reason"] if row["fallback"] else score
 
 
 def _png(picture: Image) -> bytes:
