@@ -60,4 +60,6 @@
   chooser.addEventListener("change", draw);
   at("reset").addEventListener("click", start);
   start();
+  // Each figure was drawn while the page was still being read, before its column had its width.
+  document.querySelectorAll(".js-plotly-plot").forEach((figure) => Plotly.Plots.resize(figure));
 })();

@@ -1,5 +1,6 @@
 """report.html in a real browser: no request leaves it, and the slider changes the numbers."""
 
+import itertools
 import os
 import shutil
 from collections.abc import Iterator
@@ -70,6 +71,12 @@ def test_the_report_asks_the_network_for_nothing_and_its_slider_recomputes_the_f
     assert float(page.inner_text("#ppv-at")) == pytest.approx(test["prevalence"]["ppv_at_10"], abs=2e-3)
 
     films = read_results(WORKSPACE).predictions.query("split == 'test'")
+    left_to_right = [
+        page.locator(name).first.bounding_box() for name in ("#roc .main-svg", "#pr .main-svg", "#figures")
+    ]
+    for box, following in itertools.pairwise(left_to_right):
+        assert box["x"] + box["width"] <= following["x"] + 1, "a figure lies over its neighbour"
+
     strict = round(float(films["probability"].quantile(0.85)), 3)  # as fine as the slider
     _move(page, strict)
     stricter = _numbers(page)
