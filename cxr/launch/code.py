@@ -1,6 +1,5 @@
 """The code that a job runs: exactly what dvc.yaml says that the train stage reaches, and the packages it lacks."""
 
-import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +8,7 @@ from cxr.core.config import read_yaml
 from cxr.core.errors import CxrError
 from cxr.core.files import digest
 from cxr.launch.channels import WHEELS
-from cxr.launch.store import Item
+from cxr.launch.store import Item, file_md5
 
 # Beside the declared code: the package folders themselves, and this side of the container's door.
 ALWAYS = (
@@ -17,8 +16,6 @@ ALWAYS = (
     "stages/__init__.py",
     *(f"cxr/launch/{name}.py" for name in ("__init__", "channels", "entry")),
 )
-
-
 WITHOUT_FILE = ("package", "imagenet", "none")  # values of train.weights that name no file
 
 
@@ -60,7 +57,7 @@ def plan_code(root: Path, wheels: str, weights: str) -> CodeChannel:
                 f"train.weights: {weights}: cannot travel; put it into the repository and give its relative path"
             )
         files[weights] = path
-    md5s = {name: hashlib.md5(path.read_bytes()).hexdigest() for name, path in sorted(files.items())}
+    md5s = {name: file_md5(path) for name, path in sorted(files.items())}
     key = digest(*(part.encode() for pair in md5s.items() for part in pair))[:16]
     items = (Item(f"{key}/{name}", files[name], files[name].stat().st_size, md5) for name, md5 in md5s.items())
     return CodeChannel(key, tuple(items))

@@ -80,9 +80,7 @@ def fetch_channels(store: Store, folder: Path) -> int:
             f"{store.url}: no complete NPZ set ({MARKER} is missing); publish it again, or correct the address"
         )
     store.fetch(INDEX, folder / INDEX)
-    store.fetch(MANIFEST, folder / f".{MANIFEST}")
-    manifest = (folder / f".{MANIFEST}").read_text(encoding="utf-8").splitlines()[1:]
-    (folder / f".{MANIFEST}").unlink()
+    manifest = store.read(MANIFEST).decode().splitlines()[1:]
     md5s = {key: md5 for md5, _, key in (line.split(",", 2) for line in manifest)}
     wanted = {}
     for row in read_index(folder):

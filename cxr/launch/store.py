@@ -118,6 +118,11 @@ class Store:
         _in_parallel(self.put, missing, description)
         return len(missing)
 
+    def read(self, key: str) -> bytes:
+        """The content of one small object."""
+        with faults(self.below(key)):
+            return bytes(self._client.get_object(Bucket=self.bucket, Key=self.prefix + key)["Body"].read())
+
     def fetch(self, key: str, path: Path) -> None:
         """Download one object; the file appears whole or not at all."""
         with faults(self.below(key)):
