@@ -7,11 +7,13 @@ import threading
 import time
 import zipfile
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from cxr.core.errors import CxrError
+from cxr.launch import handoff
 from tests.launch import container, stand_ins
 from tests.launch.control_plane import ControlPlane
 from tests.launch.job import Job
@@ -56,6 +58,29 @@ def test_a_second_run_uploads_nothing_and_creates_no_job(
     assert uploads == []
     assert len(plane.created()) == 1
     assert "is Completed already: attached to it" in caplog.text
+
+
+def test_a_job_that_is_stopping_is_waited_for_and_not_attached_to(
+    project: Project, plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next attempt begins with its last checkpoint."""
+    project.stand_in(stand_ins.QUICK)
+    stopping = SimpleNamespace(training_job_name="first", training_job_status="Stopping")
+    waited: list[str] = []
+
+    def follow(job: Any, *_: Any) -> None:
+        if job is stopping:
+            waited.append(job.training_job_name)
+            job.training_job_status = "Stopped"
+        else:
+            original(job, *_)
+
+    latest, original = handoff._latest, handoff.follow
+    monkeypatch.setattr(handoff, "follow", follow)
+    monkeypatch.setattr(handoff, "_latest", lambda *given: latest(*given) if waited else (stopping, 1))
+    project.hand_off()
+    assert waited == ["first"]
+    assert len(plane.created()) == 1
 
 
 def test_another_parameter_is_another_job_with_the_same_data(project: Project, plane: ControlPlane) -> None:
