@@ -16,11 +16,11 @@ from pathlib import Path
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
-from cxr.core.compute import Compute
-from cxr.evaluation.bootstrap import patient_weights, percentile_interval
-from cxr.evaluation.config import EvaluateSection
-from cxr.evaluation.evaluate import evaluate
-from cxr.evaluation.ranking import weighted_auroc
+from cxr.compute.settings import Compute
+from cxr.evaluate.bootstrap import patient_weights, percentile_interval
+from cxr.evaluate.config import EvaluateSection
+from cxr.evaluate.evaluate import evaluate
+from cxr.evaluate.ranking import weighted_auroc
 from cxr.models.classifier import new_classifier
 from cxr.npz.npz_set import NpzFilm, NpzRow, encode_npz, write_index
 

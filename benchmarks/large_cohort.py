@@ -6,10 +6,10 @@ import cv2
 import numpy as np
 
 from cxr.core.progress import progress
-from cxr.data.config import DataSection
-from cxr.demo.anatomy import sample_anatomy, sample_pose
-from cxr.demo.canvas import Image
-from cxr.demo.film import draw_film, sample_exposure
+from cxr.ingest.config import DataSection
+from demo.anatomy import sample_anatomy, sample_pose
+from demo.canvas import Image
+from demo.film import draw_film, sample_exposure
 
 WIDTH, HEIGHT = 1500, 1200  # pixels, about the median of a hospital's children's films
 DISTINCT = 24  # films that are really drawn; the others are shifted copies with other bytes

@@ -23,10 +23,10 @@ import numpy as np
 import torch
 
 from cxr.core.config import load_section
-from cxr.training.augment import augment
-from cxr.training.batches import TrainBatches, epoch_order
-from cxr.training.config import AugmentSection, TrainSection
-from cxr.training.packed import Films
+from cxr.train.augment import augment
+from cxr.train.batches import TrainBatches, epoch_order
+from cxr.train.config import AugmentSection, TrainSection
+from cxr.train.packed import Films
 
 SIDE = 224
 BATCH = 32

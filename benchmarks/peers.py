@@ -14,7 +14,7 @@ from torchvision.ops import masks_to_boxes
 from torchvision.transforms.v2 import functional as F
 
 from benchmarks.workspace import ROOT
-from cxr.lungs.segmenter import load_segmenter
+from cxr.segment.segmenter import load_segmenter
 from segmenter.network import LungNet
 
 FRAME, STORED = 512, 224  # pixels

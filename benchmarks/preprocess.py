@@ -18,14 +18,14 @@ from pathlib import Path
 
 from benchmarks.large_cohort import HEIGHT, WIDTH, data_section, write_large_cohort
 from benchmarks.workspace import ROOT
-from cxr.core.compute import Compute
+from cxr.compute.settings import Compute
 from cxr.core.config import load_section
 from cxr.core.stage import setup_logging
-from cxr.data.ingest import ingest
-from cxr.lungs.config import SegmentSection
-from cxr.lungs.segment import segment_cohort
-from cxr.prep.build import build_npz_set
-from cxr.prep.config import PreprocessSection
+from cxr.ingest.ingest import ingest
+from cxr.preprocess.build import build_npz_set
+from cxr.preprocess.config import PreprocessSection
+from cxr.segment.config import SegmentSection
+from cxr.segment.segment import segment_cohort
 
 STAGES = ("ingest", "segment", "preprocess")
 

@@ -21,7 +21,7 @@ from torchvision.models import segmentation
 
 from benchmarks.workspace import ROOT
 from cxr.films.letterbox import Image
-from cxr.lungs.segmenter import LungSegmenter, load_segmenter, to_frame, to_input
+from cxr.segment.segmenter import LungSegmenter, load_segmenter, to_frame, to_input
 from segmenter.config import ExportSection
 from segmenter.export import synthetic_frame, write_onnx
 from segmenter.network import LungNet

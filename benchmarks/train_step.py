@@ -17,11 +17,11 @@ import numpy as np
 import torch
 
 from cxr.models.classifier import new_classifier
-from cxr.training.augment import augment
-from cxr.training.batches import Batch, TrainBatches, epoch_order
-from cxr.training.config import AugmentSection
-from cxr.training.loss import film_losses
-from cxr.training.packed import Films
+from cxr.train.augment import augment
+from cxr.train.batches import Batch, TrainBatches, epoch_order
+from cxr.train.config import AugmentSection
+from cxr.train.loss import film_losses
+from cxr.train.packed import Films
 
 SIDE = 224
 ROUNDS = 5

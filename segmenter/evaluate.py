@@ -11,9 +11,9 @@ from cxr.core.files import atomic_folder, write_csv, write_json
 from cxr.core.progress import progress
 from cxr.core.stage import run_stage
 from cxr.films.letterbox import Image
-from cxr.lungs.clean import find_lungs
-from cxr.lungs.config import SegmentSection
-from cxr.lungs.scores import mask_scores
+from cxr.segment.clean import find_lungs
+from cxr.segment.config import SegmentSection
+from cxr.segment.scores import mask_scores
 from segmenter.config import METRICS, PARAMS, PLOTS, WORK, EvaluateSection, PrepareSection, TrainSection
 from segmenter.intervals import dataset_figures
 from segmenter.network import load_network

@@ -14,8 +14,8 @@ from cxr.core.errors import CxrError
 from cxr.core.files import atomic_path
 from cxr.core.stage import run_stage
 from cxr.films.letterbox import Image
-from cxr.lungs.scores import mask_scores
-from cxr.lungs.segmenter import load_segmenter
+from cxr.segment.scores import mask_scores
+from cxr.segment.segmenter import load_segmenter
 from segmenter.config import PARAMS, WORK, ExportSection, PrepareSection, TrainSection
 from segmenter.network import LungNet, load_network
 from segmenter.predict import TorchSegmenter
@@ -49,7 +49,7 @@ def export(network: LungNet, path: Path, frame_px: int, inner_px: int, section: 
 
 
 def write_onnx(network: LungNet, path: Path, frame_px: int, inner_px: int, section: ExportSection) -> None:
-    """Write the network as ONNX under the contract of `cxr.lungs.segmenter`."""
+    """Write the network as ONNX under the contract of `cxr.segment.segmenter`."""
     torch.onnx.export(
         network,
         (torch.zeros(2, 3, inner_px, inner_px),),

@@ -6,7 +6,7 @@ from typing import Protocol
 import torch
 
 from cxr.films.letterbox import Image
-from cxr.lungs.segmenter import Probability, to_frame, to_input
+from cxr.segment.segmenter import Probability, to_frame, to_input
 from segmenter.network import LungNet
 
 
@@ -25,7 +25,7 @@ class Segmenter(Protocol):
 
 @dataclass(frozen=True)
 class TorchSegmenter:
-    """What `cxr.lungs.segmenter.LungSegmenter` does, by PyTorch."""
+    """What `cxr.segment.segmenter.LungSegmenter` does, by PyTorch."""
 
     network: LungNet
     frame_px: int

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from cxr.core.compute import load_compute
+from cxr.compute.settings import load_compute
 from cxr.core.config import load_section
 from cxr.core.stage import run_stage
-from cxr.demo.cohort import write_cohort
-from cxr.demo.config import DemoSection
+from demo.cohort import write_cohort
+from demo.config import DemoSection
 
 
 def main() -> None:

@@ -2,15 +2,15 @@
 
 from pathlib import Path
 
-from cxr.core.compute import load_compute
+from cxr.compute.settings import load_compute
 from cxr.core.config import load_section
 from cxr.core.files import atomic_folder, write_json
 from cxr.core.stage import run_stage
-from cxr.evaluation.cohort import data_figures, segment_figures
-from cxr.evaluation.config import EvaluateSection
-from cxr.evaluation.evaluate import evaluate
-from cxr.evaluation.plots import write_learning_curves
-from cxr.masks.sheet import contact_sheet
+from cxr.evaluate.cohort import data_figures, segment_figures
+from cxr.evaluate.config import EvaluateSection
+from cxr.evaluate.evaluate import evaluate
+from cxr.evaluate.lung_sheet import contact_sheet
+from cxr.evaluate.plots import write_learning_curves
 from cxr.models.classifier import load_classifier
 
 

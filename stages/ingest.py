@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from cxr.core.compute import load_compute
+from cxr.compute.settings import load_compute
 from cxr.core.config import load_section
 from cxr.core.stage import run_stage
-from cxr.data.config import DataSection
-from cxr.data.ingest import ingest
+from cxr.ingest.config import DataSection
+from cxr.ingest.ingest import ingest
 
 
 def main() -> None:

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from cxr.core.compute import load_compute
+from cxr.compute.settings import load_compute
 from cxr.core.config import load_section
 from cxr.core.stage import run_stage
-from cxr.prep.build import build_npz_set
-from cxr.prep.config import PreprocessSection
+from cxr.preprocess.build import build_npz_set
+from cxr.preprocess.config import PreprocessSection
 
 
 def main() -> None:

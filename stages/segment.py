@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from cxr.core.compute import load_compute
+from cxr.compute.settings import load_compute
 from cxr.core.config import load_section
 from cxr.core.stage import run_stage
-from cxr.lungs.config import SegmentSection
-from cxr.lungs.segment import segment_cohort
+from cxr.segment.config import SegmentSection
+from cxr.segment.segment import segment_cohort
 
 
 def main() -> None:

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from cxr.core.compute import load_compute
+from cxr.compute.settings import load_compute
 from cxr.core.config import load_section
 from cxr.core.stage import run_stage
-from cxr.training.config import TrainSection
+from cxr.train.config import TrainSection
 
 
 def main() -> None:
@@ -13,11 +13,12 @@ def main() -> None:
     settings, compute = load_section("train", TrainSection), load_compute()
     # Imported where used: a hand-off needs no torch, a local run no AWS SDK.
     if compute.backend == "sagemaker":
+        from cxr.launch.config import load_sagemaker
         from cxr.launch.handoff import train_on_sagemaker
 
-        train_on_sagemaker(settings, compute.sagemaker)
+        train_on_sagemaker(settings, load_sagemaker())
         return
-    from cxr.training.train import Places, scratch_root, train
+    from cxr.train.train import Places, scratch_root, train
 
     places = Places(
         npz=[Path("data/npz")],

@@ -9,7 +9,7 @@ import pytest
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ComputedRadiographyImageStorage, ExplicitVRLittleEndian, generate_uid
 
-from cxr.core.compute import Compute
+from cxr.compute.settings import Compute
 
 Image = np.ndarray
 

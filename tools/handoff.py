@@ -6,13 +6,13 @@ Without `--dry-run` it trains as `backend: sagemaker` in compute.yaml does, what
 import argparse
 import json
 
-from cxr.core.compute import load_compute
 from cxr.core.config import load_section
 from cxr.core.stage import run_stage
+from cxr.launch.config import load_sagemaker
 from cxr.launch.handoff import train_on_sagemaker
 from cxr.launch.plan import plan_job
 from cxr.launch.request import cost_class
-from cxr.training.config import TrainSection
+from cxr.train.config import TrainSection
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -20,7 +20,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m tools.handoff", description=__doc__)
     parser.add_argument("--dry-run", action="store_true", help="print the request and its cost class; send nothing")
     options = parser.parse_args(arguments)
-    train, settings = load_section("train", TrainSection), load_compute().sagemaker
+    train, settings = load_section("train", TrainSection), load_sagemaker()
     if not options.dry_run:
         train_on_sagemaker(train, settings)
         return

@@ -4,10 +4,10 @@ from pathlib import Path
 
 from cxr.core.config import load_section
 from cxr.core.stage import run_stage
-from cxr.evaluation.config import EvaluateSection
-from cxr.evaluation.document import conclude
-from cxr.evaluation.operating_point import read_operating_point
-from cxr.evaluation.predictions import check_operating_point, check_predictions, read_predictions
+from cxr.evaluate.config import EvaluateSection
+from cxr.evaluate.document import conclude
+from cxr.evaluate.operating_point import read_operating_point
+from cxr.evaluate.predictions import check_operating_point, check_predictions, read_predictions
 
 METRICS, OPERATING_POINT = Path("metrics"), Path("models/operating_point.json")
 

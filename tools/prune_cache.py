@@ -3,8 +3,8 @@
 import argparse
 import logging
 
-from cxr.core.film_cache import cache_root, prune
 from cxr.core.stage import run_stage
+from cxr.parallel.film_cache import cache_root, prune
 
 log = logging.getLogger(__name__)
 

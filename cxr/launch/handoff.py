@@ -16,10 +16,10 @@ from botocore.exceptions import ClientError
 from sagemaker.core.resources import TrainingJob
 from sagemaker.core.utils.code_injection.codec import transform
 
-from cxr.core.compute import SageMakerSection
 from cxr.core.config import Section
 from cxr.core.errors import CxrError
 from cxr.launch.artifact import unpack_outs
+from cxr.launch.config import SageMakerSection
 from cxr.launch.npz_channels import publish_channels
 from cxr.launch.plan import JobPlan, plan_job
 from cxr.launch.request import cost_class
@@ -139,7 +139,7 @@ def _log_to_mlflow(plan: JobPlan, root: Path, name: str) -> None:
     """Log the run from here, so that the job needs no network. Does nothing when MLFLOW_TRACKING_URI is not set."""
     if not os.environ.get("MLFLOW_TRACKING_URI"):
         return
-    from cxr.training.tracking import MLflowRun
+    from cxr.train.tracking import MLflowRun
 
     history = root / "models/history.csv"
     tags = {"data": plan.inputs.data_md5, "sagemaker_job": name}

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cxr.core.compute import SageMakerSection
 from cxr.core.config import Section, read_yaml
 from cxr.core.errors import CxrError
 from cxr.core.git import git_revision
 from cxr.launch.code import CodeChannel, plan_code
+from cxr.launch.config import SageMakerSection
 from cxr.launch.npz_channels import NpzChannels, plan_channels
 from cxr.launch.request import JobInputs, build_request, hyperparameters
 from cxr.launch.settings import resolve

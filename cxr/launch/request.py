@@ -4,10 +4,10 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from cxr.core.compute import SageMakerSection
 from cxr.core.errors import CxrError
 from cxr.core.files import digest
 from cxr.launch.channels import METRICS, SHOWN_AS, SPLITS
+from cxr.launch.config import SageMakerSection
 
 PROJECT = "cxr-pneumonia"
 ENTRY = "cd /opt/ml/input/data/code && exec python3 -m cxr.launch.entry"

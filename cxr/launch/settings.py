@@ -6,8 +6,8 @@ from typing import Any
 
 from sagemaker.core import image_uris
 
-from cxr.core.compute import SageMakerSection
 from cxr.core.errors import CxrError
+from cxr.launch.config import SageMakerSection
 from cxr.launch.store import aws_session
 
 

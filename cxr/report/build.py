@@ -4,7 +4,7 @@ from pathlib import Path
 
 from cxr.core.errors import CxrError
 from cxr.core.files import atomic_folder, write_text
-from cxr.evaluation.paired import Comparison
+from cxr.evaluate.paired import Comparison
 from cxr.report.comparison import compare_results
 from cxr.report.images import render_plots
 from cxr.report.markdown import report_markdown

@@ -1,7 +1,7 @@
 """A paired comparison of two revisions, and how it reads in a terminal and in Markdown."""
 
 from cxr.core.errors import CxrError
-from cxr.evaluation.paired import Comparison, Difference, compare
+from cxr.evaluate.paired import Comparison, Difference, compare
 from cxr.report.revisions import Results
 from cxr.report.tables import title
 

@@ -7,8 +7,8 @@ import pandas as pd
 import plotly.graph_objects as go
 from sklearn.metrics import precision_recall_curve, roc_curve
 
-from cxr.evaluation.calibration import one_hot
-from cxr.evaluation.predictions import LOGIT, labels, scores
+from cxr.evaluate.calibration import one_hot
+from cxr.evaluate.predictions import LOGIT, labels, scores
 from cxr.report.revisions import Results
 
 # Okabe & Ito 2008: told apart with any colour vision.

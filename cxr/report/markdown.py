@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from cxr.evaluation.paired import Comparison
+from cxr.evaluate.paired import Comparison
 from cxr.report.comparison import as_markdown
 from cxr.report.revisions import Results
 from cxr.report.tables import changes, headline_rows, markdown, subgroup_table

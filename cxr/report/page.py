@@ -11,7 +11,7 @@ from typing import Any
 
 from plotly.offline import get_plotlyjs
 
-from cxr.evaluation.paired import Comparison
+from cxr.evaluate.paired import Comparison
 from cxr.report import curves
 from cxr.report.checks import check_rows
 from cxr.report.comparison import as_rows, notes, sentence

@@ -16,9 +16,9 @@ from ruamel.yaml import YAML
 
 from cxr.core.config import parse_section
 from cxr.core.errors import CxrError
-from cxr.evaluation.config import EvaluateSection
-from cxr.evaluation.operating_point import OperatingPoint
-from cxr.evaluation.predictions import check_operating_point, check_predictions, parse_predictions
+from cxr.evaluate.config import EvaluateSection
+from cxr.evaluate.operating_point import OperatingPoint
+from cxr.evaluate.predictions import check_operating_point, check_predictions, parse_predictions
 
 WORKSPACE = "workspace"
 PREDICTIONS = "metrics/predictions.csv"

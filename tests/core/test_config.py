@@ -6,7 +6,7 @@ from typing import Self
 import pytest
 from pydantic import Field, model_validator
 
-from cxr.core.compute import Compute, load_compute
+from cxr.compute.settings import Compute, load_compute
 from cxr.core.config import Section, load_section
 from cxr.core.errors import CxrError
 

@@ -8,12 +8,12 @@ import numpy as np
 import pydicom
 import pytest
 
-from cxr.core.compute import Compute
+from cxr.compute.settings import Compute
 from cxr.core.errors import CxrError
-from cxr.demo import cohort
-from cxr.demo.cohort import LABELS, PlannedFilm, plan_cohort, write_cohort
-from cxr.demo.config import DemoSection
-from cxr.demo.dicom import Encoding
+from demo import cohort
+from demo.cohort import LABELS, PlannedFilm, plan_cohort, write_cohort
+from demo.config import DemoSection
+from demo.dicom import Encoding
 
 SECTION = DemoSection(patients=100, seed=1)
 SMALL = DemoSection(patients=12, seed=3)

@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from cxr.demo.anatomy import Anatomy, Pose, sample_anatomy, sample_pose
-from cxr.demo.canvas import Image, Plane
-from cxr.demo.film import Exposure, draw_film, sample_exposure
-from cxr.demo.opacity import Focus, Pneumonia, sample_pneumonia
+from demo.anatomy import Anatomy, Pose, sample_anatomy, sample_pose
+from demo.canvas import Image, Plane
+from demo.film import Exposure, draw_film, sample_exposure
+from demo.opacity import Focus, Pneumonia, sample_pneumonia
 
 Scene = tuple[Anatomy, Pose, Exposure]
 

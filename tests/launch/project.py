@@ -9,10 +9,10 @@ from typing import Any
 
 import yaml
 
-from cxr.core.compute import load_compute
 from cxr.core.config import load_section
+from cxr.launch.config import load_sagemaker
 from cxr.launch.handoff import train_on_sagemaker
-from cxr.training.config import TrainSection
+from cxr.train.config import TrainSection
 from tests.launch.films import write_npz_set
 
 ROOT = Path(__file__).parents[2]
@@ -48,7 +48,7 @@ class Project:
 
     def stand_in(self, source: str) -> None:
         """Put a stage in the place of the real one: for what does not depend on training, and is quicker without."""
-        for package in ("core", "models", "npz", "training"):
+        for package in ("core", "models", "npz", "train"):
             shutil.rmtree(self.folder / "cxr" / package)
         (self.folder / "stages" / "train.py").write_text(source)
 
@@ -59,7 +59,7 @@ class Project:
     def hand_off(self) -> None:
         """What the train stage does with `backend: sagemaker`, in this process."""
         train = load_section("train", TrainSection, self.folder / "params.yaml")
-        train_on_sagemaker(train, load_compute(self.folder / "compute.yaml").sagemaker, self.folder)
+        train_on_sagemaker(train, load_sagemaker(self.folder / "compute.yaml"), self.folder)
 
     def train_here(self) -> None:
         """The train stage on this machine, with as many threads as the job has."""

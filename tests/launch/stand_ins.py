@@ -77,7 +77,7 @@ Path("models/history.csv").write_text(travelling_package.WORD)
 SLOW = """
 import time
 from cxr.core.stage import run_stage
-from cxr.training.resume import RunState
+from cxr.train.resume import RunState
 from stages.real_train import main
 
 on_train_batch_start = RunState.on_train_batch_start

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from cxr.core.compute import SageMakerSection
 from cxr.core.errors import CxrError
+from cxr.launch.config import SageMakerSection
 from cxr.launch.request import cost_class
 from cxr.launch.settings import resolve
 from tests.launch import service_model

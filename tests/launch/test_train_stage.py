@@ -62,7 +62,7 @@ def test_dvc_repro_leaves_the_same_outs_and_lock_in_a_job_as_here(
     monkeypatch.setenv("PYTHONPROFILEIMPORTTIME", "1")
     trained_here, lock_of_here = repro(repository, "local")
     imported = capfd.readouterr().err
-    assert "cxr.training.train" in imported
+    assert "cxr.train.train" in imported
     assert not re.search(r"\| +(sagemaker|boto3|cxr\.launch)", imported), "a local run imports the AWS SDK"
     assert trained_here == handed_off
     assert lock_of_here == lock_of_job

@@ -10,10 +10,10 @@ import pandas as pd
 import pytest
 
 from cxr.core.files import write_json
-from cxr.evaluation.config import EvaluateSection
-from cxr.evaluation.document import conclude
-from cxr.evaluation.plots import write_plots
-from tests.evaluation.conftest import BINARY, predictions
+from cxr.evaluate.config import EvaluateSection
+from cxr.evaluate.document import conclude
+from cxr.evaluate.plots import write_plots
+from tests.evaluate.conftest import BINARY, predictions
 
 ROOT = Path(__file__).parents[2]
 PARAMS = "train:\n  lr: {lr}\nevaluate:\n  resamples: 200\n  subgroups:\n  - view\n"

@@ -13,7 +13,7 @@ from cxr.core.files import write_text
 from cxr.report.build import build_report
 from cxr.report.page import report_page
 from cxr.report.revisions import WORKSPACE, read_results
-from tests.evaluation.conftest import THREE
+from tests.evaluate.conftest import THREE
 from tests.report.conftest import metrics, write_results
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")

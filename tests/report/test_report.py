@@ -14,7 +14,7 @@ from cxr.report.markdown import report_markdown
 from cxr.report.model_card import model_card
 from cxr.report.page import report_page
 from cxr.report.revisions import WORKSPACE, read_results
-from tests.evaluation.conftest import THREE
+from tests.evaluate.conftest import THREE
 from tests.report.conftest import git, write_results
 from tests.report.conftest import metrics as metrics_of
 from tools import compare, metrics, report

@@ -3,8 +3,8 @@ import pandas as pd
 import pytest
 
 from cxr.films.letterbox import Letterbox
-from cxr.lungs.config import SegmentSection
-from cxr.lungs.segmenter import Probability
+from cxr.segment.config import SegmentSection
+from cxr.segment.segmenter import Probability
 from segmenter.config import PrepareSection
 from segmenter.evaluate import score, stress_table
 from segmenter.intervals import dataset_figures

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from cxr.core.errors import CxrError
-from cxr.lungs.scores import mask_scores
-from cxr.lungs.segmenter import load_segmenter
+from cxr.segment.scores import mask_scores
+from cxr.segment.segmenter import load_segmenter
 from segmenter import export as exporting
 from segmenter.config import ExportSection
 from segmenter.export import export, synthetic_frame

@@ -1,0 +1,75 @@
+"""The tables behind the plots: small CSVs that `dvc plots` draws and overlays between revisions."""
+
+import numpy as np
+import pandas as pd
+from sklearn.metrics import precision_recall_curve, roc_curve
+
+from cxr.evaluate.bootstrap import Floats
+from cxr.evaluate.calibration import reliability_table
+from cxr.evaluate.threshold import threshold_table
+
+MAX_POINTS = 400  # of a curve; more cannot be seen and swell the diff
+DIGITS = 5
+
+
+def roc_table(positive: Floats, score: Floats) -> pd.DataFrame:
+    """Recall over false positive rate: `fpr`, `tpr`."""
+    fpr, tpr, _ = roc_curve(positive, score)
+    return _thinned(pd.DataFrame({"fpr": fpr, "tpr": tpr}))
+
+
+def pr_table(positive: Floats, score: Floats) -> pd.DataFrame:
+    """Precision over recall, ascending in recall: `recall`, `precision`."""
+    precision, recall, _ = precision_recall_curve(positive, score)
+    return _thinned(pd.DataFrame({"recall": recall[::-1], "precision": precision[::-1]}))
+
+
+def thresholds_table(positive: Floats, probability: Floats) -> pd.DataFrame:
+    """Figures over the threshold: `threshold`, `sensitivity`, `specificity`, `f1`."""
+    return pd.DataFrame(threshold_table(positive, probability)).round(DIGITS)
+
+
+def reliability(positive: Floats, probability: Floats) -> pd.DataFrame:
+    """Observed share over mean predicted probability in ten bins: `predicted`, `observed`, `films`."""
+    return reliability_table(positive, probability).round(DIGITS)
+
+
+def histogram_table(positive: Floats, probability: Floats, bins: int = 20) -> pd.DataFrame:
+    """Films by probability and reference: `probability` (centre of the bin), `negative`, `positive` (films)."""
+    edges = np.linspace(0, 1, bins + 1)
+    return pd.DataFrame(
+        {
+            "probability": ((edges[:-1] + edges[1:]) / 2).round(DIGITS),
+            "negative": np.histogram(probability[positive == 0], edges)[0],
+            "positive": np.histogram(probability[positive == 1], edges)[0],
+        }
+    )
+
+
+def decision_curve_table(positive: Floats, probability: Floats) -> pd.DataFrame:
+    """Net benefit over the threshold probability (Vickers & Elkin 2006): `threshold` and one column a strategy.
+
+    Net benefit = TP/n - FP/n * odds of the threshold: true calls a film, after paying for the false ones. The
+    reference strategies call all films or none; values below -0.1 are cut, so that the rest stays readable.
+    """
+    grid = np.linspace(0.01, 0.99, 99)
+    odds = grid / (1 - grid)
+    called = (probability[None, :] >= grid[:, None]).astype(np.float64)
+    share = float(positive.mean())
+    net_benefit = called @ positive / len(positive) - called @ (1 - positive) / len(positive) * odds
+    call_all = share - (1 - share) * odds
+    table = pd.DataFrame({"threshold": grid, "classifier": net_benefit, "call_all": call_all, "call_none": 0.0})
+    return table.clip(lower=-0.1).round(DIGITS)
+
+
+def confusion_table(label: list[str], decision: list[str]) -> pd.DataFrame:
+    """One row a film: `actual`, `predicted`; DVC's confusion templates count them."""
+    return pd.DataFrame({"actual": label, "predicted": decision}).sort_values(["actual", "predicted"])
+
+
+def _thinned(curve: pd.DataFrame) -> pd.DataFrame:
+    """At most MAX_POINTS rows, both ends kept, rounded."""
+    if len(curve) > MAX_POINTS:
+        keep = np.unique(np.linspace(0, len(curve) - 1, MAX_POINTS).round().astype(int))
+        curve = curve.iloc[keep]
+    return curve.round(DIGITS).drop_duplicates()

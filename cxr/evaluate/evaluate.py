@@ -1,0 +1,100 @@
+"""The whole evaluation: predictions, operating point, metrics, plots."""
+
+import logging
+from pathlib import Path
+
+import pandas as pd
+import torch
+
+from cxr.compute.settings import Compute
+from cxr.core.errors import CxrError
+from cxr.evaluate.baseline import baseline_logits
+from cxr.evaluate.blocks import reported_split
+from cxr.evaluate.config import EvaluateSection
+from cxr.evaluate.document import conclude
+from cxr.evaluate.gallery import draw_gallery
+from cxr.evaluate.inference import NpzSet, fill_scores, pick_device, predict, put_shortcut_scores
+from cxr.evaluate.plots import write_plots
+from cxr.evaluate.predictions import BASELINE, check_predictions
+from cxr.evaluate.summary import main_figure
+from cxr.models.classifier import Classifier
+from cxr.npz.npz_set import read_index
+
+log = logging.getLogger(__name__)
+
+
+def evaluate(
+    classifier: Classifier,
+    npz: Path,
+    section: EvaluateSection,
+    compute: Compute,
+    folder: Path,
+    plots: Path,
+    point_at: Path,
+) -> None:
+    """Score validation and test films; write predictions and metrics into `folder`, plots, and the operating point.
+
+    Raises:
+        CxrError: there are no validation films, the NPZ set has other classes than the classifier, or a logit is
+            not finite.
+    """
+    classes = tuple(classifier.facts["classes"])
+    films = NpzSet(npz, read_index(npz))
+    _check_classes(films, classes)
+    table = _predictions(classifier, films, classes, section, compute)
+    found = conclude(table, classifier.fingerprint, classes, section, "models/classifier.ckpt")
+    table, point = found.table, found.point
+    found.write(folder, point_at)
+    write_plots(plots, table, point)
+    if section.gallery_films:
+        shown = table[table["split"] == reported_split(table)].reset_index(drop=True)
+        draw_gallery(plots / "gradcam.png", classifier.cpu(), films, shown, point, section.gallery_films)
+    _tell(found.metrics, main_figure(classes))
+
+
+def _predictions(
+    classifier: Classifier, films: NpzSet, classes: tuple[str, ...], section: EvaluateSection, compute: Compute
+) -> pd.DataFrame:
+    device = pick_device(compute)
+    classifier.to(device).to(memory_format=torch.channels_last).eval()  # 1.5 times faster on a CPU
+    held_out = films.split("val", "test")
+    table = predict(classifier, held_out, device)
+    check_predictions(table, classes, "models/classifier.ckpt")
+    shown = held_out.split(reported_split(table))
+    if section.shortcuts:
+        put_shortcut_scores(table, classifier, shown, device)
+    if section.baseline:
+        ids = [row.image_id for row in shown.rows]
+        values = baseline_logits(films, classes, ids, compute)
+        if values is not None:
+            fill_scores(table, BASELINE, classes, ids, values)
+    return table
+
+
+def _check_classes(films: NpzSet, classes: tuple[str, ...]) -> None:
+    found = films.rows[0].classes
+    if found != classes:
+        raise CxrError(
+            f"{films.folder}: classes {'|'.join(found)}, but the classifier knows {'|'.join(classes)}; "
+            "run `dvc repro train` to train on these classes"
+        )
+    if not films.split("val").rows:
+        raise CxrError(
+            f"{films.folder}: no film with split 'val'; the operating point is fitted on validation films only: "
+            "set data.val_fraction above 0"
+        )
+
+
+def _tell(metrics: dict, name: str) -> None:  # type: ignore[type-arg]
+    for split in ("validation", "test"):
+        block = metrics[split]
+        if block["films"] == 0:
+            log.info("%s: %s", split, block["reason"])
+        elif block[name] is None:
+            log.info("%s: %d films, no %s: %s", split, block["films"], name, block[f"{name}_reason"])
+        else:
+            low, high = block[f"{name}_low"], block[f"{name}_high"]
+            log.info(
+                "%s: %d films, %s %.3f [%s, %s], accuracy %.3f", split, block["films"], name, block[name], low, high,
+                block["accuracy"],
+            )  # fmt: skip

@@ -1,0 +1,131 @@
+"""The table of predictions: one row a film, all that the metrics are computed from.
+
+Columns: image_id, patient_id, split, label (class name), scores, probability, decision (class name), lung_share and
+the subgroup columns. A score is one column for two classes (`logit`) and one a class for more (`logit_viral`).
+"""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from cxr.core.errors import CxrError
+from cxr.core.files import write_csv
+from cxr.evaluate.bootstrap import Floats, Indices
+from cxr.evaluate.operating_point import OperatingPoint
+
+LOGIT = "logit"
+REMOVED = "lungs_removed_logit"  # the same model on films without lungs
+KEPT = "lungs_only_logit"  # the same model on films with nothing but lungs
+BASELINE = "baseline_logit"  # logistic regression on HOG and histogram features
+LUNG_SHARE = "lung_share"  # of the Grad-CAM mass, 0..1
+REQUIRED = ("image_id", "patient_id", "split", "label")
+DIGITS = 6  # decimals kept, so that a table read back gives the same figures
+
+
+def score_columns(score: str, classes: tuple[str, ...]) -> list[str]:
+    """Names of the columns that hold a score."""
+    return [score] if len(classes) == 2 else [f"{score}_{name}" for name in classes]
+
+
+def with_score(table: pd.DataFrame, score: str, classes: tuple[str, ...]) -> pd.DataFrame:
+    """The films that have the score; none where the table lacks its columns."""
+    columns = score_columns(score, classes)
+    if any(name not in table.columns for name in columns):
+        return table.iloc[:0]
+    return table[table[columns].notna().all(axis=1)].reset_index(drop=True)
+
+
+def scores(table: pd.DataFrame, score: str, classes: tuple[str, ...]) -> Floats:
+    """A score as an array: (films,) for two classes, (films, classes) for more."""
+    values = table[score_columns(score, classes)].to_numpy(np.float64)
+    return values[:, 0] if len(classes) == 2 else values
+
+
+def put_scores(table: pd.DataFrame, score: str, classes: tuple[str, ...], values: Floats) -> None:
+    """Add a score, (films,) or (films, classes), to the table, rounded."""
+    columns = score_columns(score, classes)
+    for name, column in zip(columns, values.reshape(len(table), len(columns)).T, strict=True):
+        table[name] = np.round(column.astype(np.float64), DIGITS)
+
+
+def labels(table: pd.DataFrame, classes: tuple[str, ...]) -> Indices:
+    """Class index of each film, (films,); raises CxrError for a label that is no class."""
+    unknown = sorted(set(table["label"]) - set(classes))
+    if unknown:
+        raise CxrError(f"label {unknown[0]!r} is none of the classifier's classes {', '.join(classes)}")
+    place = {name: index for index, name in enumerate(classes)}
+    return np.array([place[name] for name in table["label"]], dtype=np.int64)
+
+
+def put_decisions(table: pd.DataFrame, point: OperatingPoint) -> pd.DataFrame:
+    """The table with calibrated probabilities and decisions put after the logits."""
+    probability = point.probability(scores(table, LOGIT, point.classes))
+    decided = table.copy()
+    put_scores(decided, "probability", point.classes, probability)
+    decided["decision"] = [point.classes[index] for index in point.decide(probability)]
+    added = [*score_columns("probability", point.classes), "decision"]
+    rest = [name for name in decided.columns if name not in added]
+    at = rest.index(score_columns(LOGIT, point.classes)[-1]) + 1
+    return decided[[*rest[:at], *added, *rest[at:]]]
+
+
+def check_predictions(table: pd.DataFrame, classes: tuple[str, ...], where: str) -> None:
+    """Raise CxrError where a column is missing, a film appears twice or a logit is not a number."""
+    columns = score_columns(LOGIT, classes)
+    missing = [name for name in (*REQUIRED, *columns) if name not in table.columns]
+    if missing:
+        raise CxrError(f"{where}: no column {missing[0]!r}; run `dvc repro evaluate` again")
+    twice = table.loc[table["image_id"].duplicated(), "image_id"]
+    if len(twice):
+        raise CxrError(f"{where}: film {twice.iloc[0]} appears twice; image ids must be unique")
+    bad = table.loc[~np.isfinite(table[columns].to_numpy(np.float64)).all(axis=1), "image_id"]
+    if len(bad):
+        raise CxrError(
+            f"{where}: the classifier gives no finite logit for {len(bad)} of {len(table)} films "
+            f"(first: {bad.iloc[0]}); its weights have diverged: lower train.lr and train again"
+        )
+
+
+def check_operating_point(table: pd.DataFrame, point: OperatingPoint, where: str) -> None:
+    """Raise CxrError where the operating point is not the one that decided the table: another classifier's, say."""
+    columns = [*score_columns("probability", point.classes), "decision"]
+    if any(name not in table.columns for name in columns):
+        raise CxrError(f"{where}: no column {columns[0]!r} or 'decision'; run `dvc repro evaluate` again")
+    again = put_decisions(table, point)
+    differs = (table[columns[:-1]] - again[columns[:-1]]).abs().max(axis=1) > 1e-5
+    other = table.loc[differs | (table["decision"] != again["decision"]), "image_id"]
+    if len(other):
+        raise CxrError(
+            f"{where}: {len(other)} films (first: {other.iloc[0]}) were not decided by the operating point of "
+            f"classifier {point.classifier[:12]}; run `dvc repro evaluate`, which writes both"
+        )
+
+
+def write_predictions(path: Path, table: pd.DataFrame) -> None:
+    """Write the table as CSV."""
+    write_csv(path, table)
+
+
+def read_predictions(path: Path) -> pd.DataFrame:
+    """Read the table; ids, labels and attributes as text. Raises CxrError when it is missing or empty."""
+    if not path.is_file():
+        raise CxrError(f"{path}: no predictions; run `dvc repro evaluate` first")
+    return parse_predictions(path.read_text(encoding="utf-8"), str(path))
+
+
+def parse_predictions(text: str, where: str) -> pd.DataFrame:
+    """As `read_predictions`, from the text of the file."""
+    table = pd.read_csv(io.StringIO(text), dtype=str, keep_default_na=False)
+    if table.empty:
+        raise CxrError(f"{where}: no films; run `dvc repro evaluate` again")
+    for name in table.columns:
+        if is_number(str(name)):
+            table[name] = pd.to_numeric(table[name].replace("", np.nan))
+    return table
+
+
+def is_number(column: str) -> bool:
+    """Whether a column holds numbers: scores, probabilities and the lung share."""
+    return column == LUNG_SHARE or column.startswith((LOGIT, REMOVED, KEPT, BASELINE, "probability"))

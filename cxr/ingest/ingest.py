@@ -1,0 +1,149 @@
+"""Ingest: candidates opened, refused or recorded, split, audited and written down."""
+
+import logging
+import re
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from cxr.compute.settings import Compute
+from cxr.core.errors import CxrError
+from cxr.core.files import write_csv, write_json
+from cxr.films.manifest import FIELDS, Record, write_manifest
+from cxr.ingest.audit import audit_report, settle_leaks
+from cxr.ingest.config import DataSection
+from cxr.ingest.inspect import Finding, Inspector
+from cxr.ingest.layouts import Candidate, find_candidates
+from cxr.ingest.split import assign_splits
+from cxr.parallel.map_films import map_films
+
+log = logging.getLogger(__name__)
+Refused = tuple[Candidate, str]
+
+
+def ingest(settings: DataSection, compute: Compute, folder: Path) -> None:
+    """Write `manifest.csv`, `quarantine.csv` and `audit.json` into `folder`.
+
+    Raises:
+        CxrError: unusable settings or label file, too many films refused, a patient unknown, or leakage.
+    """
+    candidates = find_candidates(settings)
+    inspector = Inspector(settings)
+    findings = list(map_films(inspector, candidates, compute, "ingest", inspector.over_known_films()))
+    opened = list(zip(candidates, findings, strict=True))
+    refused = [(candidate, finding.reason) for candidate, finding in opened if finding.reason]
+    _write_quarantine(folder / "quarantine.csv", refused)
+    _check_quarantine(refused, len(candidates), folder / "quarantine.csv", settings)
+
+    usable = [(candidate, finding) for candidate, finding in opened if not finding.reason]
+    records = assign_splits(_records(usable, settings), settings)
+    kept, leaks = settle_leaks(records, settings.on_leakage)
+    dropped = len(records) - len(kept)
+    for leak in leaks:
+        log.warning("leakage: %s %s in %s", leak.kind, leak.who, " and ".join(leak.paths))
+    reasons = Counter(reason.partition(":")[0] for _, reason in refused)
+    report = audit_report(kept, reasons, dropped, leaks, settings.classes)
+    write_manifest(folder / "manifest.csv", kept, settings.classes)
+    write_json(folder / "audit.json", report)
+    log.info(
+        "%d films of %d patients; %d refused, %d dropped for leakage",
+        len(kept),
+        report["patients"],
+        len(refused),
+        dropped,
+    )
+
+
+def image_ids(candidates: Sequence[Candidate]) -> list[str]:
+    """A unique id for each film: the stem of its name, or its whole path where two films share a stem."""
+    stems = Counter(Path(candidate.name).stem for candidate in candidates)
+    ids = []
+    for candidate in candidates:
+        stem = Path(candidate.name).stem
+        ids.append(_safe(stem if stems[stem] == 1 else candidate.name.replace("/", "__")))
+    for image_id, count in Counter(ids).items():
+        if count > 1:
+            names = [candidate.name for candidate, other in zip(candidates, ids, strict=True) if other == image_id]
+            raise CxrError(f"{names[0]} and {names[1]}: both become image id {image_id!r}; rename one")
+    return ids
+
+
+def _safe(text: str) -> str:
+    return re.sub(r"[^\w.-]", "_", text)
+
+
+def _records(usable: list[tuple[Candidate, Finding]], settings: DataSection) -> list[Record]:
+    masks = _reference_masks(settings)
+    ids = image_ids([candidate for candidate, _ in usable])
+    columns = sorted({name for candidate, finding in usable for name in _attributes(candidate, finding)})
+    records = []
+    for (candidate, finding), image_id in zip(usable, ids, strict=True):
+        attributes = _attributes(candidate, finding)
+        records.append(
+            Record(
+                image_id=image_id,
+                path=candidate.address,
+                label=candidate.label,
+                patient_id=_patient(candidate, finding, image_id, settings),
+                split=candidate.split or "",
+                width=finding.width,
+                height=finding.height,
+                bits=finding.bits,
+                film_hash=finding.film_hash,
+                pixel_hash=finding.pixel_hash,
+                mask_path=masks.get(Path(candidate.name).stem, ""),
+                attributes={name: attributes.get(name, "") for name in columns},
+            )
+        )
+    return records
+
+
+def _attributes(candidate: Candidate, finding: Finding) -> dict[str, str]:
+    found = {**(finding.header or {}), **candidate.attributes}
+    return {name: value for name, value in found.items() if name not in (*FIELDS, "classes")}
+
+
+def _patient(candidate: Candidate, finding: Finding, image_id: str, settings: DataSection) -> str:
+    if settings.patient_from == "image":
+        return image_id
+    patient = finding.patient_id if settings.patient_from == "dicom" else (candidate.patient_id or "")
+    if not patient:
+        remedies = {
+            "pattern": f"data.path_pattern {settings.path_pattern!r} finds no patient_id in its path; mend the pattern",
+            "column": f"column {settings.columns.patient_id!r} is empty; fill it",
+            "dicom": f"DICOM tag {settings.patient_tag} is empty; name another in data.patient_tag",
+        }
+        raise CxrError(f"{candidate.address}: {remedies[settings.patient_from]} or set data.patient_from")
+    return patient
+
+
+def _reference_masks(settings: DataSection) -> dict[str, str]:
+    """Reference lung masks by stem."""
+    if settings.masks_dir == "none":
+        return {}
+    folder = Path(settings.root) / settings.masks_dir
+    if not folder.is_dir():
+        raise CxrError(f"params.yaml: data.masks_dir: no folder {folder}; set it to none when there are no masks")
+    found: dict[str, list[str]] = defaultdict(list)
+    for path in sorted(folder.rglob("*.png")):
+        found[path.stem].append(path.as_posix())
+    for stem, paths in found.items():
+        if len(paths) > 1:
+            raise CxrError(f"data.masks_dir: {paths[0]} and {paths[1]} are both the mask of {stem!r}; keep one")
+    return {stem: paths[0] for stem, paths in found.items()}
+
+
+def _write_quarantine(path: Path, refused: list[Refused]) -> None:
+    rows = [{"path": candidate.address, "reason": reason} for candidate, reason in refused]
+    write_csv(path, pd.DataFrame(rows, columns=["path", "reason"]))
+
+
+def _check_quarantine(refused: list[Refused], total: int, file: Path, settings: DataSection) -> None:
+    if len(refused) == total or len(refused) > settings.max_quarantined * total:
+        candidate, reason = refused[0]
+        raise CxrError(
+            f"{len(refused)} of {total} films cannot be used, more than data.max_quarantined = "
+            f"{settings.max_quarantined:g}; the first: {candidate.address}: {reason}; all are in {file}"
+        )

@@ -1,0 +1,173 @@
+"""The four layouts that ingest reads. Each yields candidates: films that are named, but not opened yet."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pandas as pd
+
+from cxr.core.errors import CxrError, did_you_mean
+from cxr.films.manifest import SPLITS
+from cxr.films.read import DICOM_SUFFIXES, medmnist_array, medmnist_names
+from cxr.ingest.config import DataSection
+
+SPLIT_NAMES = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A film as its layout names it."""
+
+    address: str  # as `cxr.films.read` takes it
+    name: str  # relative to the root
+    label: str  # class name
+    split: str | None  # as given, or None
+    patient_id: str | None  # from a column or the path pattern
+    attributes: dict[str, str] = field(default_factory=dict)
+
+
+def find_candidates(settings: DataSection) -> list[Candidate]:
+    """Every film under `data.root`, sorted by name.
+
+    Raises:
+        CxrError: the root or the label file is missing, a column or a label is unknown, or there are no films.
+    """
+    root = Path(settings.root)
+    if not root.exists():
+        raise CxrError(f"params.yaml: data.root: {root}: no such file or folder; check the path or fetch the data")
+    if settings.layout == "medmnist":
+        found = list(_medmnist(root, settings))
+    elif settings.layout == "folders":
+        found = list(_folders(root, settings))
+    else:
+        found = list(_label_file(root, settings))
+    if not found:
+        raise CxrError(f"{root}: no films in layout '{settings.layout}'; check data.root and data.layout")
+    return sorted(found, key=lambda candidate: candidate.name)
+
+
+def class_name(raw: str, where: str, settings: DataSection) -> str:
+    """The class that a label stands for: its name in any case, an alias of `label_map`, or its index."""
+    raw = raw.strip()
+    mapped = settings.label_map.get(raw, raw)
+    by_name = {name.lower(): name for name in settings.classes}
+    if mapped.lower() in by_name:
+        return by_name[mapped.lower()]
+    if mapped.isdigit() and int(mapped) < len(settings.classes):
+        return settings.classes[int(mapped)]
+    raise CxrError(
+        f"{where}: unknown label {raw!r}; add it to data.classes or data.label_map"
+        f"{did_you_mean(raw, settings.classes)} (classes: {', '.join(settings.classes)})"
+    )
+
+
+def split_name(raw: str, where: str) -> str | None:
+    """The split that a given name stands for; None for an empty one."""
+    raw = raw.strip().lower()
+    if not raw:
+        return None
+    if raw not in SPLIT_NAMES:
+        raise CxrError(f"{where}: unknown split {raw!r}; expected train, val or test{did_you_mean(raw, SPLIT_NAMES)}")
+    return SPLIT_NAMES[raw]
+
+
+def from_path(name: str, settings: DataSection) -> dict[str, str]:
+    """The named groups that `data.path_pattern` finds in a film's relative path; empty ones are left blank."""
+    if settings.path_pattern == "none":
+        return {}
+    pattern = re.compile(settings.path_pattern)
+    match = pattern.search(name)
+    return {group: (match[group] or "") if match else "" for group in pattern.groupindex}
+
+
+def _folders(root: Path, settings: DataSection) -> Iterator[Candidate]:
+    for path in _files(root, settings):
+        name = path.relative_to(root).as_posix()
+        folders = name.split("/")[:-1]
+        split = SPLIT_NAMES.get(folders[0].lower()) if folders else None
+        below = folders[1:] if split else folders
+        groups = from_path(name, settings)
+        raw = groups.pop("label", "") or (below[0] if below else "")
+        if raw:  # a file outside the class folders is no film: a readme, a label file
+            yield _candidate(path, name, class_name(raw, str(path), settings), split, groups)
+
+
+def _label_file(root: Path, settings: DataSection) -> Iterator[Candidate]:
+    csv, columns = root / settings.labels_csv, settings.columns
+    table = _read_labels(csv, settings)
+    films = _films_by_name(root, settings)
+    labels: dict[str, str] = {}
+    for index, row in zip(table.index, table.to_dict("records"), strict=True):
+        where, given = f"{csv}:{index + 2}", str(row[columns.path])
+        path = root / given if settings.layout == "csv" else films.get(given)
+        if path is None:
+            raise CxrError(f"{where}: no DICOM file {given!r} under {root}; mend the row or remove it")
+        name = path.relative_to(root).as_posix()
+        label = class_name(str(row[columns.label]), where, settings)
+        if labels.setdefault(name, label) != label:
+            raise CxrError(f"{where}: {given!r} is labelled both {labels[name]!r} and {label!r}; keep one")
+        groups = from_path(name, settings)
+        groups.pop("label", None)
+        mapped = set(columns.model_dump().values())
+        extra = {str(key): str(value) for key, value in row.items() if key not in mapped}
+        split = split_name(str(row.get(columns.split, "")), where)
+        patient = str(row.get(columns.patient_id, ""))
+        if settings.patient_from == "column":
+            groups["patient_id"] = patient
+        yield _candidate(path, name, label, split, {**extra, **groups})
+
+
+def _read_labels(csv: Path, settings: DataSection) -> pd.DataFrame:
+    if not csv.is_file():
+        raise CxrError(f"{csv}: no such file; set data.labels_csv to the label file inside data.root")
+    try:
+        table = pd.read_csv(csv, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+    except (ValueError, UnicodeDecodeError) as error:
+        raise CxrError(f"{csv}: not a readable CSV ({error})") from error
+    wanted = [settings.columns.path, settings.columns.label]
+    if settings.patient_from == "column":
+        wanted.append(settings.columns.patient_id)
+    for column in wanted:
+        if column not in table.columns:
+            raise CxrError(
+                f"{csv}: no column {column!r}; it has {', '.join(map(repr, table.columns))}; name yours in data.columns"
+            )
+    # A film may stand on several rows (one a finding); rows that say the same are one film.
+    keep = [*wanted, *([settings.columns.split] if settings.columns.split in table.columns else [])]
+    return table.drop_duplicates(subset=keep)
+
+
+def _films_by_name(root: Path, settings: DataSection) -> dict[str, Path]:
+    """DICOM files by relative path, file name and stem."""
+    films: dict[str, Path] = {}
+    for path in _files(root, settings):
+        if path.name.lower().endswith(DICOM_SUFFIXES):
+            for name in (path.relative_to(root).as_posix(), path.name, path.stem):
+                films.setdefault(name, path)
+    return films
+
+
+def _medmnist(root: Path, settings: DataSection) -> Iterator[Candidate]:
+    for split in SPLITS:
+        if f"{split}_images" not in medmnist_names(str(root)):
+            continue
+        for index, label in enumerate(medmnist_array(str(root), f"{split}_labels").reshape(-1)):
+            address = f"{root}#{split}/{index}"
+            name = class_name(str(int(label)), address, settings)
+            yield Candidate(address, f"{split}_{index:05d}", name, split, None)
+
+
+def _files(root: Path, settings: DataSection) -> Iterator[Path]:
+    """Files that may be films: not hidden, not reference masks, not the debris of an archive tool."""
+    skipped = root / settings.masks_dir if settings.masks_dir != "none" else None
+    for path in sorted(root.rglob("*")):
+        parts = path.relative_to(root).parts
+        hidden = any(part.startswith(".") or part == "__MACOSX" for part in parts)
+        if path.is_file() and not hidden and (skipped is None or skipped not in path.parents):
+            yield path
+
+
+def _candidate(path: Path, name: str, label: str, split: str | None, groups: dict[str, str]) -> Candidate:
+    patient = groups.pop("patient_id", None)
+    return Candidate(path.as_posix(), name, label, split, patient, groups)

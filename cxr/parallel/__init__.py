@@ -1,0 +1,1 @@
+"""Per-film work: many processes, and a cache that experiments share."""

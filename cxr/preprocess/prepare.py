@@ -1,0 +1,71 @@
+"""One film through preparation: region, resize, enhancement, mask channel."""
+
+import cv2
+import numpy as np
+
+from cxr.core.errors import CxrError
+from cxr.films.letterbox import Box, Image, Letterbox, binarise
+from cxr.films.read import Film
+from cxr.preprocess.config import PreprocessSection
+from cxr.preprocess.enhance import enhance
+
+
+def prepare_film(film: Film, mask: Image, settings: PreprocessSection, film_hash: str) -> tuple[Image, Box]:
+    """The stored image, uint8 (image_px, image_px, 4) = [R, G, B, mask], and the box of the film that it shows.
+
+    Args:
+        film: the decoded film.
+        mask: its lung mask, 0 or 255, in a square letterbox frame (frame, frame).
+        settings: the `preprocess` section.
+        film_hash: decides, by film, whether CLAHE is drawn.
+    """
+    height, width = film.grey.shape
+    frame = Letterbox(width, height, mask.shape[0])
+    box = lung_box(mask, frame, settings.margin) if settings.region == "crop" else (0, 0, width, height)
+    left, top, right, bottom = box
+    pixels = film.grey if settings.colour == "grey" or film.colour is None else film.colour
+    target = Letterbox(right - left, bottom - top, settings.image_px)
+    inner = np.ascontiguousarray(target.to_frame(pixels[top:bottom, left:right])[_slices(target.inner)])
+    mask_channel = crop_mask(mask, frame, box, target)
+
+    image = np.zeros((settings.image_px, settings.image_px, 4), np.uint8)
+    enhanced = enhance(inner, settings, film_hash)
+    image[_slices(target.inner)][..., :3] = enhanced if enhanced.ndim == 3 else enhanced[..., None]
+    image[..., 3] = mask_channel
+    if settings.region == "mask":
+        image[..., :3][mask_channel == 0] = 0
+    elif settings.region == "lungs_removed":
+        image[..., :3][mask_channel > 0] = 0
+    return image, box
+
+
+def lung_box(mask: Image, frame: Letterbox, margin: float) -> Box:
+    """The box of the lungs in the film's pixels, widened by `margin` times its longer side and clipped to the film."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if rows.size == 0:
+        raise CxrError("lung mask: empty; run `dvc repro --force segment`")
+    left, top, right, bottom = int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
+    extra = round(margin * max(right - left, bottom - top))
+    return frame.box_to_film((left - extra, top - extra, right + extra, bottom + extra))
+
+
+def crop_mask(mask: Image, frame: Letterbox, box: Box, target: Letterbox) -> Image:
+    """The mask of a box of the film, resampled once from the letterbox frame into the stored image's frame."""
+    in_left, in_top, in_right, in_bottom = frame.inner
+    out_left, out_top, out_right, out_bottom = target.inner
+    to_frame = np.array([(in_right - in_left) / frame.width, (in_bottom - in_top) / frame.height])
+    to_film = np.array([(box[2] - box[0]) / (out_right - out_left), (box[3] - box[1]) / (out_bottom - out_top)])
+    scale = to_frame * to_film
+    # Pixel centres lie at +0.5: stored image -> film -> letterbox frame.
+    origin = (np.array([0.5, 0.5]) - [out_left, out_top]) * to_film + [box[0], box[1]]
+    shift = origin * to_frame + [in_left, in_top] - 0.5
+    matrix = np.array([[scale[0], 0, shift[0]], [0, scale[1], shift[1]]])
+    side = (target.frame, target.frame)
+    warped = cv2.warpAffine(mask, matrix, side, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
+    cropped = np.zeros_like(warped)
+    cropped[_slices(target.inner)] = warped[_slices(target.inner)]
+    return binarise(np.asarray(cropped, np.uint8))
+
+
+def _slices(box: Box) -> tuple[slice, slice]:
+    return slice(box[1], box[3]), slice(box[0], box[2])

@@ -1,0 +1,103 @@
+"""Which film comes when, and batches of films.
+
+The order of an epoch and all randomness of a batch are functions of (seed, epoch, batch), so a run can go on from any
+batch, and neither worker threads nor the number of processes change what is drawn.
+"""
+
+import math
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypedDict
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from cxr.train.augment import DRAWS
+from cxr.train.packed import Films
+
+Array = np.ndarray[Any, Any]
+
+
+class Batch(TypedDict, total=False):
+    """Films on their way to the model."""
+
+    image: Tensor  # uint8 (n, 2 or 4, height, width)
+    label: Tensor  # int64 (n,)
+    draws: Tensor  # training only: (n, DRAWS) uniform numbers for the augmentation
+    seed: int  # training only: for all other randomness of the step
+
+
+def epoch_order(labels: Array, seed: int, epoch: int, balanced: bool) -> Array:
+    """Indices of the films in the order of an epoch: a permutation, or with `balanced` classes drawn evenly."""
+    random = np.random.default_rng([seed, epoch])
+    if not balanced:
+        return random.permutation(len(labels))
+    share = 1 / np.bincount(labels)[labels]
+    return random.choice(len(labels), size=len(labels), p=share / share.sum())
+
+
+class TrainBatches:
+    """The batches of one epoch from `start` on, as one of `world` processes sees them; an incomplete one is dropped."""
+
+    def __init__(self, films: Films, order: Array, batch: int, seed: tuple[int, int], start: int = 0) -> None:
+        self.films, self.order, self.batch, self.start = films, order, batch, start
+        self.seed = seed  # (seed, epoch)
+        self.rank, self.world, self.pin = 0, 1, False
+
+    def __len__(self) -> int:
+        return len(self.order) // self.batch - self.start
+
+    def __iter__(self) -> Iterator[Batch]:
+        return ahead(self._batch, range(self.start, self.start + len(self)), self.pin)
+
+    def _batch(self, number: int) -> Batch:
+        index = self.order[number * self.batch : (number + 1) * self.batch]
+        random = np.random.default_rng([*self.seed, number])
+        draws = random.random((len(index), DRAWS), dtype=np.float32)
+        step = int(random.integers(2**62)) + self.rank
+        mine = slice(self.rank, None, self.world)
+        return {**gather(self.films, index[mine]), "draws": torch.from_numpy(draws[mine].copy()), "seed": step}
+
+
+class ScoreBatches:
+    """Every film once, in order; processes share them out without repeating any."""
+
+    def __init__(self, films: Films, batch: int) -> None:
+        self.films, self.batch = films, batch
+        self.rank, self.world, self.pin = 0, 1, False
+
+    def __len__(self) -> int:
+        # The longest share decides, so that all processes make as many steps; the last may be empty.
+        share = math.ceil(len(self.films.labels) / self.world)
+        return math.ceil(share / self.batch)
+
+    def __iter__(self) -> Iterator[Batch]:
+        return ahead(self._batch, range(len(self)), self.pin)
+
+    def _batch(self, number: int) -> Batch:
+        mine = np.arange(self.rank, len(self.films.labels), self.world)
+        return gather(self.films, mine[number * self.batch : (number + 1) * self.batch])
+
+
+def gather(films: Films, index: Array) -> Batch:
+    """Copy some films out of the memory map."""
+    return {"image": torch.from_numpy(films.images[index]), "label": torch.from_numpy(films.labels[index])}
+
+
+def ahead(make: Any, numbers: range, pin: bool) -> Iterator[Batch]:
+    """Batches made two steps before they are asked for; `pin` puts them in page-locked memory for a GPU."""
+
+    def ready(number: int) -> Batch:
+        batch: Batch = make(number)
+        if pin:
+            batch["image"] = batch["image"].pin_memory()
+        return batch
+
+    with ThreadPoolExecutor(1) as pool:
+        waiting = [pool.submit(ready, number) for number in numbers[:2]]
+        for number in numbers:
+            batch = waiting.pop(0).result()
+            if number + 2 in numbers:
+                waiting.append(pool.submit(ready, number + 2))
+            yield batch

@@ -1,0 +1,72 @@
+"""The Lightning Trainer for this machine: devices, precision, and none of its own files or chatter."""
+
+import logging
+import sys
+import warnings
+from typing import Any
+
+import lightning as L
+import torch
+
+from cxr.compute.settings import Compute
+from cxr.core.errors import CxrError
+from cxr.train.config import TrainSection
+from cxr.train.resume import RunState
+
+
+def pick_devices(compute: Compute, batch: int) -> tuple[str, int]:
+    """Accelerator (cpu or gpu) and number of processes; raises CxrError when they are not there or do not fit."""
+    present = torch.cuda.device_count()
+    accelerator = compute.accelerator
+    if accelerator == "auto":
+        accelerator = "gpu" if present else "cpu"
+    if accelerator == "gpu" and not present:
+        raise CxrError("compute.yaml: accelerator: gpu, but no CUDA device is visible; use auto or cpu")
+    most = present if accelerator == "gpu" else 1
+    devices = most if compute.devices == "auto" else compute.devices
+    if devices < 1 or (accelerator == "gpu" and devices > present):
+        raise CxrError(f"compute.yaml: devices: {devices}; there are {most}")
+    everywhere = devices * compute.nodes
+    if batch % everywhere:
+        raise CxrError(f"train.batch: {batch} films cannot be shared by {everywhere} devices; take a multiple of them")
+    return accelerator, devices
+
+
+def precision(amp: str, accelerator: str) -> Any:
+    """Lightning's name for an AMP mode; `auto` is bf16 where the GPU has it, else fp16, and fp32 on CPU."""
+    if amp == "fp16" and accelerator == "cpu":
+        raise CxrError("train.amp: fp16 needs a GPU; use bf16, off or auto")
+    if amp == "auto":
+        amp = "off" if accelerator == "cpu" else "bf16" if torch.cuda.is_bf16_supported() else "fp16"
+    return {"off": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}[amp]
+
+
+def make_trainer(settings: TrainSection, accelerator: str, devices: int, nodes: int, state: RunState) -> L.Trainer:
+    """A Trainer that runs until the module says stop and writes nothing but `state`."""
+    _quiet()
+    return L.Trainer(
+        accelerator=accelerator,
+        devices=devices,
+        num_nodes=nodes,
+        strategy="ddp" if devices * nodes > 1 else "auto",
+        precision=precision(settings.amp, accelerator),
+        max_epochs=-1,
+        accumulate_grad_batches=settings.accumulate,
+        gradient_clip_val=settings.clip or None,
+        deterministic=settings.deterministic,
+        benchmark=accelerator == "gpu" and not settings.deterministic,  # every batch has one shape
+        callbacks=[state],
+        logger=False,
+        enable_progress_bar=sys.stderr.isatty(),
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        reload_dataloaders_every_n_epochs=1,
+        use_distributed_sampler=False,
+        default_root_dir=state.folder,
+    )
+
+
+def _quiet() -> None:
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    logging.getLogger("lightning.fabric").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module="lightning.*")

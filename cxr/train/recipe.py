@@ -1,0 +1,60 @@
+"""What the recipe decides as training goes, as functions of the history and of nothing else.
+
+Best epoch, early stopping and plateau drops keep no state of their own, so there is none to lose when a run is killed
+and goes on.
+"""
+
+import math
+from collections.abc import Sequence
+
+from cxr.train.config import TrainSection
+
+Row = dict[str, float]
+
+
+def score(row: Row, monitor: str) -> float:
+    """The monitored metric of an epoch, turned so that higher is better; `mean_` averages validation and stressed."""
+    source, metric = monitor.split("_", 1)
+    sources = ("val", "stressed") if source == "mean" else (source,)
+    value = sum(row[f"{name}_{metric}"] for name in sources) / len(sources)
+    return -value if metric == "loss" else value
+
+
+def best_epoch(history: Sequence[Row], monitor: str) -> int:
+    """Index of the best epoch. A metric of few films ties often: the lower loss of the same films decides."""
+    tie = monitor.split("_", 1)[0] + "_loss"
+    return max(range(len(history)), key=lambda epoch: (score(history[epoch], monitor), score(history[epoch], tie)))
+
+
+def finished(history: Sequence[Row], settings: TrainSection) -> bool:
+    """Whether training is over: all epochs done, or none of the last `patience` was the best."""
+    if not history:
+        return False
+    waited = len(history) - 1 - best_epoch(history, settings.monitor)
+    return len(history) >= settings.epochs or waited >= settings.patience
+
+
+def plateau_drops(history: Sequence[Row], settings: TrainSection) -> int:
+    """How often the metric stood still for `plateau_patience` epochs."""
+    drops = waited = 0
+    best = -math.inf
+    for row in history:
+        value = score(row, settings.monitor)
+        waited = 0 if value > best else waited + 1
+        best = max(best, value)
+        if waited >= settings.plateau_patience:
+            drops, waited = drops + 1, 0
+    return drops
+
+
+def learning_rate(epoch: float, history: Sequence[Row], settings: TrainSection) -> float:
+    """Learning rate at a moment of training, counted in epochs with fractions.
+
+    Linear warm-up, then half a cosine down to zero (Loshchilov & Hutter 2017), or steps down on plateaus.
+    """
+    if epoch < settings.warmup:
+        return settings.lr * (epoch + 1e-2) / (settings.warmup + 1e-2)
+    if settings.schedule == "plateau":
+        return float(settings.lr * settings.plateau_factor ** plateau_drops(history, settings))
+    done = (epoch - settings.warmup) / (settings.epochs - settings.warmup)
+    return settings.lr * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))

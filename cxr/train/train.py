@@ -1,0 +1,164 @@
+"""Train a classifier on NPZ sets: everything between the settings and the checkpoint."""
+
+import json
+import logging
+import os
+import signal
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+
+from cxr.compute.settings import Compute
+from cxr.core.errors import CxrError
+from cxr.core.files import digest, write_bytes, write_json
+from cxr.core.git import git_revision
+from cxr.models.classifier import Classifier, new_classifier
+from cxr.models.weights import load_weights
+from cxr.train.config import TrainSection
+from cxr.train.data import FilmData
+from cxr.train.engine import make_trainer, pick_devices
+from cxr.train.loss import class_weights
+from cxr.train.module import TrainingModule
+from cxr.train.packed import Pack, open_pack
+from cxr.train.provenance import run_facts, stable_facts, training_code
+from cxr.train.recipe import Row, best_epoch
+from cxr.train.resume import RunState, sigterm_exits
+from cxr.train.tracking import CurveFiles, MLflowRun
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where a run reads and writes."""
+
+    npz: Sequence[Path]  # folders with an index.csv each
+    checkpoint: Path  # the best classifier
+    history: Path  # CSV, one row an epoch
+    curves: Path | None  # folder of DVCLive curves
+    runs: Path  # state of unfinished runs, by fingerprint: must outlive a killed machine
+    packs: Path  # packed films: may be lost
+
+
+def scratch_root() -> Path:
+    """`.cache/train` of the main checkout, also when DVC runs an experiment in a copy (it sets DVC_ROOT)."""
+    return Path(os.environ.get("DVC_ROOT", ".")).resolve() / ".cache" / "train"
+
+
+def train(settings: TrainSection, compute: Compute, places: Places) -> None:
+    """Train until the recipe says so; the classifier of the best epoch and the history are written.
+
+    A run that was killed goes on from its last state when settings, code, data, library versions and devices are the
+    same. SIGTERM saves the state and ends the process with exit code 143.
+
+    Raises:
+        CxrError: data, settings or weights do not fit, the loss is no number, or the GPU is out of memory.
+    """
+    started = time.time()
+    with sigterm_exits():
+        accelerator, devices = pick_devices(compute, settings.batch)
+        pack = open_pack(places.npz, places.packs, training_code())
+        data = FilmData(pack, settings)
+        facts = stable_facts(pack.data_hash, accelerator)
+        run = digest(
+            json.dumps([settings.model_dump(), facts, devices * compute.nodes, _local_weights(settings)]).encode()
+        )
+        state = RunState(places.runs / run)
+        trainer = make_trainer(settings, accelerator, devices, compute.nodes, state)
+
+        torch.manual_seed(settings.seed)
+        classifier = _classifier(settings, pack, facts, state.folder)
+        classifier = classifier.to(memory_format=torch.channels_last)  # half as fast again, on CPU as on GPU
+        if settings.compile:
+            classifier.compile()
+        module = TrainingModule(classifier, settings, class_weights(pack.counts("train"), settings.balance), data.steps)
+
+        if trainer.is_global_zero:
+            curves = CurveFiles(places.history, places.curves)
+            mlflow = MLflowRun(state.folder, _flat(settings), {"git_rev": git_revision(), "data": pack.data_hash})
+            state.listeners += [_tell, curves.log, mlflow.log]
+        position = state.position(settings.monitor)
+        if position:
+            log.info("going on with run %s from epoch %d, batch %d", run, *position)
+        try:
+            trainer.fit(module, datamodule=data, ckpt_path=state.resume_path if position else None, weights_only=True)
+        except torch.cuda.OutOfMemoryError as error:
+            raise CxrError(
+                f"train: the GPU is out of memory at epoch {module.epoch}, batch {module.batch}; lower train.batch "
+                f"(now {settings.batch}) and raise train.accumulate by the same factor"
+            ) from error
+        except Exception:
+            _end_other_processes(trainer)
+            raise
+    if trainer.is_global_zero:
+        write_bytes(places.checkpoint, state.best_path(module.history, settings.monitor).read_bytes())
+        curves.close()
+        mlflow.close([places.checkpoint, places.history])
+        best = module.history[best_epoch(module.history, settings.monitor)]
+        write_json(places.runs / f"{run}.json", {**facts, **run_facts(started), "best": best})
+        state.clear()
+
+
+def _end_other_processes(trainer: L.Trainer) -> None:
+    """The processes of the other devices would wait for this one."""
+    kill = getattr(trainer.strategy.launcher, "kill", None)
+    if kill is not None:
+        kill(signal.SIGKILL)
+
+
+def _classifier(settings: TrainSection, pack: Pack, provenance: dict[str, Any], folder: Path) -> Classifier:
+    """A classifier with its pretrained weights and with all the facts that travel in its checkpoint."""
+    classifier = new_classifier(
+        settings.backbone, pack.classes, pack.image_px, settings.mask_channel, dropout=settings.dropout
+    )
+    report = load_weights(classifier.backbone, settings.backbone, settings.weights, settings.min_loaded)
+    _check_image_size(classifier, pack.image_px)
+    write_json(folder / "weights.json", asdict(report))
+    classifier.facts |= {
+        "npz_spec": pack.spec,
+        "films": {split: dict(zip(pack.classes, pack.counts(split), strict=True)) for split in ("train", "val")},
+        "weights": {"source": report.source, "share": report.share},
+        "train": settings.model_dump(),
+        "provenance": provenance,
+    }
+    return classifier
+
+
+@torch.no_grad()
+def _check_image_size(classifier: Classifier, px: int) -> None:
+    """Some backbones take pictures of one size only, and say so in an assertion of their own."""
+    name = classifier.facts["backbone"]
+    try:
+        classifier.eval()(torch.zeros(1, 4, px, px, dtype=torch.uint8))
+    except (AssertionError, RuntimeError, ValueError) as error:
+        why = " ".join(str(error).split())[:160]
+        raise CxrError(
+            f"train.backbone: {name!r} cannot take films of {px} pixels ({why}); change preprocess.image_px, or take "
+            "another backbone"
+        ) from error
+    classifier.train()
+
+
+def _local_weights(settings: TrainSection) -> str:
+    """Content hash of a local weights file, so that another file under the same name is another run."""
+    path = Path(settings.weights)
+    return digest(path.read_bytes()) if path.is_file() else ""
+
+
+def _flat(settings: TrainSection) -> dict[str, Any]:
+    values = settings.model_dump()
+    augmentation = values.pop("augment")
+    return {**values, **{f"augment.{name}": value for name, value in augmentation.items()}}
+
+
+def _tell(history: list[Row]) -> None:
+    row = history[-1]
+    log.info(
+        "epoch %d: train loss %.4f, validation loss %.4f AUROC %.4f, stressed AUROC %.4f",
+        *(row[name] for name in ("epoch", "train_loss", "val_loss", "val_auroc", "stressed_auroc")),
+    )

@@ -1,0 +1,91 @@
+"""A small NPZ set, a tiny classifier and a table of predictions."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from cxr.evaluate.operating_point import OperatingPoint
+from cxr.evaluate.predictions import put_scores
+from cxr.models.classifier import Classifier, new_classifier
+from cxr.npz.npz_set import NpzFilm, NpzRow, encode_npz, write_index
+from tests.conftest import phantom
+
+BINARY = ("normal", "pneumonia")
+THREE = ("bacterial", "normal", "viral")
+
+
+def make_npz_set(folder: Path, counts: dict[str, int], classes: tuple[str, ...] = BINARY) -> Path:
+    """Phantom films of 64 px, two a patient, with a brighter patch in the lungs of the later classes."""
+    rows = []
+    for split, count in counts.items():
+        for number in range(count):
+            label = (number // 2) % len(classes)
+            name = f"{split}{number:03d}"
+            film, mask = phantom(seed=1000 * len(split) + number, width=64, height=64)
+            film = np.where((mask > 0) & (np.indices(mask.shape)[0] > 32), film // 2 + 60 * label, film)
+            image = np.dstack([film, film, film, mask]).astype(np.uint8)
+            patient = f"{split}-p{number // 2}"
+            entry = NpzFilm(image, label, name, patient, classes, f"{number:032x}", (0, 0, 64, 64), (64, 64), "{}")
+            path = folder / split / f"{name}.npz"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(encode_npz(entry))
+            attributes = {"view": "AP" if number % 3 else "PA", "cause": classes[label]}
+            file = f"{split}/{name}.npz"
+            rows.append(NpzRow(file, name, patient, split, classes[label], classes, entry.film_hash, attributes))
+    write_index(folder / "index.csv", rows)
+    return folder
+
+
+def tiny_classifier(classes: tuple[str, ...] = BINARY) -> Classifier:
+    torch.manual_seed(0)
+    return new_classifier("test_efficientnet", classes, image_px=64).eval()
+
+
+def predictions(
+    films: int = 120, classes: tuple[str, ...] = BINARY, seed: int = 0, splits: tuple[str, ...] = ("val", "test")
+) -> pd.DataFrame:
+    """Two films a patient; logits that separate the classes with some overlap."""
+    random = np.random.default_rng(seed)
+    parts = []
+    for split in splits:
+        label = np.arange(films) // 2 % len(classes)
+        if len(classes) == 2:
+            logits = random.normal(3.0 * label - 1.5, 1.5)
+        else:
+            logits = random.normal(0, 1, (films, len(classes))) + 2 * np.eye(len(classes))[label]
+        table = pd.DataFrame(
+            {
+                "image_id": [f"{split}{number:04d}" for number in range(films)],
+                "patient_id": [f"{split}-p{number // 2}" for number in range(films)],
+                "split": split,
+                "label": [classes[index] for index in label],
+            }
+        )
+        put_scores(table, "logit", classes, logits)
+        table["view"] = np.where(random.random(films) < 0.4, "AP", "PA")
+        parts.append(table)
+    return pd.concat(parts, ignore_index=True)
+
+
+def operating_point(classes: tuple[str, ...] = BINARY, threshold: float | None = 0.5) -> OperatingPoint:
+    rule = "youden" if len(classes) == 2 else "argmax"
+    at = threshold if len(classes) == 2 else None
+    return OperatingPoint("0" * 32, classes, rule, at, at, at, 1.0, "", "val", 10, 10)
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Tiny networks on one thread: several threads only wait for each other."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def npz_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_npz_set(tmp_path_factory.mktemp("npz"), {"train": 24, "val": 16, "test": 20})

@@ -1,0 +1,129 @@
+"""The whole evaluation on a small NPZ set and an untrained classifier."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+
+from cxr.compute.settings import Compute
+from cxr.core.errors import CxrError
+from cxr.evaluate.config import EvaluateSection
+from cxr.evaluate.evaluate import evaluate
+from cxr.evaluate.gallery import choose_films
+from cxr.evaluate.predictions import read_predictions
+from cxr.models.classifier import Classifier
+from tests.evaluate.conftest import BINARY, THREE, make_npz_set, operating_point, tiny_classifier
+
+SECTION = EvaluateSection(resamples=100, gallery_films=6, subgroups=("view",))
+CPU = Compute(workers=1, accelerator="cpu")
+
+
+def _run(classifier: Classifier, npz: Path, folder: Path, section: EvaluateSection = SECTION) -> dict:
+    evaluate(classifier, npz, section, CPU, folder, folder / "plots", folder / "operating_point.json")
+    return json.loads((folder / "metrics.json").read_text())
+
+
+def _bytes(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_twice_gives_the_same_bytes_pictures_included(npz_set: Path, tmp_path: Path):
+    for name in ("one", "two"):
+        _run(tiny_classifier(), npz_set, tmp_path / name)
+    first = _bytes(tmp_path / "one")
+    assert first == _bytes(tmp_path / "two")
+    assert {"metrics.json", "subgroups.json", "predictions.csv", "operating_point.json", "plots/gradcam.png"} <= set(
+        first
+    )
+    assert {"plots/roc_val.csv", "plots/roc_test.csv", "plots/confusion.csv", "plots/scores.csv"} <= set(first)
+
+
+def test_every_held_out_film_is_in_the_table_with_all_its_scores(npz_set: Path, tmp_path: Path):
+    _run(tiny_classifier(), npz_set, tmp_path)
+    table = read_predictions(tmp_path / "predictions.csv")
+    assert table["split"].value_counts().to_dict() == {"test": 20, "val": 16}
+    test = table[table["split"] == "test"]
+    for column in ("logit", "probability", "lungs_removed_logit", "lungs_only_logit", "baseline_logit"):
+        assert test[column].notna().all(), column
+    assert set(test["view"]) == {"AP", "PA"}
+
+
+def test_the_baseline_learns_what_plainly_differs(npz_set: Path, tmp_path: Path):
+    metrics = _run(tiny_classifier(), npz_set, tmp_path)
+    assert metrics["baselines"]["hog_logistic"]["auroc"] == 1.0
+    assert metrics["baselines"]["hog_logistic"]["gain"] < 0
+
+
+def test_three_classes_go_all_the_way(tmp_path: Path):
+    npz = make_npz_set(tmp_path / "npz", {"train": 24, "val": 18, "test": 18}, THREE)
+    metrics = _run(tiny_classifier(THREE), npz, tmp_path)
+    assert set(metrics["test"]["per_class"]) == set(THREE)
+    assert metrics["operating_point"]["rule"] == "argmax"
+    assert (tmp_path / "plots" / "gradcam.png").is_file()
+
+
+def test_without_a_test_set_validation_is_reported_and_drawn(tmp_path: Path):
+    npz = make_npz_set(tmp_path / "npz", {"train": 12, "val": 16})
+    metrics = _run(tiny_classifier(), npz, tmp_path)
+    assert metrics["reported_split"] == "validation"
+    assert metrics["shortcuts"]["auroc_lungs_only"] is not None
+    plots = {path.name for path in (tmp_path / "plots").iterdir()}
+    assert "roc_val.csv" in plots
+    assert "roc_test.csv" not in plots
+
+
+def test_switched_off_checks_say_so(npz_set: Path, tmp_path: Path):
+    section = SECTION.model_copy(update={"shortcuts": False, "baseline": False, "gallery_films": 0})
+    metrics = _run(tiny_classifier(), npz_set, tmp_path, section)
+    assert metrics["shortcuts"]["auroc_lungs_only_reason"] == "evaluate.shortcuts is off"
+    assert metrics["baselines"]["hog_logistic"] == {"reason": "evaluate.baseline is off"}
+    assert not (tmp_path / "plots" / "gradcam.png").exists()
+
+
+def test_without_validation_films_nothing_is_written(tmp_path: Path):
+    npz = make_npz_set(tmp_path / "npz", {"train": 8, "test": 8})
+    with pytest.raises(CxrError, match="no film with split 'val'"):
+        _run(tiny_classifier(), npz, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_diverged_classifier_is_told(npz_set: Path, tmp_path: Path):
+    classifier = tiny_classifier()
+    with torch.no_grad():
+        classifier.head[1].weight.fill_(torch.nan)
+    with pytest.raises(CxrError, match=r"classifier.ckpt: the classifier gives no finite logit for 36 of 36 films"):
+        _run(classifier, npz_set, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_classifier_of_other_classes_is_refused(npz_set: Path, tmp_path: Path):
+    with pytest.raises(CxrError, match=r"classes normal\|pneumonia, but the classifier knows bacterial\|normal\|viral"):
+        _run(tiny_classifier(THREE), npz_set, tmp_path)
+
+
+def test_a_damaged_film_is_named(npz_set: Path, tmp_path: Path):
+    npz = tmp_path / "npz"
+    shutil.copytree(npz_set, npz)
+    victim = npz / pd.read_csv(npz / "index.csv").query("split == 'test'")["file"].iloc[0]
+    victim.write_bytes(victim.read_bytes()[:100])
+    with pytest.raises(CxrError, match=victim.name):
+        _run(tiny_classifier(), npz, tmp_path / "out")
+
+
+def test_the_gallery_shows_the_surest_mistakes_first_and_then_what_was_right():
+    logits = {"sure_miss": -3.0, "miss": -1.0, "sure_alarm": 4.0, "alarm": 0.5, "right_ill": 2.0, "right_well": -2.0}
+    ill = {"sure_miss", "miss", "right_ill"}
+    table = pd.DataFrame({"image_id": list(logits), "logit": list(logits.values())})
+    table["label"] = [BINARY[name in ill] for name in logits]
+    shown = [(table["image_id"][row], kind) for row, kind in choose_films(table, operating_point(), 6)]
+    assert shown == [
+        ("sure_miss", "false negative"),
+        ("miss", "false negative"),
+        ("sure_alarm", "false positive"),
+        ("alarm", "false positive"),
+        ("right_ill", "correct"),
+        ("right_well", "correct"),
+    ]

@@ -1,0 +1,88 @@
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+
+from cxr.core.errors import CxrError
+from cxr.evaluate.lung_sheet import CAPTION_PX, COLUMNS, ROWS, TILE_PX, contact_sheet, worst_first
+from cxr.npz.npz_set import INDEX, NpzFilm, NpzRow, encode_npz, write_index
+from cxr.segment.mask_table import MaskRow, read_mask_table, write_mask_table
+from tests.conftest import phantom
+
+TABLE, NPZ, SHEET = Path("masks.csv"), Path("npz"), Path("sheet.png")
+TILE = TILE_PX + CAPTION_PX
+
+
+def row(name: str, dice: float | None = None, fallback: int = 0, right: float = 0.15, left: float = 0.15) -> MaskRow:
+    return MaskRow(name, "hash", right + left, right, left, fallback, "no lung found" if fallback else "", dice)
+
+
+def write_cohort(rows: list[MaskRow]) -> None:
+    write_mask_table(TABLE, rows)
+    NPZ.mkdir()
+    index = []
+    for number, one in enumerate(rows):
+        film, mask = phantom(number, 64, 64)
+        image = np.dstack([film, film, film, mask])
+        npz = NpzFilm(image, 0, one.image_id, "p", ("a", "b"), "hash", (0, 0, 64, 64), (64, 64), "{}")
+        (NPZ / f"{one.image_id}.npz").write_bytes(encode_npz(npz))
+        index.append(NpzRow(f"{one.image_id}.npz", one.image_id, "p", "train", "a", ("a", "b"), "hash"))
+    write_index(NPZ / INDEX, index)
+
+
+def test_fallbacks_come_first_then_the_lowest_dice() -> None:
+    rows = [row("good", 0.97), row("poor", 0.7), row("fallback", 0.8, fallback=1), row("fair", 0.9)]
+    assert list(worst_first(pd.DataFrame(rows))["image_id"]) == ["fallback", "poor", "fair", "good"]
+
+
+def test_without_references_lopsided_and_unusually_large_lungs_come_first() -> None:
+    rows = [row("usual"), row("usual2", right=0.14), row("lopsided", left=0.05), row("large", right=0.28, left=0.28)]
+    assert list(worst_first(pd.DataFrame(rows))["image_id"])[:2] == ["lopsided", "large"]
+
+
+def test_the_sheet_shows_the_worst_films_outlined_red_where_they_fell_back(workspace: Path) -> None:
+    write_cohort(
+        [row(f"film{number}", 0.9 + number / 1000) for number in range(COLUMNS + 1)] + [row("bad", fallback=1)]
+    )
+    contact_sheet(TABLE, NPZ, SHEET)
+    sheet = cv2.imread(str(SHEET))
+    assert sheet is not None
+    assert sheet.shape == (2 * TILE, COLUMNS * TILE_PX, 3)
+    first, second = (sheet[:TILE_PX, at : at + TILE_PX].astype(int) for at in (0, TILE_PX))
+    assert (first[..., 2] - first[..., 1]).max() > 100  # red
+    assert (second[..., 1] - second[..., 0]).max() > 100  # yellow
+    assert (second[..., 2] - second[..., 1]).max() < 100
+
+
+def test_the_sheet_stays_small_with_many_films(workspace: Path) -> None:
+    write_cohort([row(f"film{number}", 0.9) for number in range(COLUMNS * ROWS + 5)])
+    contact_sheet(TABLE, NPZ, SHEET)
+    sheet = cv2.imread(str(SHEET))
+    assert sheet is not None
+    assert sheet.shape[:2] == (ROWS * TILE, COLUMNS * TILE_PX)
+
+
+def test_one_cohort_gives_one_sheet_byte_for_byte(workspace: Path) -> None:
+    write_cohort([row("a", 0.9), row("b", 0.9)])
+    contact_sheet(TABLE, NPZ, SHEET)
+    first = SHEET.read_bytes()
+    contact_sheet(TABLE, NPZ, SHEET)
+    assert SHEET.read_bytes() == first
+
+
+def test_a_table_reads_back_as_written(workspace: Path) -> None:
+    write_mask_table(TABLE, [row("a", 0.91234567), row("b"), row("c", fallback=1)])
+    table = read_mask_table(TABLE)
+    assert list(table["reason"]) == ["", "", "no lung found"]
+    assert table["dice"][0] == 0.9123
+    assert np.isnan(table["dice"][1])
+
+
+def test_a_missing_or_foreign_table_is_one_clear_line(workspace: Path) -> None:
+    with pytest.raises(CxrError, match="no table of masks"):
+        read_mask_table(TABLE)
+    TABLE.write_text("a,b\n1,2\n")
+    with pytest.raises(CxrError, match="column 'image_id' is missing"):
+        read_mask_table(TABLE)

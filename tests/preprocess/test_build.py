@@ -1,0 +1,142 @@
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from cxr.compute.settings import Compute
+from cxr.core.errors import CxrError
+from cxr.core.files import digest
+from cxr.films.letterbox import Letterbox
+from cxr.films.manifest import Record, write_manifest
+from cxr.npz.npz_set import read_index, read_npz
+from cxr.preprocess import build
+from cxr.preprocess.build import build_npz_set, npz_names
+from cxr.preprocess.config import PreprocessSection
+from tests.conftest import phantom, write_image
+
+
+def write_film(index: int) -> Record:
+    film, mask = phantom(index)
+    path = write_image(Path(f"films/f{index}.png"), film)
+    write_image(Path(f"masks/f{index}.png"), Letterbox(160, 128, 512).mask_to_frame(mask))
+    label = ("normal", "pneumonia")[index % 2]
+    split = ("train", "train", "val", "test")[index % 4]
+    name = digest(path.read_bytes())
+    return Record(f"f{index}", str(path), label, f"P{index // 2}", split, 160, 128, 8, name, name, "", {"view": "PA"})
+
+
+def run(records: list[Record], settings: PreprocessSection = PreprocessSection(), workers: int = 1) -> Path:  # noqa: B008
+    write_manifest(Path("manifest.csv"), records, ["normal", "pneumonia"])
+    build_npz_set(Path("manifest.csv"), Path("masks"), Path("npz"), settings, Compute(workers=workers))
+    return Path("npz")
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def test_one_npz_a_film_with_an_index_that_leads_to_it(workspace: Path) -> None:
+    records = [write_film(index) for index in range(8)]
+    rows = read_index(run(records))
+    assert [row.image_id for row in rows] == [record.image_id for record in records]
+    film = read_npz(Path("npz") / rows[3].file)
+    assert (film.image_id, film.label, film.patient_id, film.film_size) == ("f3", 1, "P1", (160, 128))
+    assert rows[3].file == "test/f3.npz"
+    assert rows[3].attributes == {"view": "PA"}
+
+
+def test_two_runs_and_two_workers_write_the_same_bytes(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    records = [write_film(index) for index in range(8)]
+    written = []
+    for name, workers in (("a", 1), ("b", 1), ("c", 2)):
+        monkeypatch.setenv("DVC_ROOT", str(workspace / name))  # a cache of its own, so that each run computes
+        written.append(contents(run(records, workers=workers)))
+    assert written[0] == written[1] == written[2]
+
+
+def prepared(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    seen: list[str] = []
+    original = build.read_film
+    monkeypatch.setattr(build, "read_film", lambda path: (seen.append(path), original(path))[1])
+    return seen
+
+
+def test_one_film_more_prepares_one_film(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    records = [write_film(index) for index in range(8)]
+    run(records)
+    seen = prepared(monkeypatch)
+    run([*records, write_film(8)])
+    assert seen == ["films/f8.png"]
+
+
+def test_another_split_prepares_nothing(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    records = [write_film(index) for index in range(4)]
+    run(records)
+    seen = prepared(monkeypatch)
+    rows = read_index(run([replace(record, split="train") for record in records]))
+    assert seen == []
+    assert {row.file.split("/")[0] for row in rows} == {"train"}
+
+
+def test_a_changed_parameter_prepares_all_and_the_way_back_none(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    records = [write_film(index) for index in range(4)]
+    run(records)
+    seen = prepared(monkeypatch)
+    run(records, PreprocessSection(clahe_clip=3))
+    assert len(seen) == 4
+    run(records)
+    assert len(seen) == 4
+
+
+def test_a_changed_mask_or_label_prepares_its_film(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    records = [write_film(index) for index in range(4)]
+    run(records)
+    seen = prepared(monkeypatch)
+    write_image(Path("masks/f0.png"), Letterbox(160, 128, 512).mask_to_frame(phantom(99)[1]))
+    run([records[0], replace(records[1], label="normal"), *records[2:]])
+    assert seen == ["films/f0.png", "films/f1.png"]
+
+
+def test_a_name_for_two_films_is_an_error_that_names_both(workspace: Path) -> None:
+    records = [write_film(index) for index in range(4)]
+    with pytest.raises(CxrError, match=r"names both films/f0\.png and films/f1\.png P0\.npz; add \{image_id\}"):
+        npz_names(records, "{patient_id}")
+
+
+@pytest.mark.parametrize(
+    ("template", "message"),
+    [
+        ("{patient}", "unknown field 'patient'; fields are .*; did you mean 'patient_id'"),
+        ("{0}", "unknown field"),
+        ("{", "unknown field"),
+        ("../{image_id}", "leaves the folder"),
+        ("/{image_id}", "leaves the folder"),
+    ],
+)
+def test_a_bad_name_template_is_an_error(workspace: Path, template: str, message: str) -> None:
+    with pytest.raises(CxrError, match=message):
+        npz_names([write_film(0)], template)
+
+
+def test_a_patient_id_cannot_lead_out_of_the_folder(workspace: Path) -> None:
+    record = replace(write_film(0), patient_id="../../etc")
+    assert npz_names([record], "{patient_id}/{image_id}") == [".._.._etc/f0.npz"]
+
+
+def test_a_missing_mask_is_an_error_and_leaves_the_old_set_whole(workspace: Path) -> None:
+    records = [write_film(index) for index in range(4)]
+    before = contents(run(records))
+    Path("masks/f2.png").unlink()
+    with pytest.raises(CxrError, match=r"masks/f2\.png: no lung mask of films/f2\.png; run `dvc repro segment`"):
+        run(records)
+    assert contents(Path("npz")) == before
+    assert [path.name for path in Path().iterdir() if path.suffix == ".tmp"] == []
+
+
+def test_a_film_that_changed_since_ingest_is_an_error(workspace: Path) -> None:
+    record = write_film(0)
+    write_image(Path("films/f0.png"), phantom(0, 80, 80)[0])
+    with pytest.raises(CxrError, match=r"films/f0\.png: 80x80, but 160x128 at ingest"):
+        run([record])

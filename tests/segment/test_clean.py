@@ -1,0 +1,80 @@
+import cv2
+import numpy as np
+import pytest
+
+from cxr.films.letterbox import Letterbox
+from cxr.segment.clean import find_lungs
+from cxr.segment.config import SegmentSection
+
+SIDE = 128
+WHOLE = (0, 0, SIDE, SIDE)
+
+
+def lungs(right: int = 17, left: int = 17, middle: tuple[int, int] = (64, 64)) -> np.ndarray:
+    """Probability of two elliptic lungs with the half-widths given, around a point."""
+    canvas = np.zeros((SIDE, SIDE), np.float32)
+    for half_width, x in ((right, middle[0] - 26), (left, middle[0] + 26)):
+        if half_width:
+            cv2.ellipse(canvas, (x, middle[1]), (half_width, 38), 0, 0, 360, 1.0, -1)
+    return canvas
+
+
+def test_two_plausible_lungs_are_kept_as_they_are(settings: SegmentSection) -> None:
+    found = find_lungs(lungs(), WHOLE, settings)
+    assert found.reason == ""
+    np.testing.assert_array_equal(found.mask, lungs().astype(np.uint8) * 255)
+    assert found.area == pytest.approx(lungs().mean())
+    assert found.area == pytest.approx(found.right_area + found.left_area)
+
+
+def test_a_third_component_and_specks_are_dropped_and_holes_are_filled(settings: SegmentSection) -> None:
+    spoilt = lungs()
+    spoilt[2:10, 2:10] = 1
+    spoilt[60:66, 34:40] = 0
+    np.testing.assert_array_equal(find_lungs(spoilt, WHOLE, settings).mask, find_lungs(lungs(), WHOLE, settings).mask)
+
+
+def test_the_patients_right_lung_is_on_the_left_of_the_picture(settings: SegmentSection) -> None:
+    found = find_lungs(lungs(right=18, left=12), WHOLE, settings)
+    assert found.right_area > found.left_area > 0
+
+
+def test_lungs_that_touch_are_told_apart_at_the_midline(settings: SegmentSection) -> None:
+    joined = lungs()
+    joined[60:64, 30:100] = 1
+    found = find_lungs(joined, WHOLE, settings)
+    assert found.reason == ""
+    assert found.right_area == pytest.approx(found.left_area, rel=0.02)
+
+
+@pytest.mark.parametrize(
+    ("probability", "reason"),
+    [
+        (np.zeros((SIDE, SIDE), np.float32), "no lung found"),
+        (np.ones((SIDE, SIDE), np.float32), "too large"),
+        (lungs(right=2, left=2), "too small"),
+        (lungs(right=0, left=26), "right lung"),
+        (lungs(right=26, left=0), "left lung"),
+        (lungs(right=18, left=18, middle=(64, 10)), "off its centre"),
+    ],
+)
+def test_an_implausible_mask_falls_back_to_the_whole_film(
+    probability: np.ndarray, reason: str, settings: SegmentSection
+) -> None:
+    found = find_lungs(probability.astype(np.float32), WHOLE, settings)
+    assert reason in found.reason
+    assert found.mask.all()
+
+
+def test_the_fallback_covers_the_film_but_not_the_padding_around_it(settings: SegmentSection) -> None:
+    box = Letterbox(200, 100, SIDE)
+    found = find_lungs(np.zeros((SIDE, SIDE), np.float32), box.inner, settings)
+    np.testing.assert_array_equal(found.mask, box.mask_to_frame(np.full((100, 200), 255, np.uint8)))
+
+
+def test_lung_is_never_found_in_the_padding(settings: SegmentSection) -> None:
+    left, top, right, bottom = box = Letterbox(200, 100, SIDE).inner
+    found = find_lungs(np.ones((SIDE, SIDE), np.float32), box, settings)
+    assert found.found[top:bottom, left:right].all()
+    assert not found.found[:top].any()
+    assert not found.found[bottom:].any()

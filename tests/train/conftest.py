@@ -1,0 +1,102 @@
+"""A small NPZ set and a recipe that trains in seconds."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from cxr.compute.settings import Compute
+from cxr.npz.npz_set import NpzFilm, NpzRow, encode_npz, write_index
+from cxr.train.config import AugmentSection, TrainSection
+from cxr.train.train import Places, train
+
+SIDE = 32
+CLASSES = ("normal", "pneumonia")
+
+
+def write_npz_set(
+    folder: Path, train: int = 26, val: int = 13, side: int = SIDE, classes: tuple[str, ...] = CLASSES
+) -> Path:
+    """Films whose class shows as the brightness of one quarter, in noise."""
+    random = np.random.default_rng(5)
+    rows = []
+    for number in range(train + val):
+        split, label = ("train" if number < train else "val"), number % len(classes)
+        grey = random.integers(40, 160, (side, side), dtype=np.uint8)
+        grey[: side // 2, : side // 2] += np.uint8(20 * label)
+        mask = np.zeros_like(grey)
+        mask[4:-4, 4:-4] = 255
+        image = np.stack([grey, grey, grey, mask], axis=2)
+        film = NpzFilm(image, label, f"f{number}", f"P{number}", classes, f"h{number}", (0, 0, 9, 9), (9, 9), "{}")
+        path = folder / split / f"f{number}.npz"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(encode_npz(film))
+        rows.append(
+            NpzRow(
+                f"{split}/f{number}.npz", film.image_id, film.patient_id, split, classes[label], classes, film.film_hash
+            )
+        )
+    write_index(folder / "index.csv", rows)
+    return folder
+
+
+@dataclass(frozen=True)
+class Run:
+    """Trains in one folder; the same folder again goes on with what was killed."""
+
+    places: Places
+    settings: TrainSection
+    compute: Compute = field(default_factory=lambda: Compute(accelerator="cpu"))
+
+    def __call__(self, **changes: Any) -> "Run":
+        torch.set_num_threads(1)
+        train(self.settings.model_copy(update=changes), self.compute, self.places)
+        return self
+
+    @property
+    def weights(self) -> bytes:
+        return self.places.checkpoint.read_bytes()
+
+    @property
+    def history(self) -> pd.DataFrame:
+        return pd.read_csv(self.places.history)
+
+
+def places_in(folder: Path, npz: Path, packs: Path) -> Places:
+    return Places([npz], folder / "classifier.ckpt", folder / "history.csv", None, folder / "runs", packs)
+
+
+@pytest.fixture(scope="session")
+def npz_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_npz_set(tmp_path_factory.mktemp("npz"))
+
+
+@pytest.fixture(scope="session")
+def packs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("packs")
+
+
+@pytest.fixture(scope="session")
+def recipe() -> TrainSection:
+    """Noise, dropout, EMA and every augmentation on, so that nothing that could differ is hidden."""
+    augment = AugmentSection(clahe=0.3, blur=0.5, noise=0.5, erasing=0.5)
+    return TrainSection(
+        backbone="test_resnet", weights="none", epochs=3, warmup=0.5, batch=4, lr=1e-3, ema=0.5, augment=augment
+    )
+
+
+@pytest.fixture
+def new_run(tmp_path: Path, npz_set: Path, packs: Path, recipe: TrainSection) -> Callable[[str], Run]:
+    """Runs in folders of their own, all with one recipe."""
+    return lambda name: Run(places_in(tmp_path / name, npz_set, packs), recipe)
+
+
+@pytest.fixture(scope="session")
+def whole(tmp_path_factory: pytest.TempPathFactory, npz_set: Path, packs: Path, recipe: TrainSection) -> Run:
+    """A run of the recipe that nothing interrupted."""
+    return Run(places_in(tmp_path_factory.mktemp("whole"), npz_set, packs), recipe)()

@@ -1,0 +1,18 @@
+"""One training run in a process of its own, for tests that kill it: `python -m tests.train.job job.json`."""
+
+import json
+import sys
+from pathlib import Path
+
+import torch
+
+from cxr.compute.settings import Compute
+from cxr.core.stage import run_stage
+from cxr.train.config import TrainSection
+from cxr.train.train import Places, train
+
+if __name__ == "__main__":
+    job = json.loads(Path(sys.argv[1]).read_text())
+    torch.set_num_threads(1)
+    places = Places(npz=[Path(job["npz"])], curves=None, **{name: Path(path) for name, path in job["places"].items()})
+    run_stage(lambda: train(TrainSection(**job["settings"]), Compute(accelerator="cpu"), places))

@@ -1,0 +1,109 @@
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from cxr.train.augment import DRAWS, augment, blur
+from cxr.train.clahe import clahe
+from cxr.train.config import AugmentSection
+from cxr.train.stress import stressed_copy
+
+OFF = AugmentSection(
+    rotation=0,
+    crop_scale=1,
+    crop_ratio=1,
+    flip=0,
+    brightness=0,
+    contrast=0,
+    gamma=0,
+    clahe=0,
+    blur=0,
+    noise=0,
+    erasing=0,
+)
+ALL = AugmentSection(clahe=1, blur=1, noise=1, erasing=1)
+
+
+def film(seed: int = 0, side: int = 96, channels: int = 2) -> torch.Tensor:
+    """A smooth random film with a mask of two blocks, uint8 (1, channels, side, side)."""
+    random = np.random.default_rng(seed)
+    grey = cv2.GaussianBlur(random.integers(0, 256, (side, side), dtype=np.uint8), (0, 0), 3)
+    grey = cv2.normalize(grey, None, 0, 255, cv2.NORM_MINMAX)
+    mask = np.zeros_like(grey)
+    mask[20:70, 15:40] = mask[20:70, 55:80] = 255
+    return torch.from_numpy(np.stack([grey] * (channels - 1) + [mask]))[None]
+
+
+def draws(films: int, seed: int = 0) -> torch.Tensor:
+    return torch.rand(films, DRAWS, generator=torch.Generator().manual_seed(seed))
+
+
+def test_with_everything_off_films_come_back_unchanged() -> None:
+    assert torch.allclose(augment(film(), draws(1), OFF), film().float(), atol=1e-3)
+
+
+def test_the_mask_follows_the_geometry_of_the_film() -> None:
+    geometry = OFF.model_copy(update={"rotation": 25.0, "crop_scale": 0.5, "crop_ratio": 1.3, "flip": 0.5})
+    films = film()[:, [1, 1]].repeat(16, 1, 1, 1)
+    changed = augment(films, draws(16), geometry)
+    assert torch.allclose(changed[:, 0], changed[:, 1], atol=1e-3)
+    assert not torch.allclose(changed[:, 1], films[:, 1].float(), atol=1)
+
+
+def test_intensity_changes_leave_the_mask_alone() -> None:
+    still = ALL.model_copy(update={"rotation": 0.0, "crop_scale": 1.0, "crop_ratio": 1.0, "flip": 0.0})
+    changed = augment(film(), draws(1), still)
+    assert torch.allclose(changed[:, 1], film()[:, 1].float(), atol=1e-3)
+    assert not torch.allclose(changed[:, 0], film()[:, 0].float(), atol=1)
+
+
+def test_a_sure_flip_is_a_mirror() -> None:
+    changed = augment(film(), draws(1), OFF.model_copy(update={"flip": 1.0}))
+    assert torch.allclose(changed, film().float().flip(3), atol=1e-3)
+
+
+@pytest.mark.parametrize("channels", [2, 4])
+def test_films_stay_on_their_scale(channels: int) -> None:
+    changed = augment(film(channels=channels).repeat(8, 1, 1, 1), draws(8), ALL)
+    assert changed.shape == (8, channels, 96, 96)
+    assert changed.min() >= 0
+    assert changed.max() <= 255.01
+
+
+def test_what_happens_to_a_film_does_not_depend_on_the_films_beside_it() -> None:
+    quiet = ALL.model_copy(update={"noise": 0.0})
+    films, table = torch.cat([film(seed) for seed in range(6)]), draws(6)
+    together = augment(films, table, quiet)
+    for place in range(6):
+        alone = augment(films[place : place + 1], table[place : place + 1], quiet)
+        assert torch.allclose(alone[0], together[place], atol=1e-2)
+
+
+def test_erasing_hides_about_the_area_asked_for() -> None:
+    erased = augment(film(), draws(1), OFF.model_copy(update={"erasing": 1.0, "erasing_area": 0.3}))
+    share = ((erased[:, 0] - film()[:, 0]).abs() > 0.5).float().mean()
+    assert 0.01 < share < 0.35
+
+
+def test_clahe_is_opencvs_clahe() -> None:
+    for side in (96, 100):  # 100 is no multiple of eight tiles
+        films = film(seed=3, side=side)[:, :1]
+        ours = clahe(films.float(), clip_limit=2.0)[0, 0].numpy()
+        theirs = cv2.createCLAHE(clipLimit=2.0, tileGridSize=(8, 8)).apply(films[0, 0].numpy()).astype(float)
+        assert np.abs(ours - theirs).max() <= 1
+
+
+def test_blur_is_opencvs_gaussian_blur() -> None:
+    films = film()[:, :1].float().repeat(2, 1, 1, 1)
+    ours = blur(films, torch.tensor([0.8, 1.6]))
+    for place, sigma in enumerate((0.8, 1.6)):
+        theirs = cv2.GaussianBlur(films[place, 0].numpy(), (11, 11), sigma, borderType=cv2.BORDER_REFLECT_101)
+        assert np.abs(ours[place, 0].numpy() - theirs).max() < 0.5
+
+
+def test_the_stressed_copy_is_fixed_and_differs_from_the_films() -> None:
+    films = torch.cat([film(seed) for seed in range(3)]).numpy()
+    first, again = (np.concatenate([part for _, part in stressed_copy(films)]) for _ in range(2))
+    assert np.array_equal(first, again)
+    assert first.dtype == np.uint8
+    assert all(np.abs(one.astype(int) - other.astype(int)).mean() > 3 for one, other in zip(first, films, strict=True))

@@ -1,0 +1,64 @@
+import numpy as np
+import torch
+
+from cxr.train.batches import ScoreBatches, TrainBatches, epoch_order
+from cxr.train.packed import Films
+
+N = 23
+FILMS = Films(
+    images=np.arange(N, dtype=np.uint8)[:, None, None, None] * np.ones((1, 2, 2, 2), np.uint8),
+    labels=np.array([0] * 17 + [1] * 6),
+)
+
+
+def train_batches(start: int = 0, rank: int = 0, world: int = 1) -> TrainBatches:
+    batches = TrainBatches(FILMS, epoch_order(FILMS.labels, 1, 0, balanced=False), 4, (1, 0), start)
+    batches.rank, batches.world = rank, world
+    return batches
+
+
+def names(images: torch.Tensor) -> list[int]:
+    return [int(value) for value in images[:, 0, 0, 0]]
+
+
+def test_an_epoch_shows_films_once_and_another_epoch_in_another_order() -> None:
+    seen = [name for batch in train_batches() for name in names(batch["image"])]
+    assert len(seen) == len(set(seen)) == 20
+    first, second = (epoch_order(FILMS.labels, 1, epoch, balanced=False).tolist() for epoch in (0, 1))
+    assert first != second
+    assert sorted(first) == sorted(second) == list(range(N))
+
+
+def test_an_epoch_taken_up_in_the_middle_gives_the_same_films_and_the_same_randomness() -> None:
+    whole, rest = list(train_batches()), list(train_batches(start=2))
+    assert len(train_batches(start=2)) == len(rest) == 3
+    for one, other in zip(whole[2:], rest, strict=True):
+        assert torch.equal(one["image"], other["image"])
+        assert torch.equal(one["draws"], other["draws"])
+        assert one["seed"] == other["seed"]
+
+
+def test_two_processes_share_each_batch_of_one_process_films_and_draws_alike() -> None:
+    for one, left, right in zip(train_batches(), train_batches(world=2), train_batches(rank=1, world=2), strict=True):
+        assert names(one["image"])[0::2] == names(left["image"])
+        assert names(one["image"])[1::2] == names(right["image"])
+        assert torch.equal(one["draws"][1::2], right["draws"])
+
+
+def test_the_balanced_sampler_draws_classes_evenly() -> None:
+    labels = np.array([0] * 900 + [1] * 100)
+    drawn = labels[epoch_order(labels, 3, 0, balanced=True)]
+    assert 0.45 < drawn.mean() < 0.55
+
+
+def test_scoring_shares_films_out_without_repeating_any_and_with_as_many_steps_everywhere() -> None:
+    for world in (1, 2, 3):
+        seen, steps = [], set()
+        for rank in range(world):
+            batches = ScoreBatches(FILMS, 5)
+            batches.rank, batches.world = rank, world
+            parts = list(batches)
+            steps.add(len(parts))
+            seen += [name for part in parts for name in names(part["image"])]
+        assert sorted(seen) == list(range(N))
+        assert len(steps) == 1

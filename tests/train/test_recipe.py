@@ -1,0 +1,59 @@
+import pytest
+
+from cxr.train.config import TrainSection
+from cxr.train.recipe import Row, best_epoch, finished, learning_rate, plateau_drops, score
+
+
+def rows(*aurocs: float, stressed: float = 0.5, losses: tuple[float, ...] = ()) -> list[Row]:
+    return [
+        {
+            "val_auroc": auroc,
+            "stressed_auroc": stressed,
+            "val_loss": losses[number] if losses else 1.0,
+            "stressed_loss": 1.0,
+        }
+        for number, auroc in enumerate(aurocs)
+    ]
+
+
+def settings(**values: object) -> TrainSection:
+    return TrainSection.model_validate({"monitor": "val_auroc", **values})
+
+
+def test_monitor_is_validation_or_stressed_or_their_mean_and_a_loss_counts_downwards() -> None:
+    row = rows(0.9, stressed=0.7)[0]
+    assert score(row, "val_auroc") == 0.9
+    assert score(row, "stressed_auroc") == 0.7
+    assert score(row, "mean_auroc") == pytest.approx(0.8)
+    assert score(row, "val_loss") == -1.0
+
+
+def test_the_best_epoch_is_the_highest_and_a_tie_goes_to_the_lower_loss_then_to_the_first() -> None:
+    assert best_epoch(rows(0.8, 0.95, 0.9), "val_auroc") == 1
+    assert best_epoch(rows(1.0, 1.0, 1.0, losses=(0.3, 0.1, 0.2)), "val_auroc") == 1
+    assert best_epoch(rows(1.0, 1.0), "val_auroc") == 0
+
+
+def test_training_stops_after_patience_epochs_without_a_better_one_or_after_all_epochs() -> None:
+    waiting = settings(epochs=10, patience=2)
+    assert not finished([], waiting)
+    assert not finished(rows(0.8, 0.9, 0.85), waiting)
+    assert finished(rows(0.8, 0.9, 0.85, 0.9), waiting)
+    assert finished(rows(*(0.5 + 0.01 * number for number in range(10))), waiting)
+
+
+def test_the_learning_rate_drops_when_the_metric_stands_still() -> None:
+    plateau = settings(schedule="plateau", lr=1e-3, warmup=0, plateau_patience=2, plateau_factor=0.1)
+    still = rows(0.9, 0.8, 0.8, 0.8, 0.8)
+    assert [plateau_drops(still[:length], plateau) for length in range(6)] == [0, 0, 0, 1, 1, 2]
+    assert learning_rate(5, still, plateau) == pytest.approx(1e-5)
+    assert plateau_drops(rows(0.5, 0.6, 0.7, 0.8), plateau) == 0
+
+
+def test_cosine_rises_in_warm_up_and_falls_to_zero() -> None:
+    cosine = settings(schedule="cosine", lr=1e-3, warmup=2, epochs=12)
+    assert learning_rate(0, [], cosine) < 1e-5
+    assert learning_rate(1, [], cosine) == pytest.approx(5e-4, rel=0.02)
+    assert learning_rate(2, [], cosine) == pytest.approx(1e-3)
+    assert learning_rate(7, [], cosine) == pytest.approx(5e-4)
+    assert learning_rate(12, [], cosine) == pytest.approx(0, abs=1e-12)

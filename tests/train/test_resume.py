@@ -1,0 +1,191 @@
+import logging
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cxr.core.files import write_json
+from cxr.train import resume
+from cxr.train.module import TrainingModule
+from tests.train.conftest import Run
+
+ROOT = Path(__file__).parents[2]
+STEPS = 6  # batches an epoch of the small set
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL: nothing gets a chance to save."""
+
+
+def die_at(monkeypatch: pytest.MonkeyPatch, hook: str, count: int) -> None:
+    """Kill the run at the `count`-th call of a hook of the module."""
+    original, calls = getattr(TrainingModule, hook), [0]
+
+    def wrapper(self: TrainingModule, *args: Any, **kwargs: Any) -> Any:
+        calls[0] += 1
+        if calls[0] == count:
+            raise Killed
+        return original(self, *args, **kwargs)
+
+    monkeypatch.setattr(TrainingModule, hook, wrapper)
+
+
+def interrupted(run: Run, monkeypatch: pytest.MonkeyPatch, hook: str, count: int, **changes: Any) -> Run:
+    with monkeypatch.context() as patch:
+        die_at(patch, hook, count)
+        with pytest.raises(Killed):
+            run(**changes)
+    return run
+
+
+def assert_same_result(one: Run, other: Run) -> None:
+    assert one.weights == other.weights
+    assert one.places.history.read_bytes() == other.places.history.read_bytes()
+
+
+@pytest.fixture
+def save_every_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resume, "SAVE_SECONDS", -1.0)
+
+
+@pytest.mark.usefixtures("save_every_batch")
+@pytest.mark.parametrize(
+    ("hook", "count"),
+    [
+        ("training_step", 4),  # in the first epoch
+        ("training_step", STEPS),  # at its last batch
+        ("validation_step", 1),  # in the first validation
+        ("on_train_epoch_end", 2),  # after a validation, before its row is written
+        ("training_step", 2 * STEPS + 1),  # at the first batch of the last epoch
+    ],
+)
+def test_interrupted_and_resumed_equals_uninterrupted(
+    new_run: Callable[[str], Run],
+    whole: Run,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    hook: str,
+    count: int,
+) -> None:
+    broken = interrupted(new_run("broken"), monkeypatch, hook, count)
+    with caplog.at_level(logging.INFO):
+        broken()
+    assert "going on with run" in caplog.text
+    assert_same_result(broken, whole)
+
+
+def test_a_run_killed_before_the_minute_is_over_goes_on_from_the_start_of_its_epoch(
+    new_run: Callable[[str], Run], whole: Run, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    broken = interrupted(new_run("broken"), monkeypatch, "training_step", STEPS + 3)
+    with caplog.at_level(logging.INFO):
+        broken()
+    assert "from epoch 1, batch 0" in caplog.text
+    assert_same_result(broken, whole)
+
+
+@pytest.mark.usefixtures("save_every_batch")
+def test_pending_gradients_and_a_plateau_survive_an_interruption(
+    new_run: Callable[[str], Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A rate so small that the ranking of the films, and with it the monitored metric, stands still.
+    plateau = {"schedule": "plateau", "plateau_patience": 1, "warmup": 0.0, "lr": 1e-7}
+    changes = {"accumulate": 4, "balance": "sampler", **plateau}
+    whole = new_run("whole")(**changes)
+    assert whole.history["lr"].nunique() > 1
+    broken = interrupted(new_run("broken"), monkeypatch, "training_step", 2 * STEPS + 3, **changes)
+    assert_same_result(broken(**changes), whole)
+
+
+@pytest.mark.usefixtures("save_every_batch")
+def test_a_changed_parameter_never_resumes_another_runs_state(
+    new_run: Callable[[str], Run], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    fresh = new_run("fresh")(epochs=1, lr=2e-3)
+    other = interrupted(new_run("other"), monkeypatch, "training_step", 3)
+    with caplog.at_level(logging.INFO):
+        other(epochs=1, lr=2e-3)
+    assert "going on" not in caplog.text
+    assert_same_result(other, fresh)
+
+
+@pytest.mark.usefixtures("save_every_batch")
+def test_a_state_file_that_cannot_be_read_is_told_and_training_starts_over(
+    new_run: Callable[[str], Run], whole: Run, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    broken = interrupted(new_run("broken"), monkeypatch, "training_step", STEPS + 3)
+    state = next(broken.places.runs.glob("*/resume.ckpt"))
+    state.write_bytes(state.read_bytes()[:1000])
+    broken()
+    assert "training starts over" in caplog.text
+    assert_same_result(broken, whole)
+
+
+@pytest.mark.usefixtures("save_every_batch")
+def test_a_kill_between_the_best_epoch_and_the_next_state_loses_neither(
+    new_run: Callable[[str], Run], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The best classifier on disk is then of a later moment than the state."""
+    run = new_run("between")
+    with monkeypatch.context() as patch:
+        patch.setattr(resume, "best_epoch", lambda history, _: len(history) - 1)
+        die_at(patch, "on_train_epoch_start", 3)
+        with pytest.raises(Killed):
+            run()
+        with caplog.at_level(logging.INFO):
+            run()
+    assert "going on with run" in caplog.text
+
+
+def test_a_finished_run_leaves_no_state_so_that_the_next_one_trains_anew(whole: Run) -> None:
+    assert not list(whole.places.runs.glob("*/resume.ckpt"))
+    assert len(list(whole.places.runs.glob("*.json"))) == 1
+
+
+def start(run: Run, epochs: int) -> "subprocess.Popen[str]":
+    """The same run in a process of its own."""
+    places = {name: str(path) for name, path in vars(run.places).items() if isinstance(path, Path)}
+    job = run.places.runs.parent / "job.json"
+    write_json(
+        job,
+        {"settings": run.settings.model_dump() | {"epochs": epochs}, "places": places, "npz": str(run.places.npz[0])},
+    )
+    return subprocess.Popen(
+        [sys.executable, "-m", "tests.train.job", str(job)], cwd=ROOT, stderr=subprocess.PIPE, text=True
+    )
+
+
+def wait_for_state(run: Run, newer_than: float = 0.0) -> float:
+    """Until a state file newer than a moment is there; returns its time."""
+    for _ in range(1200):
+        for state in run.places.runs.glob("*/resume.ckpt"):
+            if state.stat().st_mtime > newer_than:
+                return state.stat().st_mtime
+        time.sleep(0.05)
+    raise AssertionError("no state was saved")
+
+
+def test_sigkill_then_sigterm_then_a_last_start_end_as_if_nothing_happened(
+    new_run: Callable[[str], Run],
+) -> None:
+    epochs = 24
+    run = new_run("signals")
+    process = start(run, epochs)
+    saved = wait_for_state(run)
+    process.kill()
+    process.wait()
+
+    process = start(run, epochs)
+    wait_for_state(run, newer_than=saved)
+    process.send_signal(signal.SIGTERM)
+    log = process.communicate(timeout=60)[1]
+    assert process.returncode == 143
+    assert "SIGTERM" in log
+    assert "going on with run" in log
+
+    assert_same_result(run(epochs=epochs), new_run("whole")(epochs=epochs))

@@ -1,0 +1,246 @@
+"""Tests named after known bugs, and after what a user can get wrong."""
+
+import importlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from cxr.compute.settings import Compute
+from cxr.core.errors import CxrError
+from cxr.models.classifier import load_classifier
+from cxr.train import module, resume
+from cxr.train.config import AugmentSection
+from cxr.train.engine import pick_devices, precision
+from cxr.train.module import TrainingModule
+from cxr.train.packed import open_pack
+from tests.train.conftest import Run, places_in, write_npz_set
+
+STEPS = 6  # batches an epoch of the small set
+adam = importlib.import_module("torch.optim.adam")  # torch.optim hides the name; AdamW's arithmetic is there
+
+
+def test_a_run_repeats_bit_for_bit_whatever_workers_says(new_run: Callable[[str], Run], whole: Run) -> None:
+    again = new_run("again")
+    again = Run(again.places, again.settings, Compute(accelerator="cpu", workers=7))()
+    assert again.weights == whole.weights
+    assert again.places.history.read_bytes() == whole.places.history.read_bytes()
+
+
+def test_another_seed_is_another_run(new_run: Callable[[str], Run], whole: Run) -> None:
+    assert new_run("other")(seed=14).weights != whole.weights
+
+
+def test_best_is_not_last(new_run: Callable[[str], Run], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kept weights are a copy taken at the best epoch, no reference to what goes on training."""
+    recipe = {"schedule": "plateau", "warmup": 0.0}  # whose first epoch does not depend on how many follow
+    first = new_run("one")(epochs=1, **recipe)
+    monkeypatch.setattr(resume, "best_epoch", lambda *_: 0)
+    kept = new_run("three")(epochs=3, **recipe)
+    assert len(kept.history) == 3
+    one, three = load_classifier(first.places.checkpoint), load_classifier(kept.places.checkpoint)
+    assert one.fingerprint == three.fingerprint
+    assert three.facts["best"]["epoch"] == 0
+
+
+def test_clipping_acts_before_the_single_optimizer_step(
+    new_run: Callable[[str], Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    norms: list[float] = []
+    original = adam.adam
+
+    def spy(params: Any, grads: list[torch.Tensor], *args: Any, **kwargs: Any) -> None:
+        norms.append(float(torch.stack([grad.norm() for grad in grads]).norm()))
+        original(params, grads, *args, **kwargs)
+
+    monkeypatch.setattr(adam, "adam", spy)
+    new_run("clipped")(epochs=1, warmup=0.0, clip=0.01)
+    groups = np.array(norms).reshape(STEPS, 2)  # decayed and undecayed weights, once a batch
+    assert np.linalg.norm(groups, axis=1) == pytest.approx(np.full(STEPS, 0.01), rel=1e-3)
+
+
+def test_accumulation_steps_once_for_several_batches(
+    new_run: Callable[[str], Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[int] = []
+    original = adam.adam
+    monkeypatch.setattr(adam, "adam", lambda *a, **k: (calls.append(1), original(*a, **k)))
+    new_run("accumulated")(epochs=1, warmup=0.0, accumulate=4)
+    assert len(calls) == 2 * 2  # after the fourth batch and after the last one; two groups each
+
+
+def test_every_optimizer_step_gets_the_mean_gradient_of_its_batches(
+    new_run: Callable[[str], Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last step of an epoch too, which has fewer batches behind it."""
+    gradients: list[torch.Tensor] = []
+
+    def spy(params: Any, grads: list[torch.Tensor], *args: Any, **kwargs: Any) -> None:
+        gradients.append(torch.cat([grad.flatten() for grad in grads]).clone())  # and no step is made
+
+    monkeypatch.setattr(adam, "adam", spy)
+    single, accumulated = [], []
+    for name, accumulate, found in (("single", 1, single), ("accumulated", 4, accumulated)):
+        new_run(name)(epochs=1, warmup=0.0, clip=0.0, accumulate=accumulate)
+        found += [torch.cat(gradients[at : at + 2]) for at in range(0, len(gradients), 2)]  # two groups a step
+        gradients.clear()
+    assert (len(single), len(accumulated)) == (STEPS, 2)
+    torch.testing.assert_close(accumulated[0], torch.stack(single[:4]).mean(dim=0), rtol=1e-3, atol=1e-5)
+    torch.testing.assert_close(accumulated[1], torch.stack(single[4:]).mean(dim=0), rtol=1e-3, atol=1e-5)
+
+
+def test_a_backbone_for_pictures_of_one_size_says_so_before_training(new_run: Callable[[str], Run]) -> None:
+    with pytest.raises(CxrError, match=r"train\.backbone: 'vit_tiny_patch16_224' cannot take films of \d+ pixels"):
+        new_run("vit")(backbone="vit_tiny_patch16_224", epochs=1, warmup=0.0)
+
+
+def test_validation_is_not_augmented_and_training_is(
+    new_run: Callable[[str], Run], monkeypatch: pytest.MonkeyPatch, npz_set: Path, packs: Path
+) -> None:
+    seen: dict[str, list[torch.Tensor]] = {"validation_step": [], "training_step": []}
+    for hook, films in seen.items():
+        original = getattr(TrainingModule, hook)
+
+        def spy(self: Any, batch: Any, *args: Any, original: Any = original, films: Any = films, **kwargs: Any) -> Any:
+            films.append(batch["image"].float())
+            return original(self, batch, *args, **kwargs)
+
+        monkeypatch.setattr(TrainingModule, hook, spy)
+    run = new_run("seen")(epochs=1, warmup=0.0)
+    pack = open_pack(run.places.npz, run.places.packs, "any")
+    shown = torch.cat(seen["validation_step"])
+    plain, stressed = (torch.from_numpy(np.array(films.images)).float() for films in (pack.val, pack.stressed))
+    assert torch.equal(shown[:, [0, 3]], torch.cat([plain, stressed]))
+    trained = torch.cat(seen["training_step"])[:, 0]
+    originals = torch.from_numpy(np.array(pack.train.images)).float()[:, 0]
+    assert not any(torch.equal(film, original) for film in trained for original in originals)
+
+
+def test_early_stopping_ends_before_all_epochs(new_run: Callable[[str], Run]) -> None:
+    history = new_run("stopped")(epochs=30, patience=2, lr=1e-7, warmup=0.0).history
+    assert len(history) < 30
+
+
+def test_averaged_weights_are_what_is_scored_and_kept(new_run: Callable[[str], Run], whole: Run) -> None:
+    plain = new_run("plain")(ema=0.0)
+    kept, live = load_classifier(whole.places.checkpoint), load_classifier(plain.places.checkpoint)
+    assert kept.fingerprint != live.fingerprint
+    assert not whole.history["val_loss"].equals(plain.history["val_loss"])
+    assert whole.history["train_loss"].tolist() == pytest.approx(plain.history["train_loss"].tolist())
+
+
+def test_the_history_has_a_row_an_epoch_and_no_clock(whole: Run) -> None:
+    assert whole.history.columns.tolist() == [
+        "epoch",
+        "lr",
+        "train_loss",
+        *(f"{source}_{name}" for source in ("val", "stressed") for name in ("loss", "auroc", "accuracy")),
+    ]
+    assert whole.history["epoch"].tolist() == [0, 1, 2]
+
+
+def test_the_checkpoint_carries_its_facts_and_what_made_it(whole: Run) -> None:
+    facts = load_classifier(whole.places.checkpoint).facts
+    assert facts["classes"] == ["normal", "pneumonia"]
+    assert facts["image_px"] == 32
+    assert facts["npz_spec"] == "{}"
+    assert facts["films"]["val"] == {"normal": 7, "pneumonia": 6}
+    assert facts["train"]["lr"] == 1e-3
+    assert facts["provenance"].keys() == {"data", "code", "device", "versions"}
+
+
+def test_the_kept_classifier_scores_validation_as_the_history_says(whole: Run) -> None:
+    classifier = load_classifier(whole.places.checkpoint)
+    val = open_pack(whole.places.npz, whole.places.packs, "any").val
+    images = torch.from_numpy(np.array(val.images))[:, [0, 0, 0, 1]]
+    with torch.no_grad():
+        logits = classifier(images)
+    loss = torch.nn.functional.binary_cross_entropy_with_logits(logits, torch.from_numpy(val.labels).float())
+    assert float(loss) == pytest.approx(classifier.facts["best"]["val_loss"], rel=1e-4)
+
+
+@pytest.mark.parametrize("backbone", ["efficientnet_b0", "resnet34", "resnet50"])
+def test_the_usual_backbones_train(new_run: Callable[[str], Run], backbone: str) -> None:
+    run = new_run(backbone)(backbone=backbone, epochs=1, warmup=0.0, batch=13, ema=0.0)
+    assert load_classifier(run.places.checkpoint).facts["backbone"] == backbone
+
+
+@pytest.mark.parametrize("loss", ["bce", "cross_entropy"])
+def test_three_classes_train(tmp_path: Path, new_run: Callable[[str], Run], loss: str) -> None:
+    folder = write_npz_set(tmp_path / "three", classes=("normal", "bacterial", "viral"))
+    run = Run(places_in(tmp_path / "run", folder, tmp_path / "packs"), new_run("x").settings)
+    run(epochs=1, warmup=0.0, loss=loss, balance="weights", mask_channel="concat")
+    assert load_classifier(run.places.checkpoint)(torch.zeros(2, 4, 32, 32)).shape == (2, 3)
+
+
+def test_a_loss_that_is_no_number_stops_with_epoch_step_and_learning_rate(
+    new_run: Callable[[str], Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original, calls = module.film_losses, []
+
+    def poisoned(logits: torch.Tensor, *args: Any) -> torch.Tensor:
+        calls.append(1)
+        losses = original(logits, *args)
+        return losses * float("nan") if logits.requires_grad and len(calls) > STEPS + 4 else losses
+
+    monkeypatch.setattr(module, "film_losses", poisoned)
+    run = new_run("nan")
+    with pytest.raises(CxrError, match=r"loss is nan at epoch 1, step \d \(lr 0\.000\d+\)"):
+        run()
+    assert not run.places.checkpoint.exists()
+
+
+def test_a_full_gpu_says_which_parameter_to_lower(
+    new_run: Callable[[str], Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any) -> None:
+        raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(TrainingModule, "training_step", full)
+    with pytest.raises(CxrError, match=r"GPU is out of memory .* lower train\.batch \(now 4\)"):
+        new_run("full")()
+
+
+def test_a_batch_over_the_set_is_told(new_run: Callable[[str], Run]) -> None:
+    with pytest.raises(CxrError, match=r"train\.batch: 27 is more than the 26 training films"):
+        new_run("large")(batch=27)
+
+
+def test_an_unknown_backbone_is_told_with_near_names(new_run: Callable[[str], Run]) -> None:
+    with pytest.raises(CxrError, match=r"no model 'resnet43'; did you mean"):
+        new_run("unknown")(backbone="resnet43")
+
+
+def test_devices_that_are_not_there_or_do_not_divide_the_batch_are_told() -> None:
+    assert pick_devices(Compute(accelerator="cpu"), 32) == ("cpu", 1)
+    assert pick_devices(Compute(accelerator="cpu", devices=2), 32) == ("cpu", 2)
+    with pytest.raises(CxrError, match=r"train\.batch: 33 films cannot be shared by 2 devices"):
+        pick_devices(Compute(accelerator="cpu", devices=2), 33)
+    with pytest.raises(CxrError, match=r"devices: 0"):
+        pick_devices(Compute(accelerator="cpu", devices=0), 32)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")
+def test_a_gpu_asked_for_where_there_is_none_is_told() -> None:
+    with pytest.raises(CxrError, match="no CUDA device is visible"):
+        pick_devices(Compute(accelerator="gpu"), 32)
+
+
+def test_amp_is_off_on_cpu_unless_bf16_is_asked_for() -> None:
+    assert precision("auto", "cpu") == precision("off", "cpu") == "32-true"
+    assert precision("bf16", "cpu") == "bf16-mixed"
+    assert precision("fp16", "gpu") == "16-mixed"
+    with pytest.raises(CxrError, match="fp16 needs a GPU"):
+        precision("fp16", "cpu")
+
+
+def test_bf16_trains(new_run: Callable[[str], Run]) -> None:
+    assert np.isfinite(new_run("bf16")(epochs=1, warmup=0.0, amp="bf16").history["val_loss"]).all()
+
+
+def test_augmentation_bounds_are_checked() -> None:
+    with pytest.raises(ValueError, match="less than or equal to 1"):
+        AugmentSection(flip=1.5)
