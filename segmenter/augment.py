@@ -36,7 +36,8 @@ def move(film: Image, mask: Image, px: int, rng: Rng) -> tuple[Image, Image]:
     linear = turn @ scale * (px / film.shape[0])
     centre = np.array([px / 2, px / 2]) + rng.uniform(-0.08, 0.08, 2) * px
     matrix = np.column_stack([linear, centre - linear @ np.array(film.shape[::-1]) / 2])
-    film, mask = (cv2.warpAffine(picture, matrix, (px, px), flags=cv2.INTER_LINEAR) for picture in (film, mask))
+    moved = (cv2.warpAffine(picture, matrix, (px, px), flags=cv2.INTER_LINEAR) for picture in (film, mask))
+    film, mask = (np.asarray(picture, np.uint8) for picture in moved)
     return film, mask
 
 
@@ -47,17 +48,18 @@ def expose(film: Image, rng: Rng) -> Image:
     levels = np.linspace(0, 1, 256) ** gamma
     levels = (levels - 0.5) * contrast + 0.5 + brightness
     levels[0] = 0.0  # the letterbox's padding stays black
-    return cv2.LUT(film, np.rint(np.clip(levels, 0, 1) * 255).astype(np.uint8))
+    return np.asarray(cv2.LUT(film, np.rint(np.clip(levels, 0, 1) * 255).astype(np.uint8)), np.uint8)
 
 
 def degrade(film: Image, rng: Rng) -> Image:
     """Blur, lose resolution, add noise: each now and then."""
     px = film.shape[0]
     if rng.random() < 0.2:
-        film = cv2.GaussianBlur(film, (0, 0), rng.uniform(0.4, 2.0))
+        film = np.asarray(cv2.GaussianBlur(film, (0, 0), rng.uniform(0.4, 2.0)), np.uint8)
     if rng.random() < 0.2:
         small = int(px / rng.uniform(1.5, 3.0))
-        film = cv2.resize(cv2.resize(film, (small, small), interpolation=cv2.INTER_AREA), (px, px))
+        shrunk = cv2.resize(film, (small, small), interpolation=cv2.INTER_AREA)
+        film = np.asarray(cv2.resize(shrunk, (px, px)), np.uint8)
     if rng.random() < 0.3:
         noise = rng.standard_normal(film.shape, np.float32) * rng.uniform(3, 18)
         film = np.clip(film + noise, 0, 255).astype(np.uint8)

@@ -59,11 +59,8 @@ def score(
         film, mask = worsen(original, true)
         lungs = find_lungs(segmenter.probability(film), film_box(original), settings)
         scores = mask_scores(lungs.found, mask)._asdict()
-        overlap = np.count_nonzero(lungs.found & mask)
-        shares = {
-            "recall": overlap / max(1, np.count_nonzero(mask)),
-            "precision": overlap / max(1, np.count_nonzero(lungs.found)),
-        }
+        overlap, reference, found = (int(np.count_nonzero(part)) for part in (lungs.found & mask, mask, lungs.found))
+        shares = {"recall": overlap / max(1, reference), "precision": overlap / max(1, found)}
         facts = {"dataset": pair.dataset, "patient": pair.patient, "film": pair.film}
         rows.append({**facts, **scores, **shares, "fallback": bool(lungs.reason)})
     return pd.DataFrame(rows)

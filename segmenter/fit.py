@@ -80,7 +80,9 @@ class Fit(lightning.LightningModule):
 
     def on_train_epoch_start(self) -> None:
         """Hand the epoch to the data, and keep the statistics of frozen layers as they are."""
-        self.trainer.train_dataloader.dataset.set_epoch(self.current_epoch)
+        loader = self.trainer.train_dataloader
+        assert loader is not None  # Lightning sets it before the first epoch
+        loader.dataset.set_epoch(self.current_epoch)
         for part in frozen_parts(self.network, self.section.frozen_blocks):
             part.eval()
 

@@ -17,6 +17,9 @@ DECODER = (64, 48, 32, 16, 8)  # channels; a quarter of the usual width costs no
 class LungNet(nn.Module):
     """Maps RGB of 0..255, float (films, 3, px, px), to the probability of lung (films, 1, px, px)."""
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self) -> None:
         super().__init__()
         mean, std = normalisation(ENCODER)
@@ -26,7 +29,8 @@ class LungNet(nn.Module):
 
     def logits(self, rgb: Tensor) -> Tensor:
         """Log-odds of lung, (films, 1, px, px)."""
-        return self.unet((rgb - self.mean) / self.std)
+        logits: Tensor = self.unet((rgb - self.mean) / self.std)
+        return logits
 
     def forward(self, rgb: Tensor) -> Tensor:
         """Probability of lung, (films, 1, px, px)."""

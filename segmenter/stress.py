@@ -16,12 +16,12 @@ ASPECT, SOURCE_PX = 0.7, 128
 def gamma(exponent: float) -> Worsen:
     """Another exposure."""
     levels = np.rint(255 * (np.arange(256) / 255) ** exponent).astype(np.uint8)
-    return lambda film, mask: (cv2.LUT(film, levels), mask)
+    return lambda film, mask: (np.asarray(cv2.LUT(film, levels), np.uint8), mask)
 
 
 def blur(film: Image, mask: Image) -> tuple[Image, Image]:
     """A moved or badly focused film."""
-    return cv2.GaussianBlur(film, (0, 0), BLUR_SIGMA), mask
+    return np.asarray(cv2.GaussianBlur(film, (0, 0), BLUR_SIGMA), np.uint8), mask
 
 
 def noise(film: Image, mask: Image) -> tuple[Image, Image]:
@@ -36,7 +36,7 @@ def turn(degrees: float) -> Worsen:
     def turned(film: Image, mask: Image) -> tuple[Image, Image]:
         side = film.shape[0]
         matrix = cv2.getRotationMatrix2D((side / 2, side / 2), degrees, 1.0)
-        film, mask = (cv2.warpAffine(picture, matrix, (side, side)) for picture in (film, mask))
+        film, mask = (np.asarray(cv2.warpAffine(picture, matrix, (side, side)), np.uint8) for picture in (film, mask))
         return film, binarise(mask)
 
     return turned
@@ -65,7 +65,7 @@ def half_black(axis: int) -> Worsen:
 def low_resolution(film: Image, mask: Image) -> tuple[Image, Image]:
     """A source of 128 pixels."""
     small = cv2.resize(film, (SOURCE_PX, SOURCE_PX), interpolation=cv2.INTER_AREA)
-    return cv2.resize(small, film.shape[::-1], interpolation=cv2.INTER_LINEAR), mask
+    return np.asarray(cv2.resize(small, film.shape[::-1], interpolation=cv2.INTER_LINEAR), np.uint8), mask
 
 
 CONDITIONS: dict[str, Worsen] = {
