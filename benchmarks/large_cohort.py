@@ -5,7 +5,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from cxr.core.progress import progress
+from cxr.console.progress import progress
 from cxr.ingest.config import DataSection
 from demo.anatomy import sample_anatomy, sample_pose
 from demo.canvas import Image

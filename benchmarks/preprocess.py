@@ -19,8 +19,8 @@ from pathlib import Path
 from benchmarks.large_cohort import HEIGHT, WIDTH, data_section, write_large_cohort
 from benchmarks.workspace import ROOT
 from cxr.compute.settings import Compute
+from cxr.console.stage import setup_logging
 from cxr.core.config import load_section
-from cxr.core.stage import setup_logging
 from cxr.ingest.ingest import ingest
 from cxr.preprocess.build import build_npz_set
 from cxr.preprocess.config import PreprocessSection

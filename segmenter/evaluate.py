@@ -6,10 +6,10 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
+from cxr.console.progress import progress
+from cxr.console.stage import run_stage
 from cxr.core.config import load_section
 from cxr.core.files import atomic_folder, write_csv, write_json
-from cxr.core.progress import progress
-from cxr.core.stage import run_stage
 from cxr.films.letterbox import Image
 from cxr.segment.clean import find_lungs
 from cxr.segment.config import SegmentSection

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from cxr.compute.settings import load_compute
+from cxr.console.stage import run_stage
 from cxr.core.config import load_section
-from cxr.core.stage import run_stage
 from demo.cohort import write_cohort
 from demo.config import DemoSection
 

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from cxr.compute.settings import load_compute
+from cxr.console.stage import run_stage
 from cxr.core.config import load_section
-from cxr.core.stage import run_stage
 from cxr.segment.config import SegmentSection
 from cxr.segment.segment import segment_cohort
 

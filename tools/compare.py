@@ -2,7 +2,7 @@
 
 import argparse
 
-from cxr.core.stage import run_stage
+from cxr.console.stage import run_stage
 from cxr.report.comparison import as_text, compare_results
 from cxr.report.revisions import read_results
 

@@ -7,9 +7,9 @@ import cv2
 import matplotlib
 import numpy as np
 
+from cxr.console.stage import run_stage
 from cxr.core.errors import CxrError
 from cxr.core.files import atomic_path
-from cxr.core.stage import run_stage
 from cxr.films.letterbox import Image, Letterbox
 from cxr.films.manifest import Record, read_manifest
 from cxr.films.read import read_film

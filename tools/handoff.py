@@ -6,8 +6,8 @@ Without `--dry-run` it trains as `backend: sagemaker` in compute.yaml does, what
 import argparse
 import json
 
+from cxr.console.stage import run_stage
 from cxr.core.config import load_section
-from cxr.core.stage import run_stage
 from cxr.launch.config import load_sagemaker
 from cxr.launch.handoff import train_on_sagemaker
 from cxr.launch.plan import plan_job

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from cxr.console.stage import run_stage
 from cxr.core.config import load_section
-from cxr.core.stage import run_stage
 from cxr.evaluate.config import EvaluateSection
 from cxr.evaluate.document import conclude
 from cxr.evaluate.operating_point import read_operating_point

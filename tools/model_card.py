@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from cxr.console.stage import run_stage
 from cxr.core.files import write_text
-from cxr.core.stage import run_stage
 from cxr.report.model_card import model_card
 from cxr.report.revisions import WORKSPACE, read_results
 

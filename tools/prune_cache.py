@@ -3,7 +3,7 @@
 import argparse
 import logging
 
-from cxr.core.stage import run_stage
+from cxr.console.stage import run_stage
 from cxr.parallel.film_cache import cache_root, prune
 
 log = logging.getLogger(__name__)

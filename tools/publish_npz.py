@@ -8,7 +8,7 @@ import argparse
 import logging
 from pathlib import Path
 
-from cxr.core.stage import run_stage
+from cxr.console.stage import run_stage
 from cxr.launch.npz_channels import fetch_channels, plan_channels, publish_channels
 from cxr.launch.store import Store
 

@@ -4,7 +4,7 @@ import argparse
 import logging
 from pathlib import Path
 
-from cxr.core.stage import run_stage
+from cxr.console.stage import run_stage
 from cxr.report.build import build_report
 from cxr.report.comparison import sentence
 

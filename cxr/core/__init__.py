@@ -1,1 +1,1 @@
-"""What every stage needs: configuration, files, parallel work, progress, errors."""
+"""What every package needs: sections, files, errors, versions of code."""

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from cxr.compute.settings import Compute
+from cxr.console.progress import progress
 from cxr.core.errors import CxrError
-from cxr.core.progress import progress
 from cxr.evaluate.bootstrap import Floats
 from cxr.evaluate.gradcam import logits_and_cam, lung_share, outlined
 from cxr.evaluate.predictions import KEPT, LOGIT, LUNG_SHARE, REMOVED, put_scores

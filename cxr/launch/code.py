@@ -10,11 +10,14 @@ from cxr.core.files import digest
 from cxr.launch.channels import WHEELS
 from cxr.launch.store import Item, file_md5
 
-# Beside the declared code: the package folders themselves, and this side of the container's door.
+# Beside the declared code: package folders, this side of the container's door, and what no stage declares because it
+# changes no result.
 ALWAYS = (
     "cxr/__init__.py",
     "stages/__init__.py",
     *(f"cxr/launch/{name}.py" for name in ("__init__", "channels", "entry")),
+    *(f"cxr/compute/{name}.py" for name in ("__init__", "settings")),
+    *(f"cxr/console/{name}.py" for name in ("__init__", "progress", "stage")),
 )
 WITHOUT_FILE = ("package", "imagenet", "none")  # values of train.weights that name no file
 

@@ -23,9 +23,9 @@ from botocore.exceptions import (
     ProfileNotFound,
 )
 
+from cxr.console.progress import progress
 from cxr.core.errors import CxrError
 from cxr.core.files import atomic_path
-from cxr.core.progress import progress
 
 THREADS = 16  # requests in flight; more gains nothing, the work beside the wait is Python's own
 T = TypeVar("T")

@@ -9,8 +9,8 @@ from typing import Any, TypeVar, cast
 from joblib import Parallel, delayed, parallel_config
 
 from cxr.compute.settings import Compute
+from cxr.console.progress import progress
 from cxr.core.errors import CxrError
-from cxr.core.progress import progress
 from cxr.parallel.film_cache import NotCached
 
 T = TypeVar("T")

@@ -76,7 +76,7 @@ Path("models/history.csv").write_text(travelling_package.WORD)
 # The real stage, slow enough to be interrupted between two batches.
 SLOW = """
 import time
-from cxr.core.stage import run_stage
+from cxr.console.stage import run_stage
 from cxr.train.resume import RunState
 from stages.real_train import main
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from cxr.compute.settings import Compute
-from cxr.core.stage import run_stage
+from cxr.console.stage import run_stage
 from cxr.train.config import TrainSection
 from cxr.train.train import Places, train
 

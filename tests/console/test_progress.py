@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from cxr.core.progress import progress
+from cxr.console.progress import progress
 
 
 def test_items_pass_through_in_order() -> None:

@@ -2,8 +2,8 @@
 
 import pytest
 
+from cxr.console.stage import run_stage
 from cxr.core.errors import CxrError, did_you_mean
-from cxr.core.stage import run_stage
 
 
 def fail(error: Exception) -> None:
