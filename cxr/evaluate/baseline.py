@@ -7,7 +7,7 @@ from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
 from cxr.compute.settings import Compute
-from cxr.evaluate.bootstrap import Floats
+from cxr.evaluate.arrays import Floats
 from cxr.evaluate.hog import features_of
 from cxr.evaluate.inference import NpzSet
 from cxr.parallel.map_films import map_films

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cxr.evaluate.bootstrap import Figures, Floats
+from cxr.evaluate.arrays import Figures, Floats
 from cxr.evaluate.calibration import expected_calibration_error
 from cxr.evaluate.ranking import weighted_auprc, weighted_auroc
 

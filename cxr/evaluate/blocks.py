@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
+from cxr.evaluate.arrays import Indices
 from cxr.evaluate.binary import Scored, binary_figures, why_undefined
-from cxr.evaluate.bootstrap import Indices
 from cxr.evaluate.config import EvaluateSection
 from cxr.evaluate.operating_point import OperatingPoint
 from cxr.evaluate.paired import differences

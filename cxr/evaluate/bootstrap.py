@@ -5,13 +5,11 @@ that one pass of array operations gives a figure for all resamples (Efron & Tibs
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
 
 import numpy as np
 
-Floats = np.ndarray[Any, np.dtype[np.float64]]
-Indices = np.ndarray[Any, np.dtype[np.int64]]
-Figures = dict[str, Floats]
+from cxr.evaluate.arrays import Figures, Floats
+
 CELLS = 2_000_000  # weights in memory at a time: 16 MB
 MAX_UNDEFINED = 0.05  # share of resamples without a value (one class only) up to which an interval is given
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from scipy.optimize import minimize_scalar
-from scipy.special import expit, log_expit, log_softmax, softmax
+from scipy.special import log_expit, log_softmax
 
-from cxr.evaluate.bootstrap import Floats, Indices
+from cxr.evaluate.arrays import Floats, Indices
 
 BINS = 15
 RANGE = (1e-3, 20.0)  # temperatures over the largest logit; a fit at the upper edge says that the sample cannot tell
@@ -52,12 +52,6 @@ def _margin(logits: Floats, labels: Indices) -> Floats:
         return np.where(labels == 1, logits, -logits)
     own = np.eye(logits.shape[1], dtype=bool)[labels]
     return np.asarray(logits[own] - np.where(own, -np.inf, logits).max(axis=1))
-
-
-def calibrated(logits: Floats, temperature: float) -> Floats:
-    """Probability of the positive class, (films,), or of each class, (films, classes)."""
-    scaled = logits / temperature
-    return np.asarray(expit(scaled) if logits.ndim == 1 else softmax(scaled, axis=1))
 
 
 def expected_calibration_error(positive: Floats, probability: Floats, weights: Floats, bins: int = BINS) -> Floats:

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import precision_recall_curve, roc_curve
 
-from cxr.evaluate.bootstrap import Floats
+from cxr.evaluate.arrays import Floats
 from cxr.evaluate.calibration import reliability_table
 from cxr.evaluate.threshold import threshold_table
 

@@ -10,7 +10,7 @@ import numpy as np
 from scipy.stats import norm, rankdata
 
 from cxr.core.errors import CxrError
-from cxr.evaluate.bootstrap import Floats
+from cxr.evaluate.arrays import Floats
 
 Z95 = float(norm.ppf(0.975))
 

@@ -8,7 +8,8 @@ import pandas as pd
 from cxr.core.files import write_json
 from cxr.evaluate.blocks import metrics_document, subgroups_document
 from cxr.evaluate.config import EvaluateSection
-from cxr.evaluate.operating_point import OperatingPoint, fit_operating_point, write_operating_point
+from cxr.evaluate.fit_operating_point import fit_operating_point
+from cxr.evaluate.operating_point import OperatingPoint, write_operating_point
 from cxr.evaluate.predictions import LOGIT, check_predictions, labels, put_decisions, scores, write_predictions
 from cxr.evaluate.summary import Block
 

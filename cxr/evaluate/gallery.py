@@ -9,7 +9,6 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-import torch
 
 from cxr.core.files import atomic_path
 from cxr.evaluate.gradcam import logits_and_cam
@@ -59,11 +58,11 @@ def draw_gallery(
     for axis in axes.ravel():
         axis.axis("off")
     images = [read_npz(films.folder / files[table["image_id"].iloc[index]]).image for index, _ in chosen]
-    _, cams = logits_and_cam(classifier, torch.from_numpy(np.stack(images).transpose(0, 3, 1, 2).copy()))
+    _, cams = logits_and_cam(classifier, np.stack(images))
     # One scale for all: a film with little evidence stays grey instead of showing its noise in full colour.
     most = 0.0 if cams is None else float(cams.max())
     for place, (axis, (index, kind)) in enumerate(zip(axes.ravel(), chosen, strict=False)):
-        _draw_film(axis, images[place], None if cams is None or most == 0 else cams[place].numpy() / most)
+        _draw_film(axis, images[place], None if cams is None or most == 0 else cams[place] / most)
         axis.set_title(
             _caption(table.iloc[index], point, kind), fontsize=7, color=GREY if kind == "correct" else ORANGE
         )

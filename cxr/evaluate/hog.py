@@ -6,7 +6,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from cxr.evaluate.bootstrap import Floats
+from cxr.evaluate.arrays import Floats
 from cxr.npz.npz_set import read_npz
 
 SIDE, CELL, ORIENTATIONS, GREYS = 128, 16, 9, 32

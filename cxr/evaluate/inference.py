@@ -7,15 +7,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from torch import Tensor
 
 from cxr.compute.settings import Compute
 from cxr.console.progress import progress
 from cxr.core.errors import CxrError
-from cxr.evaluate.bootstrap import Floats
+from cxr.evaluate.arrays import Floats
 from cxr.evaluate.gradcam import logits_and_cam, lung_share, outlined
-from cxr.evaluate.predictions import KEPT, LOGIT, LUNG_SHARE, REMOVED, put_scores
+from cxr.evaluate.painting import lungs_only, without_lungs
+from cxr.evaluate.predictions import KEPT, LOGIT, LUNG_AREA, LUNG_SHARE, REMOVED, put_scores
 from cxr.models.classifier import Classifier
+from cxr.models.score import Images, score
 from cxr.npz.npz_set import NpzRow, read_npz
 
 BATCH = 8  # what lies between the layers then fits a processor's cache; a GPU is busy enough with it here
@@ -32,16 +33,16 @@ class NpzSet:
         """The films of some splits, in the order of the index."""
         return NpzSet(self.folder, [row for row in self.rows if row.split in names])
 
-    def batches(self, description: str) -> Iterator[Tensor]:
-        """Images, (N, 4, H, W) uint8."""
+    def batches(self, description: str) -> Iterator[Images]:
+        """Stored images, (N, H, W, 4) uint8."""
         images = []
         for row in progress(self.rows, len(self.rows), description):
-            images.append(read_npz(self.folder / row.file).image.transpose(2, 0, 1))
+            images.append(read_npz(self.folder / row.file).image)
             if len(images) == BATCH:
-                yield torch.from_numpy(np.stack(images))
+                yield np.stack(images)
                 images = []
         if images:
-            yield torch.from_numpy(np.stack(images))
+            yield np.stack(images)
 
 
 def pick_device(compute: Compute) -> torch.device:
@@ -53,14 +54,14 @@ def pick_device(compute: Compute) -> torch.device:
     return torch.device("cuda")
 
 
-def predict(classifier: Classifier, films: NpzSet, device: torch.device) -> pd.DataFrame:
-    """The table of predictions of some films: ids, label, logits, lung share, attributes."""
-    logits, shares = [], []
+def predict(classifier: Classifier, films: NpzSet) -> pd.DataFrame:
+    """The table of predictions of some films: ids, label, logits, lung share and its chance level, attributes."""
+    logits, shares, areas = [], [], []
     for images in films.batches("predict"):
-        batch = images.to(device, memory_format=torch.channels_last)
-        batch_logits, cam = logits_and_cam(classifier, batch)
-        logits.append(batch_logits.cpu().numpy())
-        shares.append(np.full(len(images), np.nan) if cam is None else lung_share(cam, batch[:, 3]))
+        batch_logits, cam = logits_and_cam(classifier, images)
+        logits.append(batch_logits)
+        areas.append(np.where(outlined(images[..., 3]), (images[..., 3] > 127).mean(axis=(1, 2)), np.nan))
+        shares.append(np.full(len(images), np.nan) if cam is None else lung_share(cam, images[..., 3]))
     table = pd.DataFrame(
         {
             "image_id": [row.image_id for row in films.rows],
@@ -71,28 +72,27 @@ def predict(classifier: Classifier, films: NpzSet, device: torch.device) -> pd.D
     )
     put_scores(table, LOGIT, tuple(classifier.facts["classes"]), np.concatenate(logits))
     table[LUNG_SHARE] = np.round(np.concatenate(shares), 6)
+    table[LUNG_AREA] = np.round(np.concatenate(areas), 6)
     attributes = pd.DataFrame([row.attributes for row in films.rows])
     return pd.concat([table, attributes.drop(columns=table.columns, errors="ignore")], axis=1)
 
 
-def put_shortcut_scores(table: pd.DataFrame, classifier: Classifier, films: NpzSet, device: torch.device) -> None:
+def put_shortcut_scores(table: pd.DataFrame, classifier: Classifier, films: NpzSet) -> None:
     """Add the logits of the same films without lungs and with nothing but lungs; other rows stay empty.
 
     So do films whose mask outlines no lungs: segmentation gave up on them.
     """
     removed, kept, usable = [], [], []
-    with torch.no_grad():
-        for images in films.batches("shortcut checks"):
-            batch = images.to(device, memory_format=torch.channels_last)
-            removed.append(classifier(without_lungs(batch)).cpu().numpy())
-            kept.append(classifier(lungs_only(batch)).cpu().numpy())
-            usable.append(outlined(batch[:, 3]).cpu().numpy())
+    for images in films.batches("shortcut checks"):
+        removed.append(score(classifier, without_lungs(images)))
+        kept.append(score(classifier, lungs_only(images)))
+        usable.append(outlined(images[..., 3]))
     own, known = [row.image_id for row in films.rows], np.concatenate(usable)
     classes = tuple(classifier.facts["classes"])
-    for score, parts in ((REMOVED, removed), (KEPT, kept)):
+    for name, parts in ((REMOVED, removed), (KEPT, kept)):
         values = np.concatenate(parts).astype(np.float64)
         values[~known] = np.nan
-        fill_scores(table, score, classes, own, values)
+        fill_scores(table, name, classes, own, values)
 
 
 def fill_scores(
@@ -102,18 +102,3 @@ def fill_scores(
     wide = np.full((len(table), *values.shape[1:]), np.nan)
     wide[pd.Index(table["image_id"]).get_indexer(pd.Index(image_ids))] = values
     put_scores(table, score, classes, wide)
-
-
-def without_lungs(images: Tensor) -> Tensor:
-    """The films with their lungs painted in the film's mean grey: (N, 4, H, W) uint8."""
-    return _paint(images, images[:, 3:4] > 127)
-
-
-def lungs_only(images: Tensor) -> Tensor:
-    """The films with everything but the lungs painted in the film's mean grey: (N, 4, H, W) uint8."""
-    return _paint(images, images[:, 3:4] <= 127)
-
-
-def _paint(images: Tensor, where: Tensor) -> Tensor:
-    grey = images[:, :3].float().mean(dim=(1, 2, 3), keepdim=True).round().to(torch.uint8)
-    return torch.cat([torch.where(where, grey, images[:, :3]), images[:, 3:]], dim=1)

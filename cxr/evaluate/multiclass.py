@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from cxr.evaluate.arrays import Figures, Floats, Indices
 from cxr.evaluate.binary import TINY
-from cxr.evaluate.bootstrap import Figures, Floats, Indices
 from cxr.evaluate.calibration import expected_calibration_error, one_hot
 from cxr.evaluate.ranking import weighted_auprc, weighted_auroc
 

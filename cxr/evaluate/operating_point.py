@@ -1,6 +1,10 @@
-"""Temperature and threshold, fitted on validation films, kept with the fingerprint of the classifier they belong to."""
+"""From logits to calibrated probabilities and decisions: an operating point is applied here and fitted elsewhere.
+
+Serving imports this module: it needs numpy, and neither statistics nor tables.
+"""
 
 import json
+import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -9,11 +13,10 @@ from pydantic import TypeAdapter, ValidationError
 
 from cxr.core.errors import CxrError
 from cxr.core.files import write_json
-from cxr.evaluate.bootstrap import Floats, Indices, patient_weights, percentile_interval
-from cxr.evaluate.calibration import calibrated, fit_temperature
-from cxr.evaluate.threshold import choose_threshold
+from cxr.evaluate.arrays import Floats, Indices
 
 ARGMAX = "argmax"
+_exp = np.frompyfunc(math.exp, 1, 1)  # the C library's: numpy's own differs in the last bit between processors
 
 
 @dataclass(frozen=True)
@@ -43,46 +46,32 @@ class OperatingPoint:
         return np.asarray((probability >= self.threshold).astype(np.int64))
 
 
-def fit_operating_point(
-    classifier: str,
-    classes: tuple[str, ...],
-    logits: Floats,
-    labels: Indices,
-    patients: list[str],
-    rule: str,
-    resamples: int,
-    seed: int,
-) -> OperatingPoint:
-    """Fit temperature and threshold on the validation films: logits (films,) or (films, classes), labels (films,).
+def calibrated(logits: Floats, temperature: float) -> Floats:
+    """Probability of the positive class, (films,), or of each class, (films, classes)."""
+    scaled = np.asarray(logits, np.float64) / temperature
+    if scaled.ndim == 1:
+        return sigmoid(scaled)
+    shares = np.asarray(_exp(scaled - scaled.max(axis=1, keepdims=True)), np.float64)
+    return np.asarray(shares / shares.sum(axis=1, keepdims=True))
 
-    Raises:
-        CxrError: there are no validation films, or the rule cannot choose on them.
-    """
-    if len(labels) == 0:
-        raise CxrError("data/npz/index.csv: no film with split 'val'; the operating point is fitted on validation only")
-    temperature = fit_temperature(logits, labels)
-    threshold: float | None = None
-    interval = None
-    if logits.ndim == 1:
-        probability, positive = calibrated(logits, temperature.value), labels.astype(np.float64)
-        # Unrounded: it lies between two films' probabilities, which may be closer than any rounding.
-        threshold = float(choose_threshold(rule, positive, probability, np.ones((1, len(labels))))[0])
-        draws = patient_weights(patients, resamples, seed)
-        interval = percentile_interval(
-            np.concatenate([choose_threshold(rule, positive, probability, weights) for weights in draws])
-        )
-        if interval is not None and interval[0] == interval[1]:  # a fixed threshold, or too few patients to vary it
-            interval = None
-    low, high = (None, None) if interval is None else (round(interval[0], 6), round(interval[1], 6))
-    return OperatingPoint(
-        classifier, classes, rule if logits.ndim == 1 else ARGMAX, threshold, low, high,
-        temperature.value, temperature.reason, "val", len(labels), len(set(patients)),
-    )  # fmt: skip
+
+def sigmoid(logits: Floats) -> Floats:
+    """1 / (1 + e^-x) without overflow."""
+    small = np.asarray(_exp(-np.abs(logits)), np.float64)
+    return np.asarray(np.where(logits >= 0, 1.0, small) / (1.0 + small))
 
 
 def write_operating_point(path: Path, point: OperatingPoint) -> None:
     """Write it as JSON."""
     write_json(path, asdict(point))
+
+
+def parse_operating_point(text: str, where: str) -> OperatingPoint:
+    """Read it from JSON text; raises CxrError naming `where` when the text is damaged."""
+    try:
+        return TypeAdapter(OperatingPoint).validate_python(json.loads(text))
+    except (ValueError, ValidationError) as error:
+        raise CxrError(f"{where}: no valid operating point; run `dvc repro evaluate` again") from error
 
 
 def read_operating_point(path: Path, classifier: str | None = None) -> OperatingPoint:
@@ -91,12 +80,9 @@ def read_operating_point(path: Path, classifier: str | None = None) -> Operating
     Raises:
         CxrError: the file is missing or damaged, or it was fitted for another classifier.
     """
-    try:
-        point = TypeAdapter(OperatingPoint).validate_python(json.loads(path.read_text(encoding="utf-8")))
-    except FileNotFoundError as error:
-        raise CxrError(f"{path}: no operating point; run `dvc repro evaluate` first") from error
-    except (ValueError, ValidationError) as error:
-        raise CxrError(f"{path}: no valid operating point; run `dvc repro evaluate` again") from error
+    if not path.is_file():
+        raise CxrError(f"{path}: no operating point; run `dvc repro evaluate` first")
+    point = parse_operating_point(path.read_text(encoding="utf-8"), str(path))
     if classifier is not None and point.classifier != classifier:
         raise CxrError(
             f"{path}: fitted for classifier {point.classifier[:12]}, not for {classifier[:12]}; "

@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 
 from cxr.core.errors import CxrError
-from cxr.evaluate.bootstrap import Floats, percentile_interval, resampled
+from cxr.evaluate.arrays import Floats
+from cxr.evaluate.bootstrap import percentile_interval, resampled
 from cxr.evaluate.config import EvaluateSection
 from cxr.evaluate.delong import DeLong, delong_difference
 from cxr.evaluate.operating_point import OperatingPoint

@@ -7,8 +7,8 @@ import pandas as pd
 
 from cxr.core.files import write_csv
 from cxr.evaluate import curves
+from cxr.evaluate.arrays import Floats
 from cxr.evaluate.blocks import reported_split
-from cxr.evaluate.bootstrap import Floats
 from cxr.evaluate.calibration import one_hot
 from cxr.evaluate.operating_point import OperatingPoint
 from cxr.evaluate.predictions import LOGIT, labels, scores

@@ -12,7 +12,7 @@ import pandas as pd
 
 from cxr.core.errors import CxrError
 from cxr.core.files import write_csv
-from cxr.evaluate.bootstrap import Floats, Indices
+from cxr.evaluate.arrays import Floats, Indices
 from cxr.evaluate.operating_point import OperatingPoint
 
 LOGIT = "logit"
@@ -20,6 +20,7 @@ REMOVED = "lungs_removed_logit"  # the same model on films without lungs
 KEPT = "lungs_only_logit"  # the same model on films with nothing but lungs
 BASELINE = "baseline_logit"  # logistic regression on HOG and histogram features
 LUNG_SHARE = "lung_share"  # of the Grad-CAM mass, 0..1
+LUNG_AREA = "lung_area"  # the mask's share of the film, 0..1: the lung share of evidence that is spread evenly
 REQUIRED = ("image_id", "patient_id", "split", "label")
 DIGITS = 6  # decimals kept, so that a table read back gives the same figures
 
@@ -127,5 +128,5 @@ def parse_predictions(text: str, where: str) -> pd.DataFrame:
 
 
 def is_number(column: str) -> bool:
-    """Whether a column holds numbers: scores, probabilities and the lung share."""
-    return column == LUNG_SHARE or column.startswith((LOGIT, REMOVED, KEPT, BASELINE, "probability"))
+    """Whether a column holds numbers: scores, probabilities, the lung share and its chance level."""
+    return column in (LUNG_SHARE, LUNG_AREA) or column.startswith((LOGIT, REMOVED, KEPT, BASELINE, "probability"))

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from cxr.evaluate.bootstrap import Floats
+from cxr.evaluate.arrays import Floats
 
 
 def weighted_auroc(positive: Floats, score: Floats, weights: Floats) -> Floats:

@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 
 from cxr.evaluate import binary, multiclass
-from cxr.evaluate.bootstrap import Figures, Floats, Indices, percentile_interval, resampled
+from cxr.evaluate.arrays import Figures, Floats, Indices
+from cxr.evaluate.bootstrap import percentile_interval, resampled
 from cxr.evaluate.calibration import one_hot
 from cxr.evaluate.config import EvaluateSection
 from cxr.evaluate.operating_point import OperatingPoint

@@ -3,7 +3,8 @@
 import numpy as np
 
 from cxr.core.errors import CxrError
-from cxr.evaluate.bootstrap import Floats
+from cxr.evaluate.arrays import Floats
+from cxr.evaluate.operating_point import sigmoid
 
 
 def choose_threshold(rule: str, positive: Floats, probability: Floats, weights: Floats) -> Floats:
@@ -67,7 +68,8 @@ def _counts(positive: Floats, probability: Floats, weights: Floats) -> tuple[Flo
     order = np.argsort(-probability, kind="stable")
     ends = np.flatnonzero(np.r_[np.diff(probability[order]) < 0, True])
     logit = _logit(probability[order][ends])
-    thresholds = np.r_[1 / (1 + np.exp(-(logit[:-1] + logit[1:]) / 2)), 0.0]
+    # The last digits of a logarithm differ between processors, so that the threshold is kept to those that do not.
+    thresholds = np.r_[sigmoid(np.round((logit[:-1] + logit[1:]) / 2, 9)), 0.0]
     sorted_weights = weights[:, order]
     tp = np.cumsum(sorted_weights * positive[order], axis=1)[:, ends]
     fp = np.cumsum(sorted_weights * (1 - positive[order]), axis=1)[:, ends]

@@ -66,14 +66,6 @@ class Classifier(nn.Module):
         normal = (rgb - self.mean) / self.std
         return torch.cat([normal, mask * 2 - 1], dim=1) if use == "concat" else normal
 
-    def probabilities(self, image: Tensor) -> Tensor:
-        """Class probabilities, float32: (N, 2) for two classes, else (N, K)."""
-        logits: Tensor = self(image)
-        if logits.ndim == 1:
-            positive = logits.sigmoid()
-            return torch.stack([1 - positive, positive], dim=1)
-        return logits.softmax(dim=1)
-
     @property
     def fingerprint(self) -> str:
         """Content hash of the weights."""

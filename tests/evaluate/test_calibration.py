@@ -3,7 +3,8 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from cxr.evaluate.calibration import calibrated, fit_temperature, reliability_table
+from cxr.evaluate.calibration import fit_temperature, reliability_table
+from cxr.evaluate.operating_point import calibrated
 
 
 def _logits(classes: int, films: int = 4000) -> tuple[np.ndarray, np.ndarray]:

@@ -104,6 +104,14 @@ def test_a_classifier_of_other_classes_is_refused(npz_set: Path, tmp_path: Path)
         _run(tiny_classifier(THREE), npz_set, tmp_path)
 
 
+def test_films_prepared_otherwise_than_in_training_are_refused(npz_set: Path, tmp_path: Path):
+    classifier = tiny_classifier()
+    classifier.facts["npz_spec"] = '{"clahe_clip":2.0}'
+    with pytest.raises(CxrError, match=r"npz0: prepared otherwise .* \(clahe_clip 2.0, here None\); run `dvc repro`"):
+        _run(classifier, npz_set, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_damaged_film_is_named(npz_set: Path, tmp_path: Path):
     npz = tmp_path / "npz"
     shutil.copytree(npz_set, npz)

@@ -1,11 +1,14 @@
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy.special import expit
+from scipy.special import expit, softmax
 
 from cxr.core.errors import CxrError
-from cxr.evaluate.operating_point import fit_operating_point, read_operating_point, write_operating_point
+from cxr.evaluate.fit_operating_point import fit_operating_point
+from cxr.evaluate.operating_point import read_operating_point, write_operating_point
 from cxr.evaluate.predictions import labels, scores
 from tests.evaluate.conftest import BINARY, THREE, operating_point, predictions
 
@@ -80,3 +83,17 @@ def test_films_closer_than_a_rounding_still_fall_on_their_own_side():
     logits = np.array([0.0, 1e-8, 2e-8, 3e-8]) + 0.3
     point = fit_operating_point("f", BINARY, logits, np.array([0, 0, 1, 1]), list("abcd"), "youden", 100, 0)
     assert point.decide(point.probability(logits)).tolist() == [0, 0, 1, 1]
+
+
+def test_applying_one_needs_neither_statistics_nor_tables():
+    code = "import sys, cxr.evaluate.operating_point; print(sorted(sys.modules))"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not [name for name in ("pandas", "sklearn", "scipy", "torch") if repr(name) in run.stdout]
+    assert "cxr.evaluate.bootstrap" not in run.stdout
+
+
+def test_probabilities_are_those_of_scipy_and_never_overflow():
+    logits = np.array([-800.0, -3.2, 0.0, 1e-9, 40.0, 800.0])
+    np.testing.assert_allclose(operating_point().probability(logits), expit(logits), rtol=1e-15)
+    three = np.array([[900.0, 0.0, -900.0], [0.1, 0.2, 0.3]])
+    np.testing.assert_allclose(operating_point(THREE).probability(three), softmax(three, axis=1), rtol=1e-14)

@@ -1,0 +1,49 @@
+import numpy as np
+
+from cxr.evaluate.painting import lungs_only, padding, without_lungs
+
+
+def _film(lung_grey: int) -> np.ndarray:
+    """A film of grey 100 between two padded bars, with a square of lung."""
+    film = np.zeros((1, 40, 40, 4), np.uint8)
+    film[0, :, 8:32, :3] = 100
+    film[0, 10:20, 12:24, :3], film[0, 10:20, 12:24, 3] = lung_grey, 255
+    return film
+
+
+def test_the_paint_over_removed_lungs_says_nothing_of_the_lungs():
+    """An opacity makes them brighter; the painted films are equal all the same."""
+    assert np.array_equal(without_lungs(_film(60)), without_lungs(_film(180)))
+    assert (without_lungs(_film(60))[0, 10:20, 12:24, :3] == 100).all()
+
+
+def test_the_rest_of_the_film_stays_as_it_is():
+    film = _film(60)
+    removed = without_lungs(film)
+    outside = film[..., 3] == 0
+    assert np.array_equal(removed[outside], film[outside])
+    assert np.array_equal(removed[..., 3], film[..., 3])
+
+
+def test_kept_lungs_leave_neither_surroundings_nor_padding():
+    film = _film(60)
+    kept = lungs_only(film)
+    assert (kept[..., :3] == 60).all()
+    other = film.copy()
+    other[0, :, 8:10, :3] = 0  # wider bars
+    other[0, 25:, 8:32, :3] = 240  # another abdomen
+    assert np.array_equal(lungs_only(other), kept)
+
+
+def test_padding_is_black_lines_at_the_edge_and_not_a_dark_lung():
+    film = _film(0)
+    found = padding(film)
+    assert found[0, :, :8].all()
+    assert found[0, :, 32:].all()
+    assert not found[0, :, 8:32].any()
+
+
+def test_a_film_without_a_mask_is_left_as_it_is():
+    film = _film(60)
+    film[..., 3] = 0
+    assert np.array_equal(without_lungs(film), film)
