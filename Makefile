@@ -61,7 +61,7 @@ remote: .venv/.installed  ## make URL=s3://bucket/prefix the DVC remote (ENDPOIN
 	$(if $(ENDPOINT),dvc remote modify storage endpointurl "$(ENDPOINT)")
 
 segmenter: .venv/.installed  ## train the lung segmenter anew and ship it in models/
-	dvc repro segmenter/dvc.yaml
+	cd segmenter && dvc repro
 	cp segmenter/work/lung_segmenter.onnx models/lung_segmenter.onnx
 
 # torch, its CUDA libraries and torchvision are in AWS's image; MLflow is used only on this side.
