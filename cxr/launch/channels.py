@@ -2,11 +2,11 @@
 
 SPLITS = ("train", "val", "test")
 INDEX = "index.csv"
-# How the console shows a parameter of the train section that has a shorter name in params.yaml.
-SHOWN_AS = {"batch": "batch_size", "lr": "learning_rate", "amp": "use_amp", "schedule": "scheduler"}
-# Facts of the data that the console shows beside the parameters; they are no parameters of the stage.
-FACTS = ("img_size",)
+# What the console shows beside the parameters, for people who look for these names; a job reads none of it.
+ALIASES = {"batch_size": "batch", "learning_rate": "lr", "use_amp": "amp", "scheduler": "schedule"}
+FACTS = ("img_size",)  # of the data
 WHEELS = "wheels"  # folder in the code channel
+COMPUTE = "CXR_COMPUTE"  # environment variable of a job: its compute.yaml as JSON
 # The line that the train stage logs after each epoch; the console's metrics and the progress bar are read from it.
 METRICS = {
     "train_loss": r"epoch \d+: train loss ([0-9.eE+-]+)",

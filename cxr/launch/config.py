@@ -24,6 +24,13 @@ class SageMakerSection(Section):
     max_wait_hours: float = Field(8.0, gt=0, le=672, description="with spot: waiting and running together")
     network_isolation: bool = True
     wheels: str = Field("wheels", description="folder of wheels that the image lacks; or none")
+    image_python: str = Field("3.12", pattern=r"^3\.\d+$", description="the image's Python, which the wheels must fit")
+    retries: int = Field(
+        0, ge=0, le=30, description="how often SageMaker starts the job again after a fault of its own"
+    )
+    keep_alive_minutes: int = Field(
+        0, ge=0, le=60, description="warm pool: the instance waits, billed, for another job"
+    )
     subnets: tuple[str, ...] = Field((), description="of the VPC; with security_groups")
     security_groups: tuple[str, ...] = ()
     volume_kms_key: str = Field("none", description="key of the instance's disk")
@@ -36,6 +43,8 @@ class SageMakerSection(Section):
             raise ValueError(f"max_wait_hours ({self.max_wait_hours}) must be at least max_hours ({self.max_hours})")
         if bool(self.subnets) != bool(self.security_groups):
             raise ValueError("subnets and security_groups belong together; give both or neither")
+        if self.spot and self.keep_alive_minutes:
+            raise ValueError("keep_alive_minutes: a spot instance cannot be kept; write 0, or spot: false")
         return self
 
 

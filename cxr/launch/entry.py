@@ -1,26 +1,27 @@
 """The entry point of a training container: /opt/ml in, `python -m stages.train`, /opt/ml/model out.
 
-`cd /opt/ml/input/data/code && exec python3 -m cxr.launch.entry` makes this process PID 1. It lays out a workspace like
-a checkout of the repository, runs the stage in it, hands SIGTERM on to it, and reports a failure in the stage's words.
+`cd /opt/ml/input/data/code && exec python3 -m cxr.launch.entry` makes this process PID 1. It lays out a workspace, runs
+the stage in it, hands SIGTERM on to it, and reports a failure in the stage's words.
 Standard library only: the packages of the code channel are installed by it.
 """
 
-import json
+import contextlib
 import os
 import shutil
 import signal
 import subprocess
 import sys
 import threading
+import time
 import traceback
 from collections import deque
 from pathlib import Path
-from typing import IO, Any
 
-from cxr.launch.channels import FACTS, INDEX, SHOWN_AS, SPLITS, WHEELS
+from cxr.launch.workspace import prepare
 
 FAILURE_CHARACTERS = 900  # SageMaker shows 1,024, with words of its own
 KEPT_LINES = 400
+GRACE_S = 20.0  # for the other ranks, once rank 0 has ended
 TERMINATED = 128 + signal.SIGTERM
 
 
@@ -41,101 +42,55 @@ def main() -> int:
         if stop.is_set():
             return TERMINATED
         command = [sys.executable, "-u", "-m", "stages.train"]
-        child.append(subprocess.Popen(command, cwd=workspace, env=environment, stderr=subprocess.PIPE, text=True))
+        child.append(
+            subprocess.Popen(
+                command, cwd=workspace, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True
+            )
+        )
         if stop.is_set():
             child[0].terminate()
-        tail = _relay(child[0].stderr)
+        tail: deque[str] = deque(maxlen=KEPT_LINES)
+        reader = threading.Thread(target=_relay, args=(child[0], tail), daemon=True)
+        reader.start()
         code = child[0].wait()
+        _end_group(child[0].pid)
+        reader.join(GRACE_S)  # a process that left the group may hold the pipe; it ends with this one, PID 1
         if code == 0 and environment["NODE_RANK"] == "0":
             shutil.copytree(workspace / "models", environment["SM_MODEL_DIR"], dirs_exist_ok=True)
         if code not in (0, TERMINATED):
-            _report(root, _last_words(tail, code))
+            _report(root, _last_words(list(tail), code))
         return 1 if code < 0 else code
     except (Exception, SystemExit):
         _report(root, traceback.format_exc())
         return 1
 
 
-def prepare(root: Path) -> tuple[Path, dict[str, str]]:
-    """Lay out `<root>/work` as the stage expects it; returns it and the stage's environment."""
-    workspace, code = root / "work", root / "input/data/code"
-    parameters = json.loads((root / "input/config/hyperparameters.json").read_text(encoding="utf-8"))
-    resources = json.loads((root / "input/config/resourceconfig.json").read_text(encoding="utf-8"))
-    shutil.copytree(code, workspace, ignore=shutil.ignore_patterns(WHEELS), dirs_exist_ok=True)
-    for split in SPLITS:
-        link(workspace / "data/npz" / split, root / "input/data" / split)
-    shutil.copy(root / "input/data/train" / INDEX, workspace / "data/npz")
-    link(workspace / ".cache/train/runs", root / "checkpoints")
-    # JSON is YAML; both files are read as such.
-    (workspace / "params.yaml").write_text(json.dumps({"train": section(parameters)}), encoding="utf-8")
-    nodes = len(resources["hosts"])
-    (workspace / "compute.yaml").write_text(json.dumps({"backend": "local", "nodes": nodes}), encoding="utf-8")
-    packages = _install(sorted((code / WHEELS).glob("*.whl")), root / "packages")
-    return workspace, {**os.environ, **variables(root, parameters, resources), **packages}
-
-
-def section(hyperparameters: dict[str, str]) -> dict[str, Any]:
-    """The train section from hyperparameters: JSON values, `augment.flip` for a nested one."""
-    own_names = {shown: name for name, shown in SHOWN_AS.items()}
-    values: dict[str, Any] = {}
-    for shown, text in hyperparameters.items():
-        if shown in FACTS:
-            continue
-        *groups, name = shown.split(".")
-        place = values
-        for group in groups:
-            place = place.setdefault(group, {})
-        place[name if groups else own_names.get(name, name)] = json.loads(text)
-    return values
-
-
-def variables(root: Path, parameters: dict[str, str], resources: dict[str, Any]) -> dict[str, str]:
-    """The SM_* variables of AWS's own containers, and what Lightning and NCCL need to find the other instances."""
-    hosts = resources["hosts"]
-    return {
-        **{f"SM_CHANNEL_{split.upper()}": str(root / "input/data" / split) for split in SPLITS},
-        "SM_MODEL_DIR": str(root / "model"),
-        "SM_CHECKPOINT_DIR": str(root / "checkpoints"),
-        "SM_OUTPUT_DATA_DIR": str(root / "output/data"),
-        "SM_HPS": json.dumps(parameters),
-        "SM_HOSTS": json.dumps(hosts),
-        "SM_CURRENT_HOST": resources["current_host"],
-        "NODE_RANK": str(hosts.index(resources["current_host"])),
-        "MASTER_ADDR": hosts[0],
-        "MASTER_PORT": "7777",
-        "NCCL_SOCKET_IFNAME": resources.get("network_interface_name", "eth0"),
-        "GLOO_SOCKET_IFNAME": resources.get("network_interface_name", "eth0"),
-    }
-
-
-def link(name: Path, target: Path) -> None:
-    """Make the symbolic link `name`."""
-    target.mkdir(parents=True, exist_ok=True)
-    name.parent.mkdir(parents=True, exist_ok=True)
-    name.symlink_to(target, target_is_directory=True)
-
-
-def _install(wheels: list[Path], target: Path) -> dict[str, str]:
-    """Install the wheels beside the image's packages, without a network."""
-    if not wheels:
-        return {}
-    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps", "--target", str(target)]
-    result = subprocess.run([*command, *map(str, wheels)], capture_output=True, text=True, check=False)
-    if result.returncode:
-        lines = result.stderr.strip().splitlines() or ["pip said nothing"]
-        sys.exit(f"the packages of the code channel cannot be installed: {lines[-1]}")
-    return {"PYTHONPATH": str(target)}
-
-
-def _relay(stream: IO[str] | None) -> list[str]:
-    """Pass the stage's messages on to the log; returns the last of them."""
-    assert stream is not None
-    tail: deque[str] = deque(maxlen=KEPT_LINES)
-    for line in stream:
+def _relay(process: subprocess.Popen[str], tail: deque[str]) -> None:
+    """Pass the stage's messages on to the log, and keep the last of them."""
+    assert process.stderr is not None
+    for line in process.stderr:
         sys.stderr.write(line)
         sys.stderr.flush()
         tail.append(line.rstrip("\n"))
-    return list(tail)
+
+
+def _end_group(group: int) -> None:
+    """End what rank 0 left behind: a rank that waits for it would keep the instance running, and the bill."""
+    deadline = time.monotonic() + GRACE_S
+    while _lives(group) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(group, signal.SIGKILL)
+
+
+def _lives(group: int) -> bool:
+    with contextlib.suppress(ChildProcessError):  # PID 1 inherits orphans and must reap them
+        os.waitpid(-group, os.WNOHANG)
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def _last_words(lines: list[str], code: int) -> str:

@@ -6,8 +6,10 @@ from typing import Any
 
 from cxr.core.errors import CxrError
 from cxr.core.files import digest
-from cxr.launch.channels import METRICS, SHOWN_AS, SPLITS
+from cxr.launch.channels import ALIASES, COMPUTE, METRICS, SPLITS
 from cxr.launch.config import SageMakerSection
+from cxr.launch.instances import family, processor
+from cxr.launch.settings import job_compute
 
 PROJECT = "cxr-pneumonia"
 ENTRY = "cd /opt/ml/input/data/code && exec python3 -m cxr.launch.entry"
@@ -20,15 +22,16 @@ class JobInputs:
     """What decides a job's result."""
 
     data_md5: str
-    code_key: str
+    code_identity: str
     hyperparameters: dict[str, str]
-    image: str
+    images: tuple[str, ...]  # every variant of the image, so that a CPU instance and a GPU instance are the same job
 
     @property
     def key(self) -> str:
         """The hash from which job name and checkpoint address derive."""
         parameters = json.dumps(self.hyperparameters, sort_keys=True)
-        return digest(*(part.encode() for part in (self.data_md5, self.code_key, parameters, self.image)))[:16]
+        parts = (self.data_md5, self.code_identity, parameters, *self.images)
+        return digest(*(part.encode() for part in parts))[:16]
 
     def job_name(self, attempt: int) -> str:
         """`cxr-pneumonia-<hash>`, with `-2`, `-3` … where an earlier attempt failed or was stopped."""
@@ -38,14 +41,16 @@ class JobInputs:
 def hyperparameters(values: dict[str, Any], facts: dict[str, Any]) -> dict[str, str]:
     """The train section flat, one JSON value a parameter, as the console shows it and the job reads it.
 
-    JSON keeps types, and apostrophes and newlines intact in any shell or log.
+    JSON keeps types, and apostrophes and newlines intact in any shell or log. Facts of the data and the usual names of
+    some parameters stand beside them, for the reader of the console.
     """
     flat: dict[str, Any] = dict(facts)
     for name, value in values.items():
         if isinstance(value, dict):
             flat |= {f"{name}.{inner}": each for inner, each in value.items()}
         else:
-            flat[SHOWN_AS.get(name, name)] = value
+            flat[name] = value
+    flat |= {alias: flat[name] for alias, name in ALIASES.items()}
     shown = {name: json.dumps(value) for name, value in flat.items()}
     for name, text in shown.items():
         if len(text) > VALUE_CHARACTERS:
@@ -54,31 +59,51 @@ def hyperparameters(values: dict[str, Any], facts: dict[str, Any]) -> dict[str, 
 
 
 def build_request(
-    settings: SageMakerSection, inputs: JobInputs, name: str, store_url: str, git_sha: str
+    settings: SageMakerSection,
+    inputs: JobInputs,
+    name: str,
+    image: str,
+    channels: dict[str, str],
+    store_url: str,
+    git_sha: str,
 ) -> dict[str, Any]:
     """The request in the service's own terms.
 
-    `store_url` is the address under which data, code, checkpoints and output lie; it ends in `/`.
+    Args:
+        settings: with placeholders filled in.
+        inputs: what decides the result.
+        name: of the job.
+        image: address of the training image.
+        channels: `data` and `code`: the hashes under which they lie.
+        store_url: where data, code, checkpoints and output lie; it ends in `/`.
+        git_sha: goes into a tag.
     """
     output_key = {} if settings.output_kms_key == "none" else {"KmsKeyId": settings.output_kms_key}
     disk_key = {} if settings.volume_kms_key == "none" else {"VolumeKmsKeyId": settings.volume_kms_key}
     limits = {"MaxRuntimeInSeconds": round(settings.max_hours * 3600)}
     if settings.spot:
         limits["MaxWaitTimeInSeconds"] = round(settings.max_wait_hours * 3600)
-    channels = {split: f"{store_url}npz/{inputs.data_md5}/{split}/" for split in SPLITS}
-    channels["code"] = f"{store_url}sagemaker-code/{inputs.code_key}/"
+    pool = {"KeepAlivePeriodInSeconds": settings.keep_alive_minutes * 60} if settings.keep_alive_minutes else {}
+    addresses = {split: f"{store_url}npz/{channels['data']}/{split}/" for split in SPLITS}
+    addresses["code"] = f"{store_url}sagemaker-code/{channels['code']}/"
+    environment = {
+        "SM_CHECKPOINT_DIR": CHECKPOINTS,
+        COMPUTE: job_compute(settings).model_dump_json(),
+        "PYTHONUNBUFFERED": "1",
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
     request: dict[str, Any] = {
         "TrainingJobName": name,
         "RoleArn": settings.role,
         "AlgorithmSpecification": {
-            "TrainingImage": inputs.image,
+            "TrainingImage": image,
             "TrainingInputMode": "File",
             "ContainerEntrypoint": ["/bin/bash", "-c"],
             "ContainerArguments": [ENTRY],
             "MetricDefinitions": [{"Name": name, "Regex": regex} for name, regex in METRICS.items()],
         },
         "HyperParameters": inputs.hyperparameters,
-        "InputDataConfig": [_channel(name, url) for name, url in channels.items()],
+        "InputDataConfig": [_channel(name, url) for name, url in addresses.items()],
         "OutputDataConfig": {"S3OutputPath": f"{store_url}sagemaker-output/", **output_key},
         "CheckpointConfig": {"S3Uri": f"{store_url}sagemaker-checkpoints/{inputs.key}/", "LocalPath": CHECKPOINTS},
         "ResourceConfig": {
@@ -86,18 +111,21 @@ def build_request(
             "InstanceCount": settings.instance_count,
             "VolumeSizeInGB": settings.volume_gb,
             **disk_key,
+            **pool,
         },
         "StoppingCondition": limits,
         "EnableManagedSpotTraining": settings.spot,
         "EnableNetworkIsolation": settings.network_isolation,
         "EnableInterContainerTrafficEncryption": settings.instance_count > 1,
-        "Environment": {"SM_CHECKPOINT_DIR": CHECKPOINTS, "PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1"},
+        "Environment": environment,
         "Tags": [
             {"Key": "project", "Value": PROJECT},
             {"Key": "git_sha", "Value": git_sha},
             {"Key": "data_md5", "Value": inputs.data_md5},
         ],
     }
+    if settings.retries:
+        request["RetryStrategy"] = {"MaximumRetryAttempts": settings.retries}
     if settings.subnets:
         request["VpcConfig"] = {
             "SecurityGroupIds": list(settings.security_groups),
@@ -115,16 +143,14 @@ def _channel(name: str, url: str) -> dict[str, Any]:
 
 def cost_class(settings: SageMakerSection) -> str:
     """What the job can cost at most, in instance-hours and in a class of price."""
-    family = settings.instance_type.removeprefix("ml.").split(".")[0]
-    size = settings.instance_type.rsplit(".", 1)[-1]
-    if family[0] not in "gp" or family.startswith("p2"):
+    name, size = family(settings.instance_type), settings.instance_type.rsplit(".", 1)[-1]
+    if processor(settings.instance_type) == "cpu":
         band = "CPU: cents to a few dollars an hour"
-    elif family[0] == "g":
+    elif name.startswith("g"):
         several = size in {"12xlarge", "24xlarge", "48xlarge"}
         band = "several GPUs: about 5 to 20 dollars an hour" if several else "one GPU: about 1 to 5 dollars an hour"
     else:
-        large = family[:2] in {"p4", "p5", "p6"}
-        band = "large GPUs: tens of dollars an hour" if large else "data-centre GPUs: about 4 to 35 dollars an hour"
+        band = "large GPUs: tens of dollars an hour"
     spot = "; spot, usually 50 to 70 % less" if settings.spot else ""
     hours = settings.instance_count * settings.max_hours
     return f"{settings.instance_count} x {settings.instance_type}, at most {hours:g} instance-hours ({band}{spot})"

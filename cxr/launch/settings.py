@@ -1,39 +1,37 @@
 """Fill in what compute.yaml leaves to the environment, so that no account number or bucket is in Git."""
 
 import os
-from importlib.metadata import version
 from typing import Any
 
-from sagemaker.core import image_uris
-
+from cxr.compute.settings import Compute, ParallelSection
 from cxr.core.errors import CxrError
 from cxr.launch.config import SageMakerSection
+from cxr.launch.instances import has_local_disk, processor
 from cxr.launch.store import aws_session
 
 
 def resolve(settings: SageMakerSection) -> SageMakerSection:
-    """The settings with each `$NAME` replaced, the region found as AWS's tools find it, and the image named.
+    """The settings with each `$NAME` replaced and the region found as AWS's tools find it.
 
     Raises:
-        CxrError: a variable or the region is missing, or AWS has no PyTorch image for the region.
+        CxrError: values are missing, all of them in one line; or the instance is of no use.
     """
     values: dict[str, Any] = settings.model_dump()
+    missing = []
     for name, value in values.items():
         if isinstance(value, str) and value.startswith("$"):
             values[name] = os.environ.get(value[1:], "")
             if not values[name]:
-                raise CxrError(
-                    f"compute.yaml: sagemaker.{name}: the environment variable {value[1:]} is not set; "
-                    "export it, or write the value there"
-                )
+                missing.append(f"sagemaker.{name}: the environment variable {value[1:]} is not set")
     if values["region"] == "auto":
         values["region"] = aws_session().region_name
         if not values["region"]:
-            raise CxrError("compute.yaml: sagemaker.region: none is configured; set AWS_REGION, or write it there")
-    if values["image"] == "auto":
-        values["image"] = _pytorch_image(values["region"], values["instance_type"])
+            missing.append("sagemaker.region: none is configured, as by AWS_REGION")
+    if missing:
+        raise CxrError(f"compute.yaml: {'; '.join(missing)}; export them, or write the values there")
     found = SageMakerSection.model_validate(values)
-    if found.volume_kms_key != "none" and _has_local_disk(found.instance_type):
+    processor(found.instance_type)
+    if found.volume_kms_key != "none" and has_local_disk(found.instance_type):
         raise CxrError(
             f"compute.yaml: sagemaker.volume_kms_key: {found.instance_type} has a disk of its own, which its hardware "
             "encrypts, and SageMaker takes no key for it; write none"
@@ -41,22 +39,14 @@ def resolve(settings: SageMakerSection) -> SageMakerSection:
     return found
 
 
-def _has_local_disk(instance_type: str) -> bool:
-    """Whether an instance has a local NVMe disk (AWS: Instance Store Volumes)."""
-    family = instance_type.split(".")[1] if instance_type.count(".") == 2 else instance_type
-    return family.startswith(("g4dn", "g5", "g6", "p3dn", "p4", "p5", "p6", "trn")) or family.endswith("d")
-
-
-def _pytorch_image(region: str, instance_type: str) -> str:
-    """AWS's training image with the PyTorch that is installed here."""
-    torch = ".".join(version("torch").split(".")[:2])
-    try:
-        uri = image_uris.retrieve(
-            "pytorch-amzn2023", region=region, version=torch, image_scope="training", instance_type=instance_type
-        )
-    except (ValueError, KeyError) as error:
-        raise CxrError(
-            f"compute.yaml: sagemaker.image: AWS has no PyTorch {torch} image for {instance_type} in {region}; "
-            "write the URI of an image there"
-        ) from error
-    return str(uri)
+def job_compute(settings: SageMakerSection) -> Compute:
+    """The compute.yaml of the job: all GPUs of a GPU instance, and never its CPU instead."""
+    return Compute(
+        backend="local",
+        workers="auto",
+        accelerator=processor(settings.instance_type),
+        devices="auto",
+        nodes=settings.instance_count,
+        parallel=ParallelSection(engine="loky", address="none"),
+        sagemaker={},
+    )

@@ -1,10 +1,9 @@
 """Objects on S3 or a store that speaks its protocol: one HEAD before any work, parallel transfers, clear faults."""
 
 import base64
-import contextlib
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,24 +11,14 @@ from typing import Any, TypeVar
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import (
-    BotoCoreError,
-    ClientError,
-    EndpointConnectionError,
-    HTTPClientError,
-    NoCredentialsError,
-    NoRegionError,
-    PartialCredentialsError,
-    ProfileNotFound,
-)
 
 from cxr.console.progress import progress
 from cxr.core.errors import CxrError
 from cxr.core.files import atomic_path
+from cxr.launch.faults import MissingObject, faults
 
 THREADS = 16  # requests in flight; more gains nothing, the work beside the wait is Python's own
 T = TypeVar("T")
-_KEYS = {"InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "UnrecognizedClientException"}
 
 
 @dataclass(frozen=True)
@@ -77,11 +66,20 @@ class Store:
         """The full URL of a key."""
         return f"{self.url}{key}"
 
-    def check(self) -> None:
-        """Ask for the bucket once; a wrong key, a missing bucket or a dead server is told here, in one line."""
+    def check(self, region: str | None = None) -> None:
+        """Ask for the bucket once; a wrong key, a missing bucket or a dead server is told here, in one line.
+
+        With `region`, a bucket elsewhere is refused: SageMaker reads and writes in its own region only.
+        """
         with faults(f"s3://{self.bucket}"):
             # A HEAD request would be the obvious one, but its answer has no body that says why it is refused.
             self._client.list_objects_v2(Bucket=self.bucket, Prefix=self.prefix, MaxKeys=1)
+            there = self._client.head_bucket(Bucket=self.bucket).get("BucketRegion") if region else None
+        if there and there != region:
+            raise CxrError(
+                f"s3://{self.bucket}: lies in {there}, the job would run in {region}, and SageMaker does not cross "
+                "regions; set sagemaker.region, or take another bucket"
+            )
 
     def exists(self, key: str) -> bool:
         """Whether an object is there."""
@@ -124,12 +122,9 @@ class Store:
             return bytes(self._client.get_object(Bucket=self.bucket, Key=self.prefix + key)["Body"].read())
 
     def fetch(self, key: str, path: Path) -> None:
-        """Download one object; the file appears whole or not at all."""
-        with faults(self.below(key)):
-            body = self._client.get_object(Bucket=self.bucket, Key=self.prefix + key)["Body"]
-            with atomic_path(path, durable=False) as temporary, temporary.open("wb") as stream:
-                for block in body.iter_chunks(1 << 20):
-                    stream.write(block)
+        """Download one object; the file appears whole or not at all. A connection lost half-way is tried again."""
+        with faults(self.below(key)), atomic_path(path, durable=False) as temporary:
+            self._client.download_file(self.bucket, self.prefix + key, str(temporary))
 
     def fetch_all(self, wanted: Mapping[str, tuple[Path, str]], description: str) -> int:
         """Download in parallel each key whose file is missing or has another MD5; returns the number fetched.
@@ -152,10 +147,6 @@ class Store:
         return len(fetched)
 
 
-class MissingObject(CxrError):
-    """The object is not there."""
-
-
 def file_md5(path: Path) -> str:
     """MD5 of a file's content, hexadecimal."""
     with path.open("rb") as stream:
@@ -169,38 +160,6 @@ def parse_url(url: str) -> tuple[str, str]:
     if scheme != "s3" or not bucket:
         raise CxrError(f"{url}: not an S3 address; write s3://bucket/prefix/")
     return bucket, f"{prefix.strip('/')}/" if prefix.strip("/") else ""
-
-
-@contextlib.contextmanager
-def faults(where: str) -> Iterator[None]:
-    """Turn each fault of an AWS call into one line that says where and what to do."""
-    try:
-        yield
-    except ClientError as error:
-        raise _told(error, where) from error
-    except (NoCredentialsError, PartialCredentialsError) as error:
-        raise CxrError(f"{where}: no AWS credentials found; run `aws configure sso` or set AWS_PROFILE") from error
-    except ProfileNotFound as error:
-        raise CxrError(f"{where}: {error}; set AWS_PROFILE to one of `aws configure list-profiles`") from error
-    except NoRegionError as error:
-        raise CxrError(f"{where}: no AWS region; set AWS_REGION, or sagemaker.region in compute.yaml") from error
-    except (EndpointConnectionError, HTTPClientError) as error:
-        raise CxrError(f"{where}: no answer from the server ({error}); check the network, then run again") from error
-    except BotoCoreError as error:
-        raise CxrError(f"{where}: {' '.join(str(error).split())}") from error
-
-
-def _told(error: ClientError, where: str) -> CxrError:
-    code, message = error.response["Error"].get("Code", ""), error.response["Error"].get("Message", "")
-    if code == "NoSuchBucket" or (code == "404" and where.count("/") == 2):
-        return CxrError(f"{where}: no such bucket; create it or correct its name")
-    if code in {"404", "NoSuchKey"}:
-        return MissingObject(f"{where}: no such object")
-    if code in _KEYS:
-        return CxrError(f"{where}: the AWS credentials are refused ({code}); renew them or choose another AWS_PROFILE")
-    if code in {"AccessDenied", "AccessDeniedException", "403"}:
-        return CxrError(f"{where}: access denied ({message}); docs/aws.md has the policy that allows it")
-    return CxrError(f"{where}: {error.operation_name} refused: {code}: {' '.join(message.split())}")
 
 
 def _in_parallel(work: Callable[[T], None], jobs: Sequence[T], description: str) -> None:

@@ -1,9 +1,10 @@
-"""A double of SageMaker's control plane and of CloudWatch Logs, over HTTP.
+"""A double of SageMaker's control plane, of CloudWatch Logs and of ECR, over HTTP.
 
 It checks each request against botocore's service model, downloads channels from S3 by prefix, runs the request's own
 ContainerEntrypoint (see container.py), mirrors checkpoints, uploads model.tar.gz, and can take a spot instance away.
 """
 
+import hashlib
 import json
 import threading
 import time
@@ -14,7 +15,7 @@ from typing import Any
 from tests.launch import service_model
 from tests.launch.job import LOG_GROUP, Job
 
-_SERVICES = {"SageMaker": "sagemaker", "Logs_20140328": "logs"}
+_SERVICES = {"SageMaker": "sagemaker", "Logs_20140328": "logs", "AmazonEC2ContainerRegistry_V20150921": "ecr"}
 _MODELS = {target: service_model.load(name) for target, name in _SERVICES.items()}
 
 
@@ -30,6 +31,8 @@ class ControlPlane:
         self.jobs: dict[str, Job] = {}
         self.calls: list[tuple[str, dict[str, Any]]] = []
         self.known_keys = {"test-access-key"}
+        self.builds: dict[str, str] = {}  # image tag -> what it holds now; a tag that is not here holds its own name
+        self.faults: list[tuple[str, Refused]] = []  # operation -> how its next call is refused
         plane = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -73,6 +76,10 @@ class ControlPlane:
             raise Refused("UnrecognizedClientException", "The security token included in the request is invalid.")
         if violation := service_model.fault(_MODELS[target], operation, request):
             raise Refused("ValidationException", f"1 validation error detected: {violation}")
+        for place, (faulty, refusal) in enumerate(self.faults):
+            if faulty == operation:
+                del self.faults[place]
+                raise refusal
         self.calls.append((operation, request))
         return getattr(self, f"_{operation}")(request)  # type: ignore[no-any-return]
 
@@ -95,6 +102,11 @@ class ControlPlane:
     def _StopTrainingJob(self, request: dict[str, Any]) -> dict[str, Any]:
         self._job(request).stop()
         return {}
+
+    def _BatchGetImage(self, request: dict[str, Any]) -> dict[str, Any]:
+        (image,) = request["imageIds"]
+        digest = hashlib.sha256(self.builds.get(image["imageTag"], image["imageTag"]).encode()).hexdigest()
+        return {"images": [{"imageId": {**image, "imageDigest": f"sha256:{digest}"}, "imageManifest": "{}"}]}
 
     def _job(self, request: dict[str, Any]) -> Job:
         try:

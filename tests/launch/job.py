@@ -118,6 +118,7 @@ class Job(threading.Thread):
     def _prepare(self, place: Path) -> str | None:
         """Lay out /opt/ml of each host; returns the address of a channel without any object, if there is one."""
         config = self.request["ResourceConfig"]
+        (place / "tmp").mkdir(parents=True)
         for host in self.hosts:
             home = place / host
             for name in ("input/data", "input/config", "model", "output/data", "checkpoints"):
@@ -140,6 +141,7 @@ class Job(threading.Thread):
         command = [*algorithm["ContainerEntrypoint"], *algorithm.get("ContainerArguments", [])]
         beside = str(Path(sys.executable).parent)  # stands for the image: Python and its packages
         environment = {"PATH": f"{beside}:/usr/bin:/bin:/usr/sbin:/sbin", "HOME": "/tmp", "LANG": "C.UTF-8"}
+        environment["TMPDIR"] = str(place / "tmp")  # every container has a /tmp of its own
         environment["OMP_NUM_THREADS"] = "1"  # tiny networks: threads would only wait for each other
         environment |= {"TRAINING_JOB_NAME": self.job_name, "AWS_REGION": "eu-central-1"}
         environment |= self.request.get("Environment", {})
@@ -169,7 +171,10 @@ class Job(threading.Thread):
             killer.start()
 
     def _mirror(self, place: Path, done: threading.Event) -> None:
-        """Copy new and changed checkpoint files to S3 during the job and after it; an interruption loses the rest."""
+        """Copy new and changed checkpoint files to S3 during the job and after it, and delete those that are gone.
+
+        An interruption loses the rest.
+        """
         address = self.request["CheckpointConfig"]["S3Uri"]
         while True:
             last = done.wait(MIRROR_S)
@@ -188,6 +193,9 @@ class Job(threading.Thread):
                         continue  # replaced or removed meanwhile
                     self._put(f"{address}{path.relative_to(root).as_posix()}", content)
                     self.mirrored[path] = stamp
+                for path in [path for path in self.mirrored if path.is_relative_to(root) and not path.exists()]:
+                    self._remove(f"{address}{path.relative_to(root).as_posix()}")
+                    del self.mirrored[path]
             if last:
                 return
 
@@ -208,6 +216,11 @@ class Job(threading.Thread):
         bucket, _, key = address.removeprefix("s3://").partition("/")
         self.s3.put_object(Bucket=bucket, Key=key, Body=content)
         self.role_calls.append(("s3:PutObject", f"{bucket}/{key}"))
+
+    def _remove(self, address: str) -> None:
+        bucket, _, key = address.removeprefix("s3://").partition("/")
+        self.s3.delete_object(Bucket=bucket, Key=key)
+        self.role_calls.append(("s3:DeleteObject", f"{bucket}/{key}"))
 
     def _artifact(self) -> str:
         return f"{self.request['OutputDataConfig']['S3OutputPath'].rstrip('/')}/{self.job_name}/output/model.tar.gz"

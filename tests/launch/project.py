@@ -17,6 +17,7 @@ from tests.launch.films import write_npz_set
 
 ROOT = Path(__file__).parents[2]
 ROLE = "arn:aws:iam::123456789012:role/cxr-training-job"
+IMAGE = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/training:1"
 OUTS = ("models/classifier.ckpt", "models/history.csv")
 
 
@@ -31,7 +32,7 @@ class Project:
             shutil.copy(ROOT / name, folder)
         write_npz_set(folder / "data" / "npz")
         self.set_train(backbone="test_resnet", weights="none", batch=4, epochs=2, warmup=0.0)
-        place = {"role": ROLE, "bucket": f"{bucket}/team", "image": "training-image", "instance_type": "ml.m5.xlarge"}
+        place = {"role": ROLE, "bucket": f"{bucket}/team", "image": IMAGE, "instance_type": "ml.m5.xlarge"}
         self.set_sagemaker(**place, poll_seconds=0.2, wheels="none", max_hours=0.2)
 
     def set_train(self, **values: Any) -> None:

@@ -106,9 +106,14 @@ class SeaweedFS:
 
 
 class Cable:
-    """A TCP connection to a server that can be cut: from then on nobody answers at `url`."""
+    """A TCP connection to a server that can be cut: from then on nobody answers at `url`.
 
-    def __init__(self, url: str) -> None:
+    With `limit`, the first answer longer than so many bytes breaks off there, once.
+    """
+
+    def __init__(self, url: str, limit: int | None = None) -> None:
+        self.limit, self._is_cut = limit, False
+        cable = self
         target = ("127.0.0.1", int(url.rsplit(":", 1)[1]))
         self._ends: list[socket.socket] = []
         ends = self._ends
@@ -117,7 +122,9 @@ class Cable:
             def handle(self) -> None:
                 with socket.create_connection(target) as far:
                     ends.extend((self.request, far))
-                    back = threading.Thread(target=_pump, args=(far, self.request), daemon=True)
+                    if cable._is_cut:  # while this connection was being made
+                        return
+                    back = threading.Thread(target=_pump, args=(far, self.request, cable), daemon=True)
                     back.start()
                     _pump(self.request, far)
                     back.join()
@@ -129,6 +136,7 @@ class Cable:
 
     def cut(self) -> None:
         """Drop every connection and take no more."""
+        self._is_cut = True
         self._server.shutdown()
         self._server.socket.close()
         for end in self._ends:
@@ -136,8 +144,13 @@ class Cable:
                 end.shutdown(socket.SHUT_RDWR)
 
 
-def _pump(source: socket.socket, sink: socket.socket) -> None:
+def _pump(source: socket.socket, sink: socket.socket, cable: Cable | None = None) -> None:
+    passed = 0
     with contextlib.suppress(OSError):
         while block := source.recv(1 << 16):
+            passed += len(block)
+            if cable is not None and cable.limit is not None and passed > cable.limit:
+                cable.limit = None
+                break
             sink.sendall(block)
         sink.shutdown(socket.SHUT_WR)

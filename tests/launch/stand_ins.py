@@ -8,6 +8,15 @@ Path("models/classifier.ckpt").write_bytes(b"weights")
 Path("models/history.csv").write_text("epoch,train_loss\\n0,0.5\\n")
 """
 QUICK = OUTS
+# A checkpoint that is seen by whoever mirrors the folder, and then deleted.
+CHECKPOINT = """
+import time
+from pathlib import Path
+state = Path(".cache/train/runs/state")
+state.touch()
+time.sleep(0.5)
+state.unlink()
+"""
 CRASH = """
 def forward(films):
     return films / 0
@@ -64,6 +73,20 @@ for place in {places!r}:
     except OSError as error:
         answers.append("unreachable")
 Path("models/history.csv").write_text(" ".join(answers))
+"""
+)
+# Rank 0 dies of an error; another rank waits for it and holds stderr.
+LEFT_BEHIND = """
+import subprocess, sys
+subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+1 / 0
+"""
+FILES = (
+    OUTS
+    + """
+import json, os
+facts = {"folder": os.getcwd(), "compute": Path("compute.yaml").read_text(), "params": Path("params.yaml").read_text()}
+Path("models/history.csv").write_text(json.dumps(facts))
 """
 )
 IMPORTS = (

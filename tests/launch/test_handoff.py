@@ -5,20 +5,28 @@ import os
 import signal
 import threading
 import time
-import zipfile
 from collections.abc import Callable, Iterator
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import yaml
+from botocore.client import BaseClient
 
+from cxr.compute.settings import Compute
+from cxr.core.config import load_section
 from cxr.core.errors import CxrError
-from cxr.launch import handoff
+from cxr.launch import handoff, jobs
+from cxr.launch.config import load_sagemaker
+from cxr.launch.plan import plan_job
+from cxr.launch.store import aws_session
+from cxr.train.config import TrainSection
 from tests.launch import container, stand_ins
-from tests.launch.control_plane import ControlPlane
+from tests.launch.control_plane import ControlPlane, Refused
 from tests.launch.job import Job
 from tests.launch.project import Project
 from tests.launch.seaweed import SeaweedFS
+from tests.launch.wheel import write_wheel
+from tools.handoff import main as tool
 
 needs_namespaces = pytest.mark.skipif(
     not container.namespaces_allowed(), reason="user, mount, PID and network namespaces are not allowed here"
@@ -65,22 +73,173 @@ def test_a_job_that_is_stopping_is_waited_for_and_not_attached_to(
 ) -> None:
     """The next attempt begins with its last checkpoint."""
     project.stand_in(stand_ins.QUICK)
-    stopping = SimpleNamespace(training_job_name="first", training_job_status="Stopping")
+    stopping = {"TrainingJobName": "first", "TrainingJobStatus": "Stopping"}
     waited: list[str] = []
 
-    def follow(job: Any, *_: Any) -> None:
-        if job is stopping:
-            waited.append(job.training_job_name)
-            job.training_job_status = "Stopped"
-        else:
-            original(job, *_)
+    def follow(name: str, *_: Any) -> dict[str, Any]:
+        waited.append(name)
+        return {**stopping, "TrainingJobStatus": "Stopped"}
 
-    latest, original = handoff._latest, handoff.follow
-    monkeypatch.setattr(handoff, "follow", follow)
-    monkeypatch.setattr(handoff, "_latest", lambda *given: latest(*given) if waited else (stopping, 1))
+    latest = jobs.latest_job
+    monkeypatch.setattr(jobs, "follow", follow)
+    monkeypatch.setattr(jobs, "latest_job", lambda *given: latest(*given) if waited else (stopping, 1))
     project.hand_off()
     assert waited == ["first"]
     assert len(plane.created()) == 1
+
+
+def test_of_two_submitters_one_creates_the_job_and_the_other_attaches_to_it(
+    project: Project, plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both had looked before either created it; while one sends its films, the other's job starts."""
+    project.stand_in("import time; time.sleep(1)\n" + stand_ins.QUICK)
+    publish, nested = handoff.publish_channels, threading.Event()
+
+    def publish_while_another_submits(*given: Any) -> int:
+        if not nested.is_set():
+            nested.set()
+            train = load_section("train", TrainSection, project.folder / "params.yaml")
+            plan = plan_job(train, load_sagemaker(project.folder / "compute.yaml"), project.folder)
+            session = aws_session(plan.settings.region)
+            plan = plan.pinned(session)
+            assert handoff._start(plan, handoff._store(plan, session), session) == (plan.inputs.job_name(1), True)
+        return publish(*given)
+
+    monkeypatch.setattr(handoff, "publish_channels", publish_while_another_submits)
+    project.hand_off()
+    assert len(plane.created()) == 1
+
+
+def test_of_two_submitters_at_the_same_instant_the_later_attaches(
+    project: Project, plane: ControlPlane, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    project.stand_in(stand_ins.QUICK)
+    project.hand_off()
+    found = iter([(None, 0), (None, 0)])
+    monkeypatch.setattr(handoff, "find_job", lambda *_: next(found))
+    with caplog.at_level("INFO"):
+        project.hand_off()
+    assert "was created meanwhile: attached to it" in caplog.text
+    assert len(plane.jobs) == 1
+
+
+@pytest.mark.usefixtures("ctrl_c_is_heard")
+def test_ctrl_c_of_one_who_attached_leaves_the_job_running_and_stop_ends_it(
+    project: Project, plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.stand_in(stand_ins.WAIT)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("cxr.launch.handoff.follow", lambda *_: (_ for _ in ()).throw(ConnectionError("laptop closed")))
+        with pytest.raises(ConnectionError):
+            project.hand_off()
+    when_training(plane, lambda _: os.kill(os.getpid(), signal.SIGINT))
+    with pytest.raises(CxrError, match=r"left running; run again to attach to it, `python -m tools\.handoff --stop`"):
+        project.hand_off()
+    assert only_job(plane).status == "InProgress"
+    monkeypatch.chdir(project.folder)
+    tool(["--stop"])
+    only_job(plane).join(timeout=30)
+    assert only_job(plane).status == "Stopped"
+    with pytest.raises(CxrError, match="does not run; nothing to stop"):
+        tool(["--stop"])
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Refused("ExpiredTokenException", "The security token included in the request is expired"),
+        Refused("ThrottlingException", "Rate exceeded"),
+    ],
+)
+def test_a_passing_fault_while_following_is_survived(
+    project: Project, plane: ControlPlane, monkeypatch: pytest.MonkeyPatch, fault: Refused
+) -> None:
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    project.stand_in("import time; time.sleep(1)\n" + stand_ins.QUICK)
+    follow = handoff.follow
+
+    def follow_after_faults(*given: Any) -> Any:
+        plane.faults += [("DescribeTrainingJob", fault), ("DescribeLogStreams", fault)]
+        return follow(*given)
+
+    monkeypatch.setattr(handoff, "follow", follow_after_faults)
+    project.hand_off()
+    assert plane.faults == []
+    assert project.outs()["models/classifier.ckpt"] == b"weights"
+
+
+def test_a_fault_that_stays_says_how_to_attach_again(
+    project: Project, plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cxr.launch.watch.PATIENCE_S", 0.5)
+    project.stand_in("import time; time.sleep(1)\n" + stand_ins.QUICK)
+    follow = handoff.follow
+
+    def follow_with_expired_credentials(*given: Any) -> Any:
+        expired = Refused("ExpiredTokenException", "The security token included in the request is expired")
+        plane.faults += [("DescribeTrainingJob", expired)] * 50
+        return follow(*given)
+
+    monkeypatch.setattr(handoff, "follow", follow_with_expired_credentials)
+    with pytest.raises(CxrError, match=r"credentials have expired.*the job itself goes on: run the same command"):
+        project.hand_off()
+    assert only_job(plane).status != "Stopped"
+
+
+def test_an_image_is_pinned_by_its_digest_and_a_tag_that_moved_is_another_job(
+    project: Project, plane: ControlPlane
+) -> None:
+    project.stand_in(stand_ins.QUICK)
+    project.hand_off()
+    plane.builds["1"] = "a security patch"
+    project.hand_off()
+    first, second = plane.created()
+    images = [request["AlgorithmSpecification"]["TrainingImage"] for request in (first, second)]
+    assert all("/training@sha256:" in image for image in images)
+    assert images[0] != images[1]
+    assert first["TrainingJobName"] != second["TrainingJobName"]
+
+
+def test_what_rank_0_leaves_behind_is_ended_with_it(
+    project: Project, plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A rank that waits for a dead rank 0 keeps the log pipe open; the job, and its bill, would run to max_hours."""
+    entry = project.folder / "cxr" / "launch" / "entry.py"
+    entry.write_text(entry.read_text().replace("GRACE_S = 20.0", "GRACE_S = 1.0"))
+    project.stand_in(stand_ins.LEFT_BEHIND)
+    with pytest.raises(CxrError, match="Failed: ZeroDivisionError"):
+        project.hand_off()
+
+
+def test_the_job_finds_complete_files_and_works_in_the_scratch_space(project: Project, plane: ControlPlane) -> None:
+    project.stand_in(stand_ins.FILES)
+    project.set_sagemaker(instance_count=2)
+    project.hand_off()
+    facts = json.loads(project.outs()["models/history.csv"])
+    assert facts["folder"].endswith("/work")
+    assert not facts["folder"].startswith("/opt/ml")
+    compute = yaml.safe_load(facts["compute"])
+    assert set(compute) == set(Compute.model_fields)
+    assert (compute["backend"], compute["accelerator"], compute["nodes"]) == ("local", "cpu", 2)
+    train = yaml.safe_load(facts["params"])["train"]
+    assert set(train) == set(TrainSection.model_fields)
+    assert set(train["augment"]) == set(TrainSection.model_fields["augment"].annotation.model_fields)  # type: ignore[union-attr]
+
+
+def test_a_bucket_of_another_region_is_refused_before_anything_is_sent(
+    project: Project, plane: ControlPlane, s3: Any, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SeaweedFS knows no regions: the answer of AWS is put into its mouth."""
+    call = BaseClient._make_api_call
+
+    def answer(self: Any, operation: str, request: dict[str, Any]) -> Any:
+        found = call(self, operation, request)
+        return {**found, "BucketRegion": "us-east-1"} if operation == "HeadBucket" else found
+
+    monkeypatch.setattr(BaseClient, "_make_api_call", answer)
+    with pytest.raises(CxrError, match="lies in us-east-1, the job would run in eu-central-1"):
+        project.hand_off()
+    assert "Contents" not in s3.list_objects_v2(Bucket=bucket)
 
 
 def test_another_parameter_is_another_job_with_the_same_data(project: Project, plane: ControlPlane) -> None:
@@ -102,10 +261,14 @@ def test_the_request_shows_what_the_job_uses(project: Project, plane: ControlPla
     shown = {name: json.loads(value) for name, value in request["HyperParameters"].items()}
     used = json.loads(project.outs()["models/history.csv"])["train"]
     assert used["backbone"] == shown["backbone"] == awkward
-    assert (used["batch"], used["lr"], used["amp"], used["schedule"]) == tuple(
-        shown[name] for name in ("batch_size", "learning_rate", "use_amp", "scheduler")
-    )
-    assert (shown["epochs"], shown["learning_rate"], shown["img_size"]) == (2, 1e-5, 32)
+    for name, usual_name in (
+        ("batch", "batch_size"),
+        ("lr", "learning_rate"),
+        ("amp", "use_amp"),
+        ("schedule", "scheduler"),
+    ):
+        assert used[name] == shown[name] == shown[usual_name]
+    assert (shown["epochs"], shown["lr"], shown["img_size"]) == (2, 1e-5, 32)
     assert used["augment"]["flip"] == shown["augment.flip"]
     assert request["EnableNetworkIsolation"] is True
     assert {tag["Key"] for tag in request["Tags"]} == {"project", "git_sha", "data_md5"}
@@ -186,7 +349,7 @@ def ctrl_c_is_heard() -> Iterator[None]:
 def test_ctrl_c_stops_the_job(project: Project, plane: ControlPlane, s3: Any, bucket: str) -> None:
     project.stand_in(stand_ins.WAIT)
     when_training(plane, lambda _: os.kill(os.getpid(), signal.SIGINT))
-    with pytest.raises(CxrError, match="stopped by Ctrl-C; run again to go on from its checkpoint"):
+    with pytest.raises(CxrError, match="stopped by Ctrl-C; run again to resume from its checkpoint"):
         project.hand_off()
     assert only_job(plane).status == "Stopped"
     checkpoints = s3.list_objects_v2(Bucket=bucket, Prefix="team/sagemaker-checkpoints/")["Contents"]
@@ -217,13 +380,7 @@ def test_a_lost_connection_attaches_to_the_running_job(project: Project, plane: 
 
 
 def test_extra_packages_travel_as_wheels(project: Project, plane: ControlPlane) -> None:
-    (project.folder / "wheels").mkdir()
-    wheel = project.folder / "wheels" / "travelling_package-1.0-py3-none-any.whl"
-    with zipfile.ZipFile(wheel, "w") as archive:
-        archive.writestr("travelling_package.py", "WORD = 'arrived'\n")
-        archive.writestr("travelling_package-1.0.dist-info/METADATA", "Name: travelling_package\nVersion: 1.0\n")
-        archive.writestr("travelling_package-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
-        archive.writestr("travelling_package-1.0.dist-info/RECORD", "")
+    write_wheel(project.folder / "wheels", "travelling_package", "1.0")
     project.set_sagemaker(wheels="wheels")
     project.stand_in(stand_ins.IMPORTS)
     project.hand_off()

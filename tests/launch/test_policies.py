@@ -17,6 +17,7 @@ from tests.launch.project import ROLE, Project
 
 POLICIES = Path(__file__).parents[2] / "docs" / "aws"
 REGION = "eu-central-1"
+KEY = "1234abcd-12ab-34cd-56ef-1234567890ab"
 _S3 = {"HeadBucket": "ListBucket", "ListObjectsV2": "ListBucket", "HeadObject": "GetObject"}
 
 
@@ -29,6 +30,7 @@ def filled_in(name: str, bucket: str) -> str:
         "eu-central-1": REGION,
         "$ACCOUNT": ACCOUNT,
         "cxr-training-job": ROLE.rsplit("/", 1)[1],
+        "$KEY": KEY,
     }
     for example, value in ours.items():
         assert example in script
@@ -59,6 +61,10 @@ def needed(service: str, operation: str, request: dict[str, Any]) -> list[tuple[
         stream = f":log-stream:{request['logStreamName']}" if "logStreamName" in request else ":log-stream:"
         group = f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:{request['logGroupName']}"
         return [(f"logs:{operation}", group + stream)]
+    if service == "ecr":
+        return [
+            (f"ecr:{operation}", f"arn:aws:ecr:{REGION}:{request['registryId']}:repository/{request['repositoryName']}")
+        ]
     job = f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:training-job/{request['TrainingJobName']}"
     calls = [(f"sagemaker:{operation}", job)]
     if operation == "CreateTrainingJob":
@@ -85,7 +91,7 @@ def calls(plane: ControlPlane, monkeypatch: pytest.MonkeyPatch) -> list[tuple[st
 def test_every_call_of_a_hand_off_is_allowed(
     project: Project, plane: ControlPlane, bucket: str, calls: list[tuple[str, str]]
 ) -> None:
-    project.stand_in("from pathlib import Path\nPath('.cache/train/runs/state').touch()\n" + stand_ins.QUICK)
+    project.stand_in(stand_ins.CHECKPOINT + stand_ins.QUICK)
     project.set_sagemaker(bucket=bucket)
     project.hand_off()
     submitter, role = Policy("submitter-policy", bucket), Policy("job-role-policy", bucket)
@@ -93,7 +99,7 @@ def test_every_call_of_a_hand_off_is_allowed(
     assert [call for call in calls if not submitter.allows(*call)] == []
     (job,) = plane.jobs.values()
     made = [(action, f"arn:aws:s3:::{resource}") for action, resource in job.role_calls]
-    assert {action for action, _ in made} == {"s3:ListBucket", "s3:GetObject", "s3:PutObject"}
+    assert {action for action, _ in made} == {"s3:ListBucket", "s3:GetObject", "s3:PutObject", "s3:DeleteObject"}
     assert [call for call in made if not role.allows(*call)] == []
 
 

@@ -116,6 +116,13 @@ def second_epoch_is_safe(job: Job) -> bool:
     return "best-0.ckpt" in copied and copied["resume.ckpt"][0] > copied["best-0.ckpt"][0]
 
 
+def test_a_gpu_instance_that_shows_no_gpu_fails_in_one_line(project: Project, plane: ControlPlane) -> None:
+    project.set_sagemaker(instance_type="ml.g5.xlarge")
+    with pytest.raises(CxrError, match=r"Failed: error: compute\.yaml: accelerator: gpu, but no CUDA device") as caught:
+        project.hand_off()
+    assert "\n" not in str(caught.value)
+
+
 @pytest.mark.slow
 def test_a_stopped_job_goes_on_in_the_next_attempt(project: Project, plane: ControlPlane) -> None:
     shutil.copy(project.folder / "stages" / "train.py", project.folder / "stages" / "real_train.py")
@@ -170,5 +177,5 @@ def test_the_submitter_logs_to_mlflow_after_the_download(
     (request,) = plane.created()
     assert run.data.tags["sagemaker_job"] == request["TrainingJobName"]
     assert run.data.metrics["train_loss"] == 0.5
-    assert run.data.params["learning_rate"] == request["HyperParameters"]["learning_rate"]
+    assert run.data.params["lr"] == request["HyperParameters"]["lr"]
     assert "MLFLOW_TRACKING_URI" not in request["Environment"]
