@@ -10,15 +10,15 @@ from cxr.console.progress import progress
 from cxr.console.stage import run_stage
 from cxr.core.config import load_section
 from cxr.core.files import atomic_folder, write_csv, write_json
-from cxr.films.letterbox import Image
-from cxr.segment.clean import find_lungs
 from cxr.segment.config import SegmentSection
+from cxr.segment.lungs import lungs_in_frame
 from cxr.segment.scores import mask_scores
+from cxr.segment.segmenter import Segmenter
 from segmenter.config import METRICS, PARAMS, PLOTS, WORK, EvaluateSection, PrepareSection, TrainSection
 from segmenter.intervals import dataset_figures
 from segmenter.network import load_network
 from segmenter.pairs import read_pair
-from segmenter.predict import Segmenter, TorchSegmenter
+from segmenter.predict import TorchSegmenter
 from segmenter.stress import CONDITIONS, Worsen
 from segmenter.table import Pair, read_pairs
 
@@ -55,21 +55,15 @@ def score(
     """
     rows = []
     for pair in progress(pairs, len(pairs), title):
-        original, true = read_pair(pair, segmenter.frame_px)
+        original, true, frame = read_pair(pair, segmenter.frame_px)
         film, mask = worsen(original, true)
-        lungs = find_lungs(segmenter.probability(film), film_box(original), settings)
+        lungs = lungs_in_frame(film, frame, segmenter, settings)
         scores = mask_scores(lungs.found, mask)._asdict()
         overlap, reference, found = (int(np.count_nonzero(part)) for part in (lungs.found & mask, mask, lungs.found))
         shares = {"recall": overlap / max(1, reference), "precision": overlap / max(1, found)}
         facts = {"dataset": pair.dataset, "patient": pair.patient, "film": pair.film}
         rows.append({**facts, **scores, **shares, "fallback": bool(lungs.reason)})
     return pd.DataFrame(rows)
-
-
-def film_box(frame: Image) -> tuple[int, int, int, int]:
-    """The box of a frame that holds anything but black."""
-    rows, columns = np.flatnonzero(frame.any(axis=1)), np.flatnonzero(frame.any(axis=0))
-    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
 
 
 def stress_table(

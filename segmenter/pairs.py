@@ -9,8 +9,10 @@ import pandas as pd
 
 from cxr.core.errors import CxrError
 from cxr.core.files import digest
+from cxr.films.dicom import DICOM_SUFFIXES
 from cxr.films.letterbox import Image, Letterbox
-from cxr.films.read import DICOM_SUFFIXES, IMAGE_SUFFIXES, read_film
+from cxr.films.read import IMAGE_SUFFIXES, decode, read_source
+from cxr.segment.lungs import film_in_frame
 from segmenter.config import DatasetSection, PrepareSection
 from segmenter.table import Pair
 
@@ -67,13 +69,13 @@ def _sizes(path: Path) -> dict[str, tuple[int, int]]:
     return {str(row["file"]): (int(row["width"]), int(row["height"])) for row in table.to_dict("records")}
 
 
-def read_pair(pair: Pair, frame_px: int) -> tuple[Image, Image]:
-    """The film (frame, frame) grey and its mask (frame, frame) of 0/255, true aspect ratio restored."""
-    film = read_film(pair.film).grey
+def read_pair(pair: Pair, frame_px: int) -> tuple[Image, Image, Letterbox]:
+    """The film (frame, frame) grey, its mask (frame, frame) of 0/255, and the letterbox of its true aspect ratio."""
+    source = read_source(pair.film)
     mask = cv2.imread(pair.mask, cv2.IMREAD_GRAYSCALE)
     if mask is None:
         raise CxrError(f"{pair.mask}: cannot be decoded as an image; replace it or remove the pair")
-    height, width = film.shape
+    size = width, height = decode(source).size
     # A letterbox scales each axis to the true proportions, whatever the file's own are.
-    box = Letterbox(pair.width or width, pair.height or height, frame_px)
-    return box.to_frame(film), box.mask_to_frame(np.asarray(mask, np.uint8))
+    frame = Letterbox(pair.width or width, pair.height or height, frame_px)
+    return film_in_frame(source, size, frame, grey=True), frame.mask_to_frame(np.asarray(mask, np.uint8)), frame

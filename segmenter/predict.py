@@ -1,26 +1,12 @@
 """The network behind the interface of the segment stage."""
 
 from dataclasses import dataclass
-from typing import Protocol
 
 import torch
 
 from cxr.films.letterbox import Image
 from cxr.segment.segmenter import Probability, to_frame, to_input
 from segmenter.network import LungNet
-
-
-class Segmenter(Protocol):
-    """What finds lungs on a film in the letterbox: this network, or its exported file."""
-
-    @property
-    def frame_px(self) -> int:
-        """Side of the letterbox."""
-        ...
-
-    def probability(self, frame: Image) -> Probability:
-        """Probability of lung, (frame_px, frame_px)."""
-        ...
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,8 @@ def main() -> None:
         films = np.lib.format.open_memmap(folder / "films.npy", "w+", np.uint8, shape)
         masks = np.lib.format.open_memmap(folder / "masks.npy", "w+", np.uint8, shape)
         for index, pair in enumerate(progress(learned, len(learned), "prepare")):
-            for array, picture in zip((films, masks), read_pair(pair, section.frame_px), strict=True):
+            film, mask, _ = read_pair(pair, section.frame_px)
+            for array, picture in ((films, film), (masks, mask)):
                 array[index] = cv2.resize(picture, shape[1:], interpolation=cv2.INTER_AREA)
         films.flush()
         masks.flush()

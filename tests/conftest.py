@@ -10,8 +10,13 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ComputedRadiographyImageStorage, ExplicitVRLittleEndian, generate_uid
 
 from cxr.compute.settings import Compute
+from cxr.npz.preparation import SEGMENT_FACTS, Preparation, SegmentStep, Step, to_json
 
 Image = np.ndarray
+PREPARATION = Preparation(
+    segment=SegmentStep(settings={"threshold": 0.5}, code="c0de", versions={"opencv": "5"}, lung_model="a11ce"),
+    preprocess=Step(settings={"image_px": 224, "region": "crop"}, code="c0de", versions={"opencv": "5"}),
+)
 
 
 def phantom(seed: int = 0, width: int = 160, height: int = 128) -> tuple[Image, Image]:
@@ -46,6 +51,12 @@ def write_image(path: Path, image: Image) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     assert cv2.imwrite(str(path), image)
     return path
+
+
+def write_segment_facts(masks: Path) -> None:
+    """What the segment stage leaves beside the masks."""
+    masks.mkdir(parents=True, exist_ok=True)
+    (masks / SEGMENT_FACTS).write_text(to_json(PREPARATION.segment), encoding="utf-8")
 
 
 @pytest.fixture

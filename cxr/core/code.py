@@ -1,14 +1,66 @@
 """The version of some code, for cache keys and provenance."""
 
 import ast
+from functools import cache
 from pathlib import Path
 
 from cxr.core.files import digest
 
+ROOT = Path(__file__).parents[2]
+# Where code runs, how fast, and what it tells meanwhile: no result depends on these packages.
+WITHOUT_RESULT = ("cxr.compute", "cxr.console", "cxr.launch")
+_Documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 
-def code_version(*packages: Path) -> str:
-    """Hash of the modules of some packages as parsed, so that comments and formatting do not count."""
-    parts = []
-    for module in sorted(path for package in packages for path in package.rglob("*.py")):
-        parts += [module.name.encode(), ast.dump(ast.parse(module.read_bytes())).encode()]
-    return digest(*parts)
+
+def code_version(*modules: str) -> str:
+    """Hash of some modules, such as `cxr.segment.film`, and of every first-party module that they import.
+
+    Modules count as parsed and without docstrings: prose and formatting change no version.
+    """
+    return digest(*(part for name in sorted(reached(*modules)) for part in (name.encode(), _meaning(name))))
+
+
+def reached(*modules: str) -> set[str]:
+    """The modules and everything of the same top-level package that they import, directly or not.
+
+    An import inside of a function counts; packages in `WITHOUT_RESULT` do not.
+    """
+    todo, seen = list(modules), set(modules)
+    while todo:
+        for name in _imports(todo.pop()):
+            if name not in seen and not f"{name}.".startswith(tuple(f"{package}." for package in WITHOUT_RESULT)):
+                seen.add(name)
+                todo.append(name)
+    return seen
+
+
+@cache
+def _imports(module: str) -> frozenset[str]:
+    names: set[str] = set()
+    for node in ast.walk(_parse(module)):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    top = module.partition(".")[0]
+    return frozenset(name for name in names if name.partition(".")[0] == top and _path(name))
+
+
+def _meaning(module: str) -> bytes:
+    tree = _parse(module)
+    for node in ast.walk(tree):
+        if isinstance(node, _Documented) and ast.get_docstring(node, clean=False) is not None:
+            del node.body[0]
+    return ast.dump(tree).encode()
+
+
+def _parse(module: str) -> ast.Module:
+    path = _path(module)
+    if path is None:
+        raise ModuleNotFoundError(module)
+    return ast.parse(path.read_bytes())
+
+
+def _path(module: str) -> Path | None:
+    base = ROOT / module.replace(".", "/")
+    return next((path for path in (base.with_suffix(".py"), base / "__init__.py") if path.is_file()), None)

@@ -9,6 +9,7 @@ import pandas as pd
 
 from cxr.core.errors import CxrError
 from cxr.core.files import write_csv
+from cxr.films.read import Source, read_source
 
 SPLITS = ("train", "val", "test")
 
@@ -29,6 +30,14 @@ class Record:
     pixel_hash: str  # of the decoded pixels
     mask_path: str  # reference lung mask, or empty
     attributes: dict[str, str] = field(default_factory=dict)  # further columns: cause, view, sex, …
+
+
+def read_recorded(record: Record) -> Source:
+    """The bytes of a film as ingest saw them; raises CxrError when the film is missing or another one."""
+    source = read_source(record.path)
+    if source.film_hash != record.film_hash:
+        raise CxrError(f"{record.path}: not the film that ingest saw; run `dvc repro ingest` again")
+    return source
 
 
 FIELDS = tuple(item.name for item in fields(Record) if item.name != "attributes")

@@ -1,5 +1,6 @@
 """Ingest: candidates opened, refused or recorded, split, audited and written down."""
 
+import functools
 import logging
 import re
 from collections import Counter, defaultdict
@@ -9,15 +10,19 @@ from pathlib import Path
 import pandas as pd
 
 from cxr.compute.settings import Compute
+from cxr.core.code import code_version
 from cxr.core.errors import CxrError
-from cxr.core.files import write_csv, write_json
+from cxr.core.files import digest, write_csv, write_json
+from cxr.films.decoders import decoder_versions
 from cxr.films.manifest import FIELDS, Record, write_manifest
+from cxr.films.read import read_source
 from cxr.ingest.audit import audit_report, settle_leaks
 from cxr.ingest.config import DataSection
-from cxr.ingest.inspect import Finding, Inspector
+from cxr.ingest.inspect import Finding, inspect_film, unreadable
 from cxr.ingest.layouts import Candidate, find_candidates
 from cxr.ingest.split import assign_splits
-from cxr.parallel.map_films import map_films
+from cxr.parallel.film_cache import FilmCache, cache_root, spec_key
+from cxr.parallel.map_cached import Work, map_cached
 
 log = logging.getLogger(__name__)
 Refused = tuple[Candidate, str]
@@ -30,9 +35,7 @@ def ingest(settings: DataSection, compute: Compute, folder: Path) -> None:
         CxrError: unusable settings or label file, too many films refused, a patient unknown, or leakage.
     """
     candidates = find_candidates(settings)
-    inspector = Inspector(settings)
-    findings = list(map_films(inspector, candidates, compute, "ingest", inspector.over_known_films()))
-    opened = list(zip(candidates, findings, strict=True))
+    opened = list(zip(candidates, _findings(candidates, settings, compute), strict=True))
     refused = [(candidate, finding.reason) for candidate, finding in opened if finding.reason]
     _write_quarantine(folder / "quarantine.csv", refused)
     _check_quarantine(refused, len(candidates), folder / "quarantine.csv", settings)
@@ -54,6 +57,26 @@ def ingest(settings: DataSection, compute: Compute, folder: Path) -> None:
         len(refused),
         dropped,
     )
+
+
+def _findings(candidates: Sequence[Candidate], settings: DataSection, compute: Compute) -> list[Finding]:
+    tag = settings.patient_tag if settings.patient_from == "dicom" else ""
+    versions = [f"{name} {version}" for name, version in decoder_versions().items()]
+    spec = spec_key([str(settings.min_px), tag, code_version("cxr.ingest.inspect"), *versions])
+    work = functools.partial(_open, settings.min_px, tag)
+    entries = map_cached(work, candidates, FilmCache(cache_root(), "ingest", spec), compute, "ingest")
+    return [Finding(**facts) for facts, _ in entries]
+
+
+def _open(min_px: int, tag: str, candidate: Candidate) -> Work:
+    try:
+        source = read_source(candidate.address)
+    except CxrError as error:
+        reason = unreadable(error, candidate.address)
+        return Work("", lambda: ({"reason": reason}, b""))
+    # The suffix is part of the message about a damaged film.
+    key = digest(source.film_hash.encode(), Path(candidate.address).suffix.encode())
+    return Work(key, lambda: (inspect_film(source, min_px, tag), b""))
 
 
 def image_ids(candidates: Sequence[Candidate]) -> list[str]:

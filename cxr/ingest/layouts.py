@@ -8,8 +8,9 @@ from pathlib import Path
 import pandas as pd
 
 from cxr.core.errors import CxrError, did_you_mean
+from cxr.films.dicom import DICOM_SUFFIXES
 from cxr.films.manifest import SPLITS
-from cxr.films.read import DICOM_SUFFIXES, medmnist_array, medmnist_names
+from cxr.films.medmnist import medmnist_array, medmnist_names
 from cxr.ingest.config import DataSection
 
 SPLIT_NAMES = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}

@@ -5,7 +5,6 @@ needed to trace the film: its ids, the hash of its source, the crop box and the 
 """
 
 import io
-import json
 import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,7 +33,7 @@ class NpzFilm:
     film_hash: str
     crop_box: tuple[int, int, int, int]  # left, top, right, bottom in the film's pixels
     film_size: tuple[int, int]  # width, height of the film in pixels
-    spec: str  # JSON: every preprocess parameter, and the version of the code
+    spec: str  # `cxr.npz.preparation.Preparation` as JSON
 
 
 @dataclass(frozen=True)
@@ -132,11 +131,6 @@ def read_index(folder: Path) -> list[NpzRow]:
         )
         for row in table.to_dict("records")
     ]
-
-
-def spec_json(values: dict[str, Any]) -> str:
-    """A specification as compact JSON with sorted keys."""
-    return json.dumps(values, sort_keys=True, separators=(",", ":"))
 
 
 def _box(values: Array) -> tuple[int, int, int, int]:

@@ -9,7 +9,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -28,33 +28,36 @@ def spec_key(facts: Iterable[str]) -> str:
     return digest(*(fact.encode() for fact in facts))
 
 
-class NotCached(Exception):
-    """A cache that only reads has no entry of the film."""
-
-
 class FilmCache:
     """Results of one stage under one specification."""
 
-    def __init__(self, root: Path, stage: str, spec: str, read_only: bool = False) -> None:
-        self.root, self.stage, self.spec, self.read_only = root, stage, spec, read_only
+    def __init__(self, root: Path, stage: str, spec: str) -> None:
         self.folder = root / stage / spec
 
-    def reader(self) -> "FilmCache | None":
-        """The same cache, that raises NotCached where it would compute; None when it has no entry at all."""
-        return FilmCache(self.root, self.stage, self.spec, read_only=True) if self.folder.is_dir() else None
+    def __contains__(self, key: str) -> bool:
+        return self._path(key).is_file()
 
-    def get_or_compute(self, key: str, compute: Callable[[], Entry]) -> Entry:
-        """The stored entry of a film, or a fresh one, which is stored first."""
-        path = self.folder / key[:2] / key
-        entry = _read(path)
-        if entry is None:
-            if self.read_only:
-                raise NotCached(key)
-            entry = compute()
-            facts, blob = entry
-            body = json.dumps(facts).encode() + b"\n" + blob
-            write_bytes(path, _checksum(body) + body, durable=False)
-        return entry
+    def get(self, key: str) -> Entry | None:
+        """The entry of a film; None when there is none, or a damaged one."""
+        path = self._path(key)
+        try:
+            content = path.read_bytes()
+            os.utime(path)
+        except FileNotFoundError:
+            return None
+        if content[:16] != _checksum(content[16:]):
+            return None
+        line, _, blob = content[16:].partition(b"\n")
+        return json.loads(line), blob
+
+    def put(self, key: str, entry: Entry) -> None:
+        """Store the entry of a film."""
+        facts, blob = entry
+        body = json.dumps(facts).encode() + b"\n" + blob
+        write_bytes(self._path(key), _checksum(body) + body, durable=False)
+
+    def _path(self, key: str) -> Path:
+        return self.folder / key[:2] / key
 
 
 def prune(root: Path, days: float) -> tuple[int, int]:
@@ -73,15 +76,3 @@ def prune(root: Path, days: float) -> tuple[int, int]:
 
 def _checksum(body: bytes) -> bytes:
     return hashlib.blake2b(body, digest_size=16).digest()
-
-
-def _read(path: Path) -> Entry | None:
-    try:
-        content = path.read_bytes()
-        os.utime(path)
-    except FileNotFoundError:
-        return None
-    if content[:16] != _checksum(content[16:]):
-        return None
-    line, _, blob = content[16:].partition(b"\n")
-    return json.loads(line), blob

@@ -1,17 +1,14 @@
 """Per-film work over many processes, through joblib: one machine by default, a Dask cluster by one line."""
 
 import contextlib
-import functools
 from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from joblib import Parallel, delayed, parallel_config
 
 from cxr.compute.settings import Compute
 from cxr.console.progress import progress
 from cxr.core.errors import CxrError
-from cxr.parallel.film_cache import NotCached
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -19,47 +16,13 @@ CHUNK = 16  # films a task: large enough to hide dispatch, small enough to keep 
 
 
 def map_films(
-    function: Callable[[T], R],
-    films: Sequence[T],
-    compute: Compute,
-    description: str,
-    cached: Callable[[T], R] | None = None,
-) -> Iterator[R]:
+    function: Callable[[T], R], films: Sequence[T], compute: Compute, description: str
+) -> Generator[R, None, None]:
     """Yield `function(film)` for each film, in order, while later films are still at work.
 
     Results are streamed, so memory does not grow with the number of films. `function` must be picklable (a
     module-level function or a `functools.partial` of one). Raises what `function` raises.
-
-    `cached` is `function` over a cache that only reads: where it is given, this process first serves every film that it
-    knows, and processes are started only for those of which it raises NotCached.
     """
-    served = list(_serve(cached, films, compute, description)) if cached else [_MISSING] * len(films)
-    missing = [film for film, result in zip(films, served, strict=True) if result is _MISSING]
-    with contextlib.closing(_compute(function, missing, compute, description)) as fresh:
-        for result in served:
-            yield next(fresh) if result is _MISSING else result
-        next(fresh, None)  # its bar ends full
-
-
-_MISSING: Any = object()
-
-
-def _serve(cached: Callable[[T], R], films: Sequence[T], compute: Compute, description: str) -> Iterator[R]:
-    def known(film: T) -> R:
-        try:
-            return cached(film)
-        except NotCached:
-            return cast(R, _MISSING)
-
-    # Threads: reading and hashing leave Python's lock free. joblib would look for each chunk's result every 10 ms only.
-    with ThreadPoolExecutor(compute.n_workers) as pool:
-        chunks = pool.map(functools.partial(_run_chunk, known), _chunks(films))
-        yield from progress((result for chunk in chunks for result in chunk), len(films), f"{description}: known films")
-
-
-def _compute(
-    function: Callable[[T], R], films: Sequence[T], compute: Compute, description: str
-) -> Generator[R, None, None]:
     if films:
         with _engine(compute):
             n_jobs = -1 if compute.parallel.engine == "dask" else compute.n_workers

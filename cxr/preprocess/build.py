@@ -2,28 +2,22 @@
 
 import functools
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import cv2
-import numpy as np
-
-import cxr.films
-import cxr.npz
-import cxr.preprocess
 from cxr.compute.settings import Compute
 from cxr.core.code import code_version
 from cxr.core.errors import CxrError, did_you_mean
 from cxr.core.files import atomic_folder, digest
-from cxr.films.letterbox import Image
-from cxr.films.manifest import Record, read_manifest
-from cxr.films.read import read_film
-from cxr.npz.npz_set import INDEX, SUFFIX, NpzFilm, NpzRow, encode_npz, spec_json, write_index
-from cxr.parallel.film_cache import Entry, FilmCache, cache_root, spec_key
-from cxr.parallel.map_films import map_films
-from cxr.preprocess.config import PreprocessSection
-from cxr.preprocess.prepare import prepare_film
+from cxr.films.decoders import decoder_versions
+from cxr.films.manifest import Record, read_manifest, read_recorded
+from cxr.films.read import Source
+from cxr.npz.npz_set import INDEX, SUFFIX, NpzRow, write_index
+from cxr.npz.preparation import SEGMENT_FACTS, Preparation, SegmentStep, Step, from_json, to_json
+from cxr.parallel.film_cache import FilmCache, cache_root, spec_key
+from cxr.parallel.map_cached import Work, map_cached
+from cxr.preprocess.config import PixelSection, PreprocessSection
+from cxr.preprocess.film import npz_of_film
 
 NAME_FIELDS = ("patient_id", "image_id", "split")
 
@@ -32,11 +26,9 @@ NAME_FIELDS = ("patient_id", "image_id", "split")
 class Job:
     """What a worker needs to prepare any film of the cohort."""
 
-    settings: PreprocessSection
+    settings: PixelSection
     classes: tuple[str, ...]
     masks: Path
-    out: Path
-    cache: FilmCache
     spec: str
 
 
@@ -46,19 +38,33 @@ def build_npz_set(manifest: Path, masks: Path, out: Path, settings: PreprocessSe
     Raises:
         CxrError: the name template is unknown or gives two films one name; a film or mask is missing or damaged.
     """
-    records, classes = read_manifest(manifest)
+    records, names_of_classes = read_manifest(manifest)
+    classes = tuple(names_of_classes)
     names = npz_names(records, settings.name)
-    version = code_version(*(Path(package.__path__[0]) for package in (cxr.films, cxr.npz, cxr.preprocess)))
-    spec = spec_json({**settings.model_dump(exclude={"name"}), "code": version, "opencv": cv2.__version__})
+    pixels = PixelSection(**settings.model_dump(exclude={"name"}))
+    spec = to_json(Preparation(segment=_segment_facts(masks), preprocess=preprocess_step(pixels)))
     cache = FilmCache(cache_root(), "preprocess", spec_key([spec]))
+    work = functools.partial(_prepare, Job(pixels, classes, masks, spec))
     with atomic_folder(out) as folder:
-        job = Job(settings, tuple(classes), masks, folder, cache, spec)
-        work = list(zip(records, names, strict=True))
-        reader = job.cache.reader()
-        known = functools.partial(_write_film, replace(job, cache=reader)) if reader else None
-        for _ in map_films(functools.partial(_write_film, job), work, compute, "preprocess", known):
-            pass
-        write_index(folder / INDEX, [_row(record, name, job.classes) for record, name in work])
+        for name, (_, npz) in zip(names, map_cached(work, records, cache, compute, "preprocess"), strict=True):
+            path = folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(npz)  # the folder appears as a whole
+        rows = [_row(record, name, classes) for record, name in zip(records, names, strict=True)]
+        write_index(folder / INDEX, rows)
+
+
+def preprocess_step(settings: PixelSection) -> Step:
+    """Whatever decides the image that is made of a film and its lung mask."""
+    return Step(settings=settings.model_dump(), code=code_version("cxr.preprocess.film"), versions=decoder_versions())
+
+
+def _segment_facts(masks: Path) -> SegmentStep:
+    path = masks / SEGMENT_FACTS
+    try:
+        return from_json(path.read_bytes(), SegmentStep, str(path))
+    except OSError as error:
+        raise CxrError(f"{path}: no facts of how the masks were found; run `dvc repro segment`") from error
 
 
 def npz_names(records: Sequence[Record], template: str) -> list[str]:
@@ -89,52 +95,18 @@ def _file_safe(text: str) -> str:
     return "".join(letter if letter.isalnum() or letter in "._-" else "_" for letter in text)
 
 
-def _write_film(job: Job, work: tuple[Record, str]) -> None:
-    record, name = work
-    mask_path = job.masks / f"{record.image_id}.png"
+def _prepare(job: Job, record: Record) -> Work:
+    path = job.masks / f"{record.image_id}.png"
     try:
-        mask_bytes = mask_path.read_bytes()
+        mask = Source(str(path), path.read_bytes())
     except OSError as error:
-        raise CxrError(f"{mask_path}: no lung mask of {record.path}; run `dvc repro segment`") from error
-    key = digest(
-        *(text.encode() for text in (record.film_hash, record.label, *job.classes)),
-        record.image_id.encode(),
-        record.patient_id.encode(),
-        mask_bytes,
+        raise CxrError(f"{path}: no lung mask of {record.path}; run `dvc repro segment`") from error
+    facts = (record.film_hash, record.label, *job.classes, record.image_id, record.patient_id)
+    key = digest(*(text.encode() for text in facts), mask.content)
+    return Work(
+        key,
+        lambda: ({}, npz_of_film(read_recorded(record), mask, record, job.classes, job.settings, job.spec)),
     )
-    _, npz = job.cache.get_or_compute(key, functools.partial(_prepare, job, record, mask_path, mask_bytes))
-    path = job.out / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(npz)  # the folder appears as a whole
-
-
-def _prepare(job: Job, record: Record, mask_path: Path, mask_bytes: bytes) -> Entry:
-    film = read_film(record.path)
-    mask = cv2.imdecode(np.frombuffer(mask_bytes, np.uint8), cv2.IMREAD_GRAYSCALE)
-    if mask is None:
-        raise CxrError(f"{mask_path}: not a readable mask; run `dvc repro --force segment`")
-    height, width = film.grey.shape
-    if (width, height) != (record.width, record.height):
-        raise CxrError(
-            f"{record.path}: {width}x{height}, but {record.width}x{record.height} at ingest; run `dvc repro ingest`"
-        )
-    image, box = prepare_film(film, _grey(mask), job.settings, record.film_hash)
-    npz = NpzFilm(
-        image=image,
-        label=job.classes.index(record.label),
-        image_id=record.image_id,
-        patient_id=record.patient_id,
-        classes=job.classes,
-        film_hash=record.film_hash,
-        crop_box=box,
-        film_size=(width, height),
-        spec=job.spec,
-    )
-    return {}, encode_npz(npz)
-
-
-def _grey(mask: Any) -> Image:
-    return np.asarray(mask, np.uint8)
 
 
 def _row(record: Record, name: str, classes: tuple[str, ...]) -> NpzRow:

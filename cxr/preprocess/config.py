@@ -7,7 +7,7 @@ from pydantic import Field
 from cxr.core.config import Section
 
 
-class PreprocessSection(Section):
+class PixelSection(Section):
     """Which region of a film is kept, how it is enhanced, and at which resolution it is stored."""
 
     image_px: int = Field(224, ge=32, le=1024, description="side of the stored image, pixels")
@@ -22,4 +22,9 @@ class PreprocessSection(Section):
     stretch: bool = Field(True, description="min-max stretching of the film's pixels to 0..255")
     sharpen: float = Field(0.0, ge=0, le=5, description="amount of unsharp masking (sigma 2 pixels); 0 = off")
     colour: Literal["grey", "rgb"] = Field("grey", description="three equal channels, or the film's own colours")
+
+
+class PreprocessSection(PixelSection):
+    """The section: what decides the pixels, and the names of the files."""
+
     name: str = Field("{split}/{image_id}", min_length=1, description="template of each NPZ's name, without suffix")

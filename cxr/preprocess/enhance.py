@@ -3,14 +3,14 @@
 import cv2
 import numpy as np
 
+from cxr.films.film import stretch
 from cxr.films.letterbox import Image
-from cxr.films.read import stretch
-from cxr.preprocess.config import PreprocessSection
+from cxr.preprocess.config import PixelSection
 
 SHARPEN_SIGMA = 2.0
 
 
-def enhance(film: Image, settings: PreprocessSection, film_hash: str) -> Image:
+def enhance(film: Image, settings: PixelSection, film_hash: str) -> Image:
     """CLAHE, blur, min-max stretching and sharpening, in this order, each as the settings say."""
     if draw(film_hash) < settings.clahe_probability:
         film = clahe(film, settings.clahe_clip, settings.clahe_tiles)

@@ -4,22 +4,22 @@ import cv2
 import numpy as np
 
 from cxr.core.errors import CxrError
+from cxr.films.film import Film
 from cxr.films.letterbox import Box, Image, Letterbox, binarise
-from cxr.films.read import Film
-from cxr.preprocess.config import PreprocessSection
+from cxr.preprocess.config import PixelSection
 from cxr.preprocess.enhance import enhance
 
 
-def prepare_film(film: Film, mask: Image, settings: PreprocessSection, film_hash: str) -> tuple[Image, Box]:
+def prepare_film(film: Film, mask: Image, settings: PixelSection, film_hash: str) -> tuple[Image, Box]:
     """The stored image, uint8 (image_px, image_px, 4) = [R, G, B, mask], and the box of the film that it shows.
 
     Args:
         film: the decoded film.
         mask: its lung mask, 0 or 255, in a square letterbox frame (frame, frame).
-        settings: the `preprocess` section.
+        settings: the `preprocess` section, or what an NPZ or a checkpoint says of it.
         film_hash: decides, by film, whether CLAHE is drawn.
     """
-    height, width = film.grey.shape
+    width, height = film.size
     frame = Letterbox(width, height, mask.shape[0])
     box = lung_box(mask, frame, settings.margin) if settings.region == "crop" else (0, 0, width, height)
     left, top, right, bottom = box

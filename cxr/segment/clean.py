@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from cxr.films.letterbox import Box, Image
+from cxr.films.letterbox import Box, Image, Letterbox
 from cxr.segment.config import SegmentSection
 from cxr.segment.segmenter import Probability
 
@@ -14,8 +14,9 @@ SPECK = 0.05  # a second component below this share of the first is no lung
 
 @dataclass(frozen=True)
 class Lungs:
-    """A mask in the frame and what was seen in it. Areas are shares of the film."""
+    """A mask in the letterbox frame and what was seen in it. Areas are shares of the film."""
 
+    frame: Letterbox  # maps mask and boxes back to the film
     found: Image  # (frame, frame), 0 or 255: the lungs as found
     mask: Image  # the same, or the whole film when they are not plausible
     area: float
@@ -24,15 +25,15 @@ class Lungs:
     reason: str  # why the mask is the whole film; empty when it is the lungs
 
 
-def find_lungs(probability: Probability, film: Box, settings: SegmentSection) -> Lungs:
-    """Threshold, clean and judge.
+def postprocess(probability: Probability, frame: Letterbox, settings: SegmentSection) -> Lungs:
+    """Threshold and clean the lung mask; fall back to the whole film where it is implausible.
 
     Args:
         probability: of lung, (frame, frame).
-        film: the film's box in the frame.
+        frame: where the film lies in it.
         settings: threshold and bounds.
     """
-    left, top, right, bottom = film
+    left, top, right, bottom = frame.inner
     found = np.zeros(probability.shape, np.uint8)
     found[top:bottom, left:right] = probability[top:bottom, left:right] >= settings.threshold
     x, y, width, height = cv2.boundingRect(found) if found.any() else (left, top, right - left, bottom - top)
@@ -49,7 +50,7 @@ def find_lungs(probability: Probability, film: Box, settings: SegmentSection) ->
     whole[top:bottom, left:right] = 1
     mask = whole if reason else lungs
     white = np.uint8(255)
-    return Lungs(lungs * white, mask * white, right_area + left_area, right_area, left_area, reason)
+    return Lungs(frame, lungs * white, mask * white, right_area + left_area, right_area, left_area, reason)
 
 
 def two_largest(mask: Image) -> Image:

@@ -6,7 +6,7 @@ inner, inner). Its metadata tells `frame_px` (the letterbox), `inner_px` and `ve
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
@@ -17,6 +17,19 @@ from cxr.core.files import digest
 from cxr.films.letterbox import Image
 
 Probability = np.ndarray[Any, np.dtype[np.float32]]
+
+
+class Segmenter(Protocol):
+    """What finds lungs on a film in the letterbox: the file that ships, or a network in training."""
+
+    @property
+    def frame_px(self) -> int:
+        """Side of the letterbox."""
+        ...
+
+    def probability(self, frame: Image) -> Probability:
+        """Probability of lung, (frame_px, frame_px), on a film in the letterbox: grey (h, w) or RGB (h, w, 3)."""
+        ...
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@ nothing; they go to a record beside the scratch files, to the log and to MLflow.
 
 import platform
 import time
-from pathlib import Path
 from typing import Any
 
 import lightning
@@ -15,16 +14,13 @@ import numpy as np
 import timm
 import torch
 
-import cxr.models
-import cxr.npz
 from cxr.core.code import code_version
 from cxr.core.git import git_revision
 
 
 def training_code() -> str:
     """Hash of the code that a training run depends on."""
-    packages = [Path(__file__).parent, *(Path(package.__path__[0]) for package in (cxr.models, cxr.npz))]
-    return code_version(*packages)
+    return code_version("cxr.train.train")
 
 
 def stable_facts(data_hash: str, accelerator: str) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import PIL.Image
 import pytest
 
 from cxr.core.errors import CxrError
-from cxr.films.read import read_film, read_reduced
+from cxr.films.read import decode_reduced, read_film, read_source
 from tests.conftest import phantom, write_dicom, write_image
 
 FILM = phantom(1)[0]
@@ -34,7 +34,7 @@ def test_grey_stored_as_rgb_has_no_visible_hue_even_as_jpeg(tmp_path: Path) -> N
 def test_a_jpeg_is_decoded_no_larger_than_needed_and_never_smaller(tmp_path: Path, enough: int, reduction: int) -> None:
     film = cv2.resize(FILM, (640, 480), interpolation=cv2.INTER_CUBIC)
     path = write_image(tmp_path / "a.jpg", film)
-    small = read_reduced(str(path), path.read_bytes(), 640, 480, enough)
+    small = decode_reduced(read_source(str(path)), (640, 480), enough)
     assert small.shape == (480 // reduction, 640 // reduction)
     assert likeness(small, cv2.resize(film, small.shape[::-1], interpolation=cv2.INTER_AREA)) > 0.99
 
@@ -46,13 +46,13 @@ def test_a_reduced_film_is_not_turned_by_its_exif_header(tmp_path: Path) -> None
     exif[0x0112] = 6  # "turn by 90 degrees"
     PIL.Image.fromarray(film).save(path, exif=exif)
     assert read_film(str(path)).grey.shape == (480, 640)
-    assert read_reduced(str(path), path.read_bytes(), 640, 480, 320).shape == (240, 320)
+    assert decode_reduced(read_source(str(path)), (640, 480), 320).shape == (240, 320)
 
 
 def test_a_png_is_decoded_whole(tmp_path: Path) -> None:
     path = write_image(tmp_path / "a.png", FILM)
     height, width = FILM.shape
-    assert np.array_equal(read_reduced(str(path), path.read_bytes(), width, height, 8), FILM)
+    assert np.array_equal(decode_reduced(read_source(str(path)), (width, height), 8), FILM)
 
 
 def test_colours_come_in_the_order_red_green_blue(tmp_path: Path) -> None:
@@ -102,6 +102,13 @@ def test_dicom_headers_travel_with_the_film(tmp_path: Path) -> None:
     tags = {"PatientSex": "F", "PatientAge": "004Y", "ViewPosition": "AP"}
     film = read_film(str(write_dicom(tmp_path / "a.dcm", FILM, **tags)))
     assert film.header == {"view": "AP", "sex": "F", "age": "004Y"}
+
+
+def test_the_bytes_decide_what_a_film_is_and_not_its_name(tmp_path: Path) -> None:
+    dicom = write_dicom(tmp_path / "a.dcm", FILM)
+    jpeg = write_image(tmp_path / "a.jpg", cv2.resize(FILM, (640, 480)))
+    assert likeness(read_film(str(dicom.rename(tmp_path / "no_suffix"))).grey, FILM) > 0.999
+    assert decode_reduced(read_source(str(jpeg.rename(tmp_path / "b.png"))), (640, 480), 320).shape == (240, 320)
 
 
 def test_a_member_of_a_medmnist_file_is_a_film(tmp_path: Path) -> None:

@@ -183,8 +183,8 @@ def test_one_film_more_opens_one_film(workspace: Path, monkeypatch: pytest.Monke
     run(settings())
     write_image(workspace / "films/NORMAL/P100_0.png", phantom(999)[0])
     opened = []
-    original = inspect.read_film
-    monkeypatch.setattr(inspect, "read_film", lambda *args: (opened.append(args[0]), original(*args))[1])
+    original = inspect.decode
+    monkeypatch.setattr(inspect, "decode", lambda source: (opened.append(source.address), original(source))[1])
     run(settings())
     assert opened == ["films/NORMAL/P100_0.png"]
 

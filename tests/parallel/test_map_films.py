@@ -13,11 +13,10 @@ from cxr.compute.settings import Compute
 from cxr.core.errors import CxrError
 from cxr.ingest.config import DataSection
 from cxr.ingest.ingest import ingest
-from cxr.parallel.film_cache import NotCached
 from cxr.parallel.map_films import map_films
 from cxr.preprocess.build import build_npz_set
 from cxr.preprocess.config import PreprocessSection
-from tests.conftest import phantom, write_image
+from tests.conftest import phantom, write_image, write_segment_facts
 
 FILMS = 40  # more than two chunks
 
@@ -61,6 +60,7 @@ def films_to_npz(compute: Compute) -> dict[str, bytes]:
         "patient_from": "pattern",
     }
     ingest(DataSection.model_validate(settings), compute, Path("data"))
+    write_segment_facts(Path("data/masks"))
     build_npz_set(Path("data/manifest.csv"), Path("data/masks"), Path("data/npz"), PreprocessSection(), compute)
     return {str(path): path.read_bytes() for path in sorted(Path("data").rglob("*")) if path.is_file()}
 
@@ -69,24 +69,6 @@ def test_results_come_in_the_order_of_the_films(two_processes: Compute) -> None:
     results = list(map_films(slow_square, range(FILMS), two_processes, "square"))
     assert [square for square, _ in results] == [value * value for value in range(FILMS)]
     assert len({process for _, process in results}) == 2
-
-
-def only_even(value: int) -> tuple[int, int]:
-    if value % 2:
-        raise NotCached
-    return value * value, os.getpid()
-
-
-def test_known_films_are_served_here_and_only_the_others_by_workers(two_processes: Compute) -> None:
-    results = list(map_films(slow_square, range(FILMS), two_processes, "square", only_even))
-    assert [square for square, _ in results] == [value * value for value in range(FILMS)]
-    here = os.getpid()
-    assert [process == here for _, process in results] == [value % 2 == 0 for value in range(FILMS)]
-
-
-def test_one_film_more_starts_no_worker(two_processes: Compute) -> None:
-    results = list(map_films(slow_square, [0, 1, 2, 4, 6], two_processes, "square", only_even))
-    assert results == [(value * value, os.getpid()) for value in (0, 1, 2, 4, 6)]
 
 
 def test_no_films_give_no_results(one_process: Compute) -> None:
@@ -119,7 +101,7 @@ def test_a_dask_cluster_gives_the_same_bytes_as_one_and_two_processes(
         monkeypatch.setenv("DVC_ROOT", str(workspace / name))  # each computes everything itself
         written.append(films_to_npz(compute))
         assert len(list((workspace / name / ".cache").rglob("preprocess/*/*/*"))) == FILMS
-    assert len(written[0]) == FILMS * 2 + 4
+    assert len(written[0]) == FILMS * 2 + 5
     assert written[0] == written[1] == written[2]
 
 

@@ -9,10 +9,11 @@ from cxr.core.files import digest
 from cxr.films.letterbox import Letterbox
 from cxr.films.manifest import Record, write_manifest
 from cxr.npz.npz_set import read_index, read_npz
+from cxr.npz.preparation import Preparation, from_json
 from cxr.preprocess import build
 from cxr.preprocess.build import build_npz_set, npz_names
 from cxr.preprocess.config import PreprocessSection
-from tests.conftest import phantom, write_image
+from tests.conftest import PREPARATION, phantom, write_image, write_segment_facts
 
 
 def write_film(index: int) -> Record:
@@ -27,6 +28,7 @@ def write_film(index: int) -> Record:
 
 def run(records: list[Record], settings: PreprocessSection = PreprocessSection(), workers: int = 1) -> Path:  # noqa: B008
     write_manifest(Path("manifest.csv"), records, ["normal", "pneumonia"])
+    write_segment_facts(Path("masks"))
     build_npz_set(Path("manifest.csv"), Path("masks"), Path("npz"), settings, Compute(workers=workers))
     return Path("npz")
 
@@ -56,8 +58,8 @@ def test_two_runs_and_two_workers_write_the_same_bytes(workspace: Path, monkeypa
 
 def prepared(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     seen: list[str] = []
-    original = build.read_film
-    monkeypatch.setattr(build, "read_film", lambda path: (seen.append(path), original(path))[1])
+    original = build.read_recorded
+    monkeypatch.setattr(build, "read_recorded", lambda record: (seen.append(record.path), original(record))[1])
     return seen
 
 
@@ -135,8 +137,30 @@ def test_a_missing_mask_is_an_error_and_leaves_the_old_set_whole(workspace: Path
     assert [path.name for path in Path().iterdir() if path.suffix == ".tmp"] == []
 
 
-def test_a_film_that_changed_since_ingest_is_an_error(workspace: Path) -> None:
+def test_a_film_that_was_replaced_since_ingest_is_an_error_whatever_its_shape(workspace: Path) -> None:
+    """One of the same shape once went into the cache under the hash of the film that it replaced."""
     record = write_film(0)
-    write_image(Path("films/f0.png"), phantom(0, 80, 80)[0])
-    with pytest.raises(CxrError, match=r"films/f0\.png: 80x80, but 160x128 at ingest"):
-        run([record])
+    film = Path("films/f0.png").read_bytes()
+    for other in (phantom(0, 80, 80)[0], phantom(7)[0]):
+        write_image(Path("films/f0.png"), other)
+        with pytest.raises(
+            CxrError, match=r"films/f0\.png: not the film that ingest saw; run `dvc repro ingest` again"
+        ):
+            run([record])
+    Path("films/f0.png").write_bytes(film)
+    assert read_npz(run([record]) / "train/f0.npz").film_hash == digest(film)
+
+
+def test_the_npz_says_how_its_lungs_were_found_and_how_it_was_made(workspace: Path) -> None:
+    film = read_npz(run([write_film(0)], PreprocessSection(clahe_clip=3)) / "train/f0.npz")
+    facts = from_json(film.spec, Preparation, "film")
+    assert facts.segment == PREPARATION.segment
+    assert facts.preprocess.settings["clahe_clip"] == 3.0
+    assert "name" not in facts.preprocess.settings
+    assert set(facts.preprocess.versions) == {"opencv", "pydicom", "gdcm"}
+
+
+def test_masks_without_their_facts_are_an_error(workspace: Path) -> None:
+    write_manifest(Path("manifest.csv"), [write_film(0)], ["normal", "pneumonia"])
+    with pytest.raises(CxrError, match=r"masks/segment\.json: no facts of how the masks were found; run `dvc repro"):
+        build_npz_set(Path("manifest.csv"), Path("masks"), Path("npz"), PreprocessSection(), Compute(workers=1))

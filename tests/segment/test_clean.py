@@ -3,11 +3,11 @@ import numpy as np
 import pytest
 
 from cxr.films.letterbox import Letterbox
-from cxr.segment.clean import find_lungs
+from cxr.segment.clean import postprocess
 from cxr.segment.config import SegmentSection
 
 SIDE = 128
-WHOLE = (0, 0, SIDE, SIDE)
+WHOLE = Letterbox(SIDE, SIDE, SIDE)
 
 
 def lungs(right: int = 17, left: int = 17, middle: tuple[int, int] = (64, 64)) -> np.ndarray:
@@ -20,7 +20,7 @@ def lungs(right: int = 17, left: int = 17, middle: tuple[int, int] = (64, 64)) -
 
 
 def test_two_plausible_lungs_are_kept_as_they_are(settings: SegmentSection) -> None:
-    found = find_lungs(lungs(), WHOLE, settings)
+    found = postprocess(lungs(), WHOLE, settings)
     assert found.reason == ""
     np.testing.assert_array_equal(found.mask, lungs().astype(np.uint8) * 255)
     assert found.area == pytest.approx(lungs().mean())
@@ -31,18 +31,18 @@ def test_a_third_component_and_specks_are_dropped_and_holes_are_filled(settings:
     spoilt = lungs()
     spoilt[2:10, 2:10] = 1
     spoilt[60:66, 34:40] = 0
-    np.testing.assert_array_equal(find_lungs(spoilt, WHOLE, settings).mask, find_lungs(lungs(), WHOLE, settings).mask)
+    np.testing.assert_array_equal(postprocess(spoilt, WHOLE, settings).mask, postprocess(lungs(), WHOLE, settings).mask)
 
 
 def test_the_patients_right_lung_is_on_the_left_of_the_picture(settings: SegmentSection) -> None:
-    found = find_lungs(lungs(right=18, left=12), WHOLE, settings)
+    found = postprocess(lungs(right=18, left=12), WHOLE, settings)
     assert found.right_area > found.left_area > 0
 
 
 def test_lungs_that_touch_are_told_apart_at_the_midline(settings: SegmentSection) -> None:
     joined = lungs()
     joined[60:64, 30:100] = 1
-    found = find_lungs(joined, WHOLE, settings)
+    found = postprocess(joined, WHOLE, settings)
     assert found.reason == ""
     assert found.right_area == pytest.approx(found.left_area, rel=0.02)
 
@@ -61,20 +61,21 @@ def test_lungs_that_touch_are_told_apart_at_the_midline(settings: SegmentSection
 def test_an_implausible_mask_falls_back_to_the_whole_film(
     probability: np.ndarray, reason: str, settings: SegmentSection
 ) -> None:
-    found = find_lungs(probability.astype(np.float32), WHOLE, settings)
+    found = postprocess(probability.astype(np.float32), WHOLE, settings)
     assert reason in found.reason
     assert found.mask.all()
 
 
 def test_the_fallback_covers_the_film_but_not_the_padding_around_it(settings: SegmentSection) -> None:
     box = Letterbox(200, 100, SIDE)
-    found = find_lungs(np.zeros((SIDE, SIDE), np.float32), box.inner, settings)
+    found = postprocess(np.zeros((SIDE, SIDE), np.float32), box, settings)
     np.testing.assert_array_equal(found.mask, box.mask_to_frame(np.full((100, 200), 255, np.uint8)))
 
 
 def test_lung_is_never_found_in_the_padding(settings: SegmentSection) -> None:
-    left, top, right, bottom = box = Letterbox(200, 100, SIDE).inner
-    found = find_lungs(np.ones((SIDE, SIDE), np.float32), box, settings)
+    box = Letterbox(200, 100, SIDE)
+    left, top, right, bottom = box.inner
+    found = postprocess(np.ones((SIDE, SIDE), np.float32), box, settings)
     assert found.found[top:bottom, left:right].all()
     assert not found.found[:top].any()
     assert not found.found[bottom:].any()

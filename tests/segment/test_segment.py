@@ -59,7 +59,7 @@ def outputs() -> dict[str, bytes]:
 
 def test_each_film_gets_one_mask_in_the_letterbox_frame(cohort: list[Record], run: Callable[..., None]) -> None:
     run()
-    assert sorted(path.stem for path in MASKS.iterdir()) == [film.image_id for film in cohort]
+    assert sorted(path.stem for path in MASKS.glob("*.png")) == [film.image_id for film in cohort]
     for film in cohort:
         mask = cv2.imread(str(MASKS / f"{film.image_id}.png"), cv2.IMREAD_UNCHANGED)
         assert mask is not None
@@ -102,7 +102,7 @@ def test_a_second_run_takes_every_film_from_the_cache(
 ) -> None:
     run()
     first = outputs()
-    monkeypatch.setattr("cxr.segment.segment.read_film", lambda *_: pytest.fail("a film was read again"))
+    monkeypatch.setattr("cxr.segment.segment.read_recorded", lambda *_: pytest.fail("a film was read again"))
     run()
     assert outputs() == first
 

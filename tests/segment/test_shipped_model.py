@@ -10,10 +10,10 @@ import pytest
 
 from cxr.compute.settings import Compute
 from cxr.core.config import load_section
-from cxr.films.letterbox import Letterbox
-from cxr.films.read import IMAGE_SUFFIXES, read_film
-from cxr.segment.clean import Lungs, find_lungs
+from cxr.films.read import IMAGE_SUFFIXES, decode, read_source
+from cxr.segment.clean import Lungs
 from cxr.segment.config import SegmentSection
+from cxr.segment.lungs import find_lungs
 from cxr.segment.scores import mask_scores
 from cxr.segment.segmenter import LungSegmenter, load_segmenter
 from demo.cohort import write_cohort
@@ -30,11 +30,10 @@ def segmenter() -> LungSegmenter:
 
 
 def lungs_and_dice(segmenter: LungSegmenter, film: Path, mask: Path) -> tuple[Lungs, float]:
-    grey, reference = read_film(str(film)).grey, cv2.imread(str(mask), cv2.IMREAD_GRAYSCALE)
+    source, reference = read_source(str(film)), cv2.imread(str(mask), cv2.IMREAD_GRAYSCALE)
     assert reference is not None
-    box = Letterbox(grey.shape[1], grey.shape[0], segmenter.frame_px)
-    lungs = find_lungs(segmenter.probability(box.to_frame(grey)), box.inner, SEGMENT)
-    return lungs, mask_scores(lungs.mask, box.mask_to_frame(np.asarray(reference, np.uint8))).dice
+    lungs = find_lungs(source, decode(source).size, segmenter, SEGMENT)
+    return lungs, mask_scores(lungs.mask, lungs.frame.mask_to_frame(np.asarray(reference, np.uint8))).dice
 
 
 def some(films: Iterable[Path], count: int) -> list[Path]:

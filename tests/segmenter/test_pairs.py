@@ -33,7 +33,8 @@ def test_added_patients_move_nobody_to_another_split(prepare: PrepareSection, fi
 
 def test_a_squashed_film_gets_its_aspect_ratio_back(prepare: PrepareSection) -> None:
     pairs = find_pairs(prepare)
-    film, mask = read_pair(next(pair for pair in pairs if pair.dataset == "child"), 96)
+    film, mask, frame = read_pair(next(pair for pair in pairs if pair.dataset == "child"), 96)
+    assert frame.inner == (0, 16, 96, 80)
     assert film[:16].max() == 0  # 960x640 fills the width and two thirds of the height
     assert film[17:79].min() > 0
     assert film[80:].max() == 0

@@ -1,0 +1,59 @@
+"""MedMNIST files: one `.npz` with `train_images`, `train_labels` and so on. A member is a film of its own."""
+
+import functools
+import io
+import zipfile
+import zlib
+from typing import Any
+
+import numpy as np
+
+from cxr.core.errors import CxrError
+
+MAGIC = b"\x93NUMPY"  # how the bytes of a member begin
+Array = np.ndarray[Any, Any]
+
+
+def member_bytes(address: str) -> bytes:
+    """The member `file.npz#split/index` as the bytes of an `.npy` file, which hold its shape too."""
+    file, _, member = address.partition("#")
+    split, _, index = member.partition("/")
+    buffer = io.BytesIO()
+    np.lib.format.write_array(buffer, medmnist_array(file, f"{split}_images")[int(index)], allow_pickle=False)
+    return buffer.getvalue()
+
+
+def decode_member(address: str, content: bytes) -> Array:
+    """The pixels of a member (height, width[, 3]); raises CxrError when the bytes are damaged."""
+    try:
+        return np.asarray(np.lib.format.read_array(io.BytesIO(content), allow_pickle=False))
+    except (ValueError, EOFError, OSError) as error:
+        raise CxrError(f"{address}: not the member of a MedMNIST file ({error}); download the file again") from error
+
+
+def medmnist_names(file: str) -> list[str]:
+    """The arrays of a MedMNIST file: train_images, train_labels and so on."""
+    with _open_npz(file) as arrays:
+        return list(arrays)
+
+
+@functools.lru_cache(maxsize=6)
+def medmnist_array(file: str, name: str) -> Array:
+    """One array of a MedMNIST file, such as `train_images` (films, height, width[, 3]) or `train_labels` (films, 1)."""
+    with _open_npz(file) as arrays:
+        if name not in arrays:
+            raise CxrError(f"{file}: no array '{name}'; a MedMNIST file has train_images, train_labels and so on")
+        try:
+            return np.asarray(arrays[name])
+        except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+            raise CxrError(f"{file}: array '{name}' cannot be read ({error}); download the file again") from error
+
+
+def _open_npz(file: str) -> Any:
+    try:
+        arrays = np.load(file, allow_pickle=False)
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise CxrError(f"{file}: cannot be read as a MedMNIST .npz ({error}); download it again") from error
+    if not isinstance(arrays, np.lib.npyio.NpzFile):
+        raise CxrError(f"{file}: not a .npz archive; data.layout: medmnist needs one")
+    return arrays

@@ -1,0 +1,28 @@
+"""Whether a decoded film is a chest film that can be used. Ingest and the predictor ask the same questions."""
+
+import cv2
+import numpy as np
+
+from cxr.films.film import Film
+
+MAX_ASPECT = 3.0  # longer side over shorter side; no frontal film is longer
+MIN_LEVELS = 16  # distinct grey levels; masks, logos and text pages have fewer
+MAX_COLOURED = 0.1  # share of pixels with a visible hue; marks on a film cover less
+
+
+def unusable(film: Film, min_px: int) -> str:
+    """Why a film cannot be used, in one line, or an empty string. `min_px`: shortest side accepted, pixels."""
+    width, height = film.size
+    short, long = sorted((height, width))
+    if short < min_px:
+        return f"tiny: {width}x{height}, shorter side under data.min_px = {min_px}"
+    if film.grey.min() == film.grey.max():
+        return f"constant: every pixel is {film.grey[0, 0]}"
+    if film.coloured > MAX_COLOURED:
+        return f"not a radiograph: {film.coloured:.0%} of the pixels are coloured"
+    if long > MAX_ASPECT * short:
+        return f"not a radiograph: {width}x{height} is longer than {MAX_ASPECT:g} to 1"
+    levels = np.count_nonzero(cv2.calcHist([film.grey], [0], None, [256], [0, 256]))
+    if levels < MIN_LEVELS:
+        return f"not a radiograph: {levels} grey levels"
+    return ""

@@ -1,0 +1,46 @@
+"""What the preprocess stage keeps of one film: its NPZ."""
+
+import cv2
+import numpy as np
+
+from cxr.core.errors import CxrError
+from cxr.films.manifest import Record
+from cxr.films.read import Source, decode
+from cxr.npz.npz_set import NpzFilm, encode_npz
+from cxr.preprocess.config import PixelSection
+from cxr.preprocess.prepare import prepare_film
+
+
+def npz_of_film(
+    source: Source, mask: Source, record: Record, classes: tuple[str, ...], settings: PixelSection, spec: str
+) -> bytes:
+    """The bytes of a film's NPZ.
+
+    Args:
+        source: the film's bytes.
+        mask: its lung mask as PNG, in the letterbox frame.
+        record: its label and ids.
+        classes: names, in the order of their index.
+        settings: what decides the pixels.
+        spec: the preparation, as the NPZ keeps it.
+
+    Raises:
+        CxrError: the film or its mask cannot be decoded.
+    """
+    film = decode(source)
+    pixels = cv2.imdecode(np.frombuffer(mask.content, np.uint8), cv2.IMREAD_GRAYSCALE)
+    if pixels is None:
+        raise CxrError(f"{mask.address}: not a readable mask; run `dvc repro --force segment`")
+    image, box = prepare_film(film, np.asarray(pixels, np.uint8), settings, source.film_hash)
+    npz = NpzFilm(
+        image=image,
+        label=classes.index(record.label),
+        image_id=record.image_id,
+        patient_id=record.patient_id,
+        classes=classes,
+        film_hash=source.film_hash,
+        crop_box=box,
+        film_size=film.size,
+        spec=spec,
+    )
+    return encode_npz(npz)
