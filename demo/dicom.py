@@ -39,7 +39,7 @@ def encode_dicom(film: Plane, encoding: Encoding, stem: str, patient_id: str, an
     dataset.PatientID, dataset.PatientName = patient_id, f"SYNTHETIC^{patient_id}"
     dataset.PatientSex, dataset.PatientAge = anatomy.sex, f"{anatomy.age:03d}Y"
     dataset.StudyDate, dataset.StudyTime, dataset.InstanceNumber = "20000101", "120000", 1
-    dataset.Manufacturer, dataset.StudyDescription, dataset.ImageComments = "demo", "SYNTHETIC", STATEMENT
+    dataset.Manufacturer, dataset.StudyDescription, dataset.ImageComments = "cxr.demo", "SYNTHETIC", STATEMENT
     dataset.BurnedInAnnotation, dataset.ImageType = "NO", ["DERIVED", "PRIMARY"]
     dataset.Rows, dataset.Columns = film.shape
     dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, encoding.photometric
