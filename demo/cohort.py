@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from cxr.compute.settings import Compute
-from cxr.core.files import atomic_folder
+from cxr.core.folders import atomic_folder
 from cxr.parallel.map_films import map_films
 from demo.anatomy import sample_anatomy, sample_pose
 from demo.config import DemoSection

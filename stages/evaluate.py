@@ -5,7 +5,8 @@ from pathlib import Path
 from cxr.compute.settings import load_compute
 from cxr.console.stage import run_stage
 from cxr.core.config import load_section
-from cxr.core.files import atomic_folder, write_json
+from cxr.core.files import write_json
+from cxr.core.folders import atomic_folder
 from cxr.evaluate.cohort import data_figures, segment_figures
 from cxr.evaluate.config import EvaluateSection
 from cxr.evaluate.evaluate import evaluate

@@ -1,11 +1,9 @@
-"""Atomic writes and content hashes. A reader sees the old file or the new one, never a half-written one."""
+"""Atomic files and content hashes. A reader sees the old file or the new one, never a half-written one."""
 
 import contextlib
 import hashlib
 import json
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -51,21 +49,6 @@ def write_json(path: Path, value: Any) -> None:
 def write_csv(path: Path, table: "pd.DataFrame") -> None:
     """Write a table as CSV with Unix line ends and no index."""
     write_text(path, table.to_csv(index=False, lineterminator="\n"))
-
-
-@contextlib.contextmanager
-def atomic_folder(path: Path) -> Iterator[Path]:
-    """Yield an empty temporary folder; on success it replaces the folder `path` as a whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent))
-    temporary.chmod(0o755)
-    try:
-        yield temporary
-        if path.exists():
-            shutil.rmtree(path)
-        os.replace(temporary, path)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def digest(*parts: bytes) -> str:

@@ -8,7 +8,8 @@ from pathlib import Path
 from cxr.compute.settings import Compute
 from cxr.core.code import code_version
 from cxr.core.errors import CxrError, did_you_mean
-from cxr.core.files import atomic_folder, digest
+from cxr.core.files import digest
+from cxr.core.folders import atomic_folder
 from cxr.films.decoders import decoder_versions
 from cxr.films.manifest import Record, read_manifest, read_recorded
 from cxr.films.read import Source

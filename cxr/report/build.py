@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from cxr.core.errors import CxrError
-from cxr.core.files import atomic_folder, write_text
+from cxr.core.files import write_text
+from cxr.core.folders import atomic_folder
 from cxr.evaluate.paired import Comparison
 from cxr.report.comparison import compare_results
 from cxr.report.images import render_plots

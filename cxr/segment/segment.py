@@ -8,7 +8,8 @@ import onnxruntime
 
 from cxr.compute.settings import Compute
 from cxr.core.code import code_version
-from cxr.core.files import atomic_folder, digest, write_text
+from cxr.core.files import digest, write_text
+from cxr.core.folders import atomic_folder
 from cxr.films.decoders import decoder_versions
 from cxr.films.manifest import Record, read_manifest, read_recorded
 from cxr.films.read import read_source

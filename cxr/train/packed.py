@@ -18,7 +18,8 @@ import numpy as np
 
 from cxr.console.progress import progress
 from cxr.core.errors import CxrError
-from cxr.core.files import atomic_folder, digest, write_json
+from cxr.core.files import digest, write_json
+from cxr.core.folders import atomic_folder
 from cxr.npz.npz_set import INDEX, NpzFilm, NpzRow, read_index, read_npz
 from cxr.train.stress import stressed_copy
 
