@@ -2,9 +2,11 @@
 PYTHON ?= python3
 BIN := $(CURDIR)/.venv/bin
 export PATH := $(BIN):$(PATH)
+# One process for each core, one thread for each process; the tests of a file stay together and share what they set up.
+PYTEST = OMP_NUM_THREADS=1 pytest --numprocesses logical --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help metrics report model-card setup repro test test-slow lint format lock prune segmenter remote wheels
+.PHONY: help restore metrics report model-card setup repro test test-slow test-real lint format lock prune segmenter remote wheels
 
 help:  ## list the tasks
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -13,6 +15,7 @@ help:  ## list the tasks
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==0.13.9
 	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python -r requirements.txt
+	$(BIN)/python -m tools.plots_page
 	@touch $@
 
 .venv/.installed-dev: .venv/.installed requirements-dev.txt
@@ -24,6 +27,10 @@ setup: .venv/.installed  ## make .venv with everything of requirements.txt
 repro: .venv/.installed  ## run the whole pipeline
 	dvc repro
 
+restore: .venv/.installed  ## go back to the parameters and results of the last commit
+	git checkout -- params.yaml dvc.lock metrics plots models/operating_point.json
+	dvc checkout --allow-missing
+
 metrics: .venv/.installed  ## compute metrics.json again from predictions.csv
 	python -m tools.metrics
 
@@ -34,10 +41,13 @@ model-card: .venv/.installed  ## write docs/model_card.md from the results
 	python -m tools.model_card
 
 test: .venv/.installed-dev lint  ## check the code and run the tests
-	pytest
+	$(PYTEST)
 
 test-slow: .venv/.installed-dev  ## run the slow tests as well
-	pytest -m "slow or not slow"
+	$(PYTEST) -m "slow or not slow and not real"
+
+test-real: .venv/.installed-dev  ## run the tests on real films, found through CXR_REAL_DATA
+	$(PYTEST) -m real
 
 lint: .venv/.installed-dev  ## ruff and mypy
 	ruff check .

@@ -1,6 +1,7 @@
 """Small synthetic films and a workspace to run stages in."""
 
 import os
+from collections.abc import Generator
 from pathlib import Path
 
 import cv2
@@ -17,6 +18,21 @@ PREPARATION = Preparation(
     segment=SegmentStep(settings={"threshold": 0.5}, code="c0de", versions={"opencv": "5"}, lung_model="a11ce"),
     preprocess=Step(settings={"image_px": 224, "region": "crop"}, code="c0de", versions={"opencv": "5"}),
 )
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--no-skips", action="store_true", help="a skipped test fails, unless it needs a GPU")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """With --no-skips what was not tried counts as broken."""
+    report = yield
+    if report.skipped and item.config.getoption("--no-skips") and "gpu" not in item.keywords:
+        report.outcome, report.longrepr = "failed", f"skipped: {report.longrepr}"
+    return report
 
 
 def phantom(seed: int = 0, width: int = 160, height: int = 128) -> tuple[Image, Image]:
@@ -76,5 +92,5 @@ def one_process() -> Compute:
 def real_data() -> Path:
     """Real films, laid out as docs/data.md says, where CXR_REAL_DATA names them."""
     if "CXR_REAL_DATA" not in os.environ:
-        pytest.skip("CXR_REAL_DATA is not set")
+        pytest.fail("CXR_REAL_DATA is not set: name the folder of real films in it")
     return Path(os.environ["CXR_REAL_DATA"])

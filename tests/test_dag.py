@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
+from stages.check import SECTIONS
+
 ROOT = Path(__file__).parents[1]
 FIRST_PARTY = ("cxr", "demo", "stages", "tools")
 # Where a stage runs, how fast, and what it tells meanwhile change no result: no stage declares that code.
@@ -99,7 +101,7 @@ def test_a_stage_declares_exactly_the_code_that_it_reaches(stage: str) -> None:
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_stage_declares_exactly_the_sections_that_it_loads(stage: str) -> None:
-    loaded = set()
+    loaded = set(SECTIONS) if stage == "check" else set()
     for path in reached(stage):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "load_section":
@@ -108,6 +110,14 @@ def test_a_stage_declares_exactly_the_sections_that_it_loads(stage: str) -> None
                 assert isinstance(name, ast.Constant)
                 loaded.add(name.value)
     assert loaded == set(declared(stage, "params"))
+
+
+def test_all_work_waits_for_the_check_of_all_settings() -> None:
+    outs = {out: stage for stage in STAGES for kind in ("outs", "metrics") for out in declared(stage, kind)}
+    assert outs.pop("data/checked") == "check"
+    for stage in STAGES.keys() - {"check"}:
+        deps = set(declared(stage, "deps"))
+        assert deps & {"data/checked", *outs}, f"{stage} may run before the check"
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -153,9 +163,9 @@ def test_expensive_stages_have_only_cached_outs_so_that_the_run_cache_serves_the
                 assert not flags.get("persist", False), f"{stage}: {entry}"
 
 
-@pytest.mark.parametrize("stage", ["demo", "ingest", "segment", "preprocess"])
-def test_preparation_imports_no_deep_learning_library(stage: str) -> None:
-    code = f"import stages.{stage}, sys; print([name for name in {HEAVY!r} if name in sys.modules])"
+def test_preparation_imports_no_deep_learning_library() -> None:
+    stages = ", ".join(f"stages.{name}" for name in ("check", "demo", "ingest", "segment", "preprocess"))
+    code = f"import {stages}, sys; print([name for name in {HEAVY!r} if name in sys.modules])"
     result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"
 

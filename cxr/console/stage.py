@@ -1,6 +1,7 @@
 """The edge of a stage: logging set up, a user's fault told in one line, exit code 1."""
 
 import logging
+import os
 import sys
 from collections.abc import Callable
 
@@ -8,12 +9,15 @@ from cxr.core.errors import CxrError
 
 
 def run_stage(main: Callable[[], None]) -> None:
-    """Run a stage or a tool; a CxrError is printed as one line to stderr and ends the process with exit code 1."""
+    """Run a stage or a tool; a CxrError becomes one line on stderr for each fault, and exit code 1."""
     setup_logging()
     try:
         main()
     except CxrError as error:
-        print(f"error: {error}", file=sys.stderr)
+        for line in str(error).splitlines():
+            print(f"error: {line}", file=sys.stderr)
+        if "DVC_STAGE" in os.environ and os.environ.get("DVC_ROOT") == os.getcwd():  # not in a queue's own folder
+            print("`make restore` goes back to the parameters and results of the last commit", file=sys.stderr)
         sys.exit(1)
 
 

@@ -4,6 +4,8 @@ A section is one frozen pydantic model. Files are read with the same YAML 1.2 pa
 `dvc exp run -S train.lr=1e-5` writes `1e-05`, which a YAML 1.1 parser takes for a string.
 """
 
+import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -51,16 +53,64 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 
 def parse_section(values: Any, model: type[S], where: str) -> S:
-    """Validate plain values into a section; the first fault becomes one line that names the key and the value."""
+    """Validate plain values into a section; raises CxrError with the first of the mistakes."""
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        at = f"{where}.{key}" if key else where
-        if first["type"] == "extra_forbidden":
-            raise CxrError(f"{at}: unknown parameter{did_you_mean(key, model.model_fields)}") from error
-        if first["type"] == "missing":
-            raise CxrError(f"{at}: missing; add it") from error
-        got = "" if isinstance(first["input"], dict) else f" (got {first['input']!r})"  # a whole section says nothing
-        raise CxrError(f"{at}: {first['msg'].removeprefix('Value error, ')}{got}") from error
+        raise CxrError(_lines(error, model, where)[0]) from error
+
+
+def mistakes(values: Any, model: type[Section], where: str) -> list[str]:
+    """Every mistake in the plain values of a section: one line each with the key, the value and what is allowed."""
+    try:
+        model.model_validate(values)
+    except ValidationError as error:
+        return _lines(error, model, where)
+    return []
+
+
+def section_mistakes(document: dict[str, Any], sections: Mapping[str, type[Section]], path: Path) -> list[str]:
+    """Every mistake in a file of several sections, those that are missing or unknown included."""
+    found = [f"{path}: unknown section '{name}'{did_you_mean(name, sections)}" for name in document.keys() - sections]
+    for name, model in sections.items():
+        if name in document:
+            found += mistakes(document[name], model, f"{path}: {name}")
+        else:
+            found.append(f"{path}: no section '{name}'; restore it with `git checkout -- {path}`")
+    return found
+
+
+def _lines(error: ValidationError, model: type[Section], where: str) -> list[str]:
+    found: dict[str, list[str]] = {}
+    for fault in error.errors():
+        section, known = model, []
+        for part in fault["loc"]:  # down to the field; what follows names a branch of its type
+            known.append(str(part))
+            field = section.model_fields.get(str(part))
+            if field is None or not (isinstance(field.annotation, type) and issubclass(field.annotation, Section)):
+                break
+            section = field.annotation
+        at = ".".join([where, *known]) if known else where
+        found.setdefault(at, []).append(_what(fault, section, known[-1] if known else ""))
+    # A value that fits no branch of its type gives one message for each branch.
+    joined = {at: " or ".join(dict.fromkeys(said)) for at, said in found.items()}
+    return [f"{at}: {re.sub(r' .got [^)]*. or expected', ' or', said)}" for at, said in joined.items()]
+
+
+def _what(fault: Any, section: type[Section], name: str) -> str:
+    if fault["type"] == "extra_forbidden":
+        return f"unknown parameter{did_you_mean(name, section.model_fields)}"
+    if fault["type"] == "missing":
+        return "missing; add it"
+    got = "" if isinstance(fault["input"], dict) else f" (got {fault['input']!r})"  # a whole section says nothing
+    if fault["type"] == "string_pattern_mismatch":
+        choices = str(section.model_fields[name].description)
+        return f"expected {choices}{got}{did_you_mean(str(fault['input']), re.findall(r'[a-z0-9_]+', choices))}"
+    if fault["type"] == "model_type":
+        return f"expected a mapping of parameters{got}"
+    said = fault["msg"].removeprefix("Value error, ")
+    said = re.sub("^Input should be (?=greater|less)", "must be ", said).replace("Input should be", "expected")
+    if fault["type"].endswith("_parsing"):
+        said = said.partition(",")[0]
+    allowed = re.findall("'(.*?)'", said)
+    return f"{said}{got}{did_you_mean(str(fault['input']), allowed)}"

@@ -223,8 +223,8 @@ def test_devices_that_are_not_there_or_do_not_divide_the_batch_are_told() -> Non
         pick_devices(Compute(accelerator="cpu", devices=0), 32)
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")
-def test_a_gpu_asked_for_where_there_is_none_is_told() -> None:
+def test_a_gpu_asked_for_where_there_is_none_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
     with pytest.raises(CxrError, match="no CUDA device is visible"):
         pick_devices(Compute(accelerator="gpu"), 32)
 

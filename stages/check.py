@@ -1,0 +1,51 @@
+"""check: every section of params.yaml and compute.yaml, before any work -> data/checked.
+
+DVC removes the outs of a stage before it runs it. A value that its own stage refused would have cost the outs of the
+last run, and perhaps hours of the stages before it; refused here, it costs a second.
+"""
+
+from pathlib import Path
+
+from cxr.compute.settings import COMPUTE_FILE, Compute
+from cxr.console.stage import run_stage
+from cxr.core.config import PARAMS_FILE, Section, mistakes, read_yaml, section_mistakes
+from cxr.core.errors import CxrError
+from cxr.core.files import write_text
+from cxr.evaluate.config import EvaluateSection
+from cxr.ingest.config import DataSection
+from cxr.launch.config import SageMakerSection
+from cxr.preprocess.config import PreprocessSection
+from cxr.segment.config import SegmentSection
+from cxr.train.config import TrainSection
+from demo.config import DemoSection
+
+SECTIONS: dict[str, type[Section]] = {
+    "demo": DemoSection,
+    "data": DataSection,
+    "segment": SegmentSection,
+    "preprocess": PreprocessSection,
+    "train": TrainSection,
+    "evaluate": EvaluateSection,
+}
+
+
+def settings_mistakes() -> list[str]:
+    """Every mistake in params.yaml and compute.yaml, one line each."""
+    compute = read_yaml(COMPUTE_FILE)
+    found = section_mistakes(read_yaml(PARAMS_FILE), SECTIONS, PARAMS_FILE)
+    found += mistakes(compute, Compute, str(COMPUTE_FILE))
+    if isinstance(compute.get("sagemaker"), dict):
+        found += mistakes(compute["sagemaker"], SageMakerSection, f"{COMPUTE_FILE}: sagemaker")
+    return found
+
+
+def main() -> None:
+    """Name all mistakes at once, or write a file that never changes: the others wait for it and never rerun for it."""
+    found = settings_mistakes()
+    if found:
+        raise CxrError("\n".join(found))
+    write_text(Path("data/checked"), "params.yaml and compute.yaml can be read\n")
+
+
+if __name__ == "__main__":
+    run_stage(main)
