@@ -6,7 +6,7 @@ export PATH := $(BIN):$(PATH)
 PYTEST = OMP_NUM_THREADS=1 pytest --numprocesses logical --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help restore metrics report model-card setup repro test test-slow test-real lint format lock prune segmenter remote wheels
+.PHONY: help restore metrics report model-card setup repro test test-slow test-real lint format lock prune segmenter remote wheels drill
 
 help:  ## list the tasks
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -74,11 +74,30 @@ segmenter: .venv/.installed  ## train the lung segmenter anew and ship it in mod
 	cd segmenter && dvc repro
 	cp segmenter/work/lung_segmenter.onnx models/lung_segmenter.onnx
 
-# torch, its CUDA libraries and torchvision are in AWS's image; MLflow is used only on this side.
+# torch, its CUDA libraries and torchvision are in AWS's image; MLflow is used only on this side. Wheels are resolved for
+# the image's Python, whatever runs here; the pure-Python package that publishes none is built, with a fixed date.
+IMAGE_PYTHON ?= 3.12
+SOURCE_ONLY := antlr4-python3-runtime
+TAGS := $(foreach tag,manylinux_2_28 manylinux_2_17 manylinux2014,--platform $(tag)_x86_64)
+FETCH := $(BIN)/python -m pip --quiet --disable-pip-version-check
 wheels: .venv/.installed  ## packages that travel with a SageMaker job (docs/aws.md)
 	rm -rf wheels
 	mkdir -p wheels
 	grep -vE '^(mlflow|torchvision)$$' requirements-train.in \
-	  | uv pip compile --quiet --no-header --no-annotate --constraint requirements.txt - \
+	  | uv pip compile --quiet --no-header --no-annotate --constraint requirements.txt \
+	      --python-version $(IMAGE_PYTHON) --python-platform x86_64-manylinux_2_28 - \
 	  | grep -vE '^(torch|torchvision|triton|nvidia-[a-z0-9-]+|cuda-[a-z]+)(\[.*\])?==' > wheels/requirements.txt
-	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir wheels -r wheels/requirements.txt
+	grep -v '^$(SOURCE_ONLY)==' wheels/requirements.txt > wheels/published.txt
+	$(FETCH) download --no-deps --only-binary=:all: --python-version $(IMAGE_PYTHON) $(TAGS) --dest wheels -r wheels/published.txt
+	SOURCE_DATE_EPOCH=315532800 $(FETCH) wheel --no-deps --wheel-dir wheels $$(grep '^$(SOURCE_ONLY)==' wheels/requirements.txt)
+	rm wheels/published.txt
+
+IMAGE_INTERPRETER = $(or $(shell uv python find --quiet $(IMAGE_PYTHON) 2>/dev/null),\
+  $(lastword $(wildcard $(HOME)/.pyenv/versions/$(IMAGE_PYTHON).*/bin/python)),$(IMAGE_PYTHON))
+drill: .venv/.installed-dev wheels data/npz  ## train the demo in what AWS's image brings: its Python, torch, no network
+	uv venv --quiet --clear --seed --python $(IMAGE_INTERPRETER) .cache/image
+	uv pip install --quiet --python .cache/image/bin/python $$(grep -oE '^(torch|torchvision)==[0-9.]+' requirements.txt)
+	python -m tests.launch.drill .cache/image/bin/python
+
+data/npz:
+	dvc repro preprocess

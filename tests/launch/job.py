@@ -20,6 +20,8 @@ MIRROR_S = 0.2
 class Job(threading.Thread):
     """Runs a CreateTrainingJob request from Starting to its end."""
 
+    image_python = Path(sys.executable)  # stands for the image: Python and its packages
+
     def __init__(self, request: dict[str, Any], folder: Path, s3: Any) -> None:
         super().__init__(daemon=True)
         self.request, self.folder, self.s3 = request, folder, s3
@@ -139,8 +141,8 @@ class Job(threading.Thread):
     def _train(self, place: Path) -> int:
         algorithm = self.request["AlgorithmSpecification"]
         command = [*algorithm["ContainerEntrypoint"], *algorithm.get("ContainerArguments", [])]
-        beside = str(Path(sys.executable).parent)  # stands for the image: Python and its packages
-        environment = {"PATH": f"{beside}:/usr/bin:/bin:/usr/sbin:/sbin", "HOME": "/tmp", "LANG": "C.UTF-8"}
+        path = f"{self.image_python.parent}:/usr/bin:/bin:/usr/sbin:/sbin"
+        environment = {"PATH": path, "HOME": "/tmp", "LANG": "C.UTF-8"}
         environment["TMPDIR"] = str(place / "tmp")  # every container has a /tmp of its own
         environment["OMP_NUM_THREADS"] = "1"  # tiny networks: threads would only wait for each other
         environment |= {"TRAINING_JOB_NAME": self.job_name, "AWS_REGION": "eu-central-1"}

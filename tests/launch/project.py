@@ -35,6 +35,15 @@ class Project:
         place = {"role": ROLE, "bucket": f"{bucket}/team", "image": IMAGE, "instance_type": "ml.m5.xlarge"}
         self.set_sagemaker(**place, poll_seconds=0.2, wheels="none", max_hours=0.2)
 
+    def take_demo(self, root: Path) -> None:
+        """The films of `root`'s own pipeline, its network and its wheels, for one epoch."""
+        shutil.rmtree(self.folder / "data" / "npz")
+        for name in ("data/npz", "wheels"):
+            (self.folder / name).symlink_to(root / name, target_is_directory=True)
+        shutil.copy(root / "params.yaml", self.folder)
+        self.set_train(epochs=1, warmup=0.0)
+        self.set_sagemaker(wheels="wheels")
+
     def set_train(self, **values: Any) -> None:
         """Change parameters of the train section."""
         self._set("params.yaml", "train", values)
