@@ -1,7 +1,6 @@
 """The version of some code, for cache keys and provenance."""
 
 import ast
-from functools import cache
 from pathlib import Path
 
 from cxr.core.files import digest
@@ -34,7 +33,6 @@ def reached(*modules: str) -> set[str]:
     return seen
 
 
-@cache
 def _imports(module: str) -> frozenset[str]:
     names: set[str] = set()
     for node in ast.walk(_parse(module)):

@@ -3,7 +3,7 @@
 import functools
 import logging
 import re
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from cxr.ingest.audit import audit_report, settle_leaks
 from cxr.ingest.config import DataSection
 from cxr.ingest.inspect import Finding, inspect_film, unreadable
 from cxr.ingest.layouts import Candidate, find_candidates
+from cxr.ingest.reference_masks import reference_masks
 from cxr.ingest.split import assign_splits
 from cxr.parallel.film_cache import FilmCache, cache_root, spec_key
 from cxr.parallel.map_cached import Work, map_cached
@@ -98,7 +99,7 @@ def _safe(text: str) -> str:
 
 
 def _records(usable: list[tuple[Candidate, Finding]], settings: DataSection) -> list[Record]:
-    masks = _reference_masks(settings)
+    masks = reference_masks([candidate.name for candidate, _ in usable], settings)
     ids = image_ids([candidate for candidate, _ in usable])
     columns = sorted({name for candidate, finding in usable for name in _attributes(candidate, finding)})
     records = []
@@ -116,7 +117,7 @@ def _records(usable: list[tuple[Candidate, Finding]], settings: DataSection) -> 
                 bits=finding.bits,
                 film_hash=finding.film_hash,
                 pixel_hash=finding.pixel_hash,
-                mask_path=masks.get(Path(candidate.name).stem, ""),
+                mask_path=masks.get(candidate.name, ""),
                 attributes={name: attributes.get(name, "") for name in columns},
             )
         )
@@ -140,22 +141,6 @@ def _patient(candidate: Candidate, finding: Finding, image_id: str, settings: Da
         }
         raise CxrError(f"{candidate.address}: {remedies[settings.patient_from]} or set data.patient_from")
     return patient
-
-
-def _reference_masks(settings: DataSection) -> dict[str, str]:
-    """Reference lung masks by stem."""
-    if settings.masks_dir == "none":
-        return {}
-    folder = Path(settings.root) / settings.masks_dir
-    if not folder.is_dir():
-        raise CxrError(f"params.yaml: data.masks_dir: no folder {folder}; set it to none when there are no masks")
-    found: dict[str, list[str]] = defaultdict(list)
-    for path in sorted(folder.rglob("*.png")):
-        found[path.stem].append(path.as_posix())
-    for stem, paths in found.items():
-        if len(paths) > 1:
-            raise CxrError(f"data.masks_dir: {paths[0]} and {paths[1]} are both the mask of {stem!r}; keep one")
-    return {stem: paths[0] for stem, paths in found.items()}
 
 
 def _write_quarantine(path: Path, refused: list[Refused]) -> None:
