@@ -13,6 +13,7 @@ from cxr.compute.settings import Compute
 from cxr.core.code import code_version
 from cxr.core.errors import CxrError
 from cxr.core.files import digest, write_csv, write_json
+from cxr.films.acquisition_table import write_acquisition
 from cxr.films.decoders import decoder_versions
 from cxr.films.manifest import FIELDS, Record, write_manifest
 from cxr.films.read import read_source
@@ -30,7 +31,7 @@ Refused = tuple[Candidate, str]
 
 
 def ingest(settings: DataSection, compute: Compute, folder: Path) -> None:
-    """Write `manifest.csv`, `quarantine.csv` and `audit.json` into `folder`.
+    """Write `manifest.csv`, `acquisition.csv`, `quarantine.csv` and `audit.json` into `folder`.
 
     Raises:
         CxrError: unusable settings or label file, too many films refused, a patient unknown, or leakage.
@@ -50,6 +51,8 @@ def ingest(settings: DataSection, compute: Compute, folder: Path) -> None:
     reasons = Counter(reason.partition(":")[0] for _, reason in refused)
     report = audit_report(kept, reasons, dropped, leaks, settings.classes)
     write_manifest(folder / "manifest.csv", kept, settings.classes)
+    found = {finding.film_hash: finding.acquisition or [] for _, finding in usable}
+    write_acquisition(folder / "acquisition.csv", [(record.image_id, found[record.film_hash]) for record in kept])
     write_json(folder / "audit.json", report)
     log.info(
         "%d films of %d patients; %d refused, %d dropped for leakage",

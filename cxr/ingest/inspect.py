@@ -7,6 +7,7 @@ import numpy as np
 
 from cxr.core.errors import CxrError
 from cxr.core.files import digest
+from cxr.films.acquisition import acquisition_statistics
 from cxr.films.dicom import dicom_tag, is_dicom
 from cxr.films.quality import unusable
 from cxr.films.read import Source, decode
@@ -24,6 +25,7 @@ class Finding:
     pixel_hash: str = ""
     patient_id: str = ""  # from the DICOM tag, where that is asked for
     header: dict[str, str] | None = None
+    acquisition: list[float] | None = None  # the values of cxr.films.acquisition.STATISTICS
 
 
 def inspect_film(source: Source, min_px: int, patient_tag: str) -> dict[str, Any]:
@@ -50,6 +52,7 @@ def inspect_film(source: Source, min_px: int, patient_tag: str) -> dict[str, Any
         "pixel_hash": digest(np.array(film.grey.shape).tobytes(), film.grey.tobytes()),
         "patient_id": patient,
         "header": film.header,
+        "acquisition": acquisition_statistics(film.grey).tolist(),
     }
 
 

@@ -1,6 +1,6 @@
 """Names that both sides of a job share. Standard library only: a container reads them before it has its packages."""
 
-SPLITS = ("train", "val", "test")
+SPLITS = ("train", "val", "test", "corrupted", "swapped")
 INDEX = "index.csv"
 # What the console shows beside the parameters, for people who look for these names; a job reads none of it.
 ALIASES = {"batch_size": "batch", "learning_rate": "lr", "use_amp": "amp", "scheduler": "schedule"}

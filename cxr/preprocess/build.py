@@ -1,5 +1,6 @@
 """The NPZ set of a cohort, film by film, in parallel, over the per-film cache."""
 
+import bisect
 import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,9 +16,10 @@ from cxr.films.manifest import Record, read_manifest, read_recorded
 from cxr.films.read import Source
 from cxr.npz.npz_set import INDEX, SUFFIX, NpzRow, write_index
 from cxr.npz.preparation import SEGMENT_FACTS, Preparation, SegmentStep, Step, from_json, to_json
-from cxr.parallel.film_cache import FilmCache, cache_root, spec_key
+from cxr.parallel.film_cache import Entry, FilmCache, cache_root, spec_key
 from cxr.parallel.map_cached import Work, map_cached
 from cxr.preprocess.config import PixelSection, PreprocessSection
+from cxr.preprocess.copies import CORRUPTED, SWAPPED, Copy
 from cxr.preprocess.film import npz_of_film
 
 NAME_FIELDS = ("patient_id", "image_id", "split")
@@ -33,8 +35,19 @@ class Job:
     spec: str
 
 
+@dataclass(frozen=True)
+class Item:
+    """One NPZ to be made: of a film, or of a copy of it."""
+
+    record: Record
+    name: str  # of the file
+    kind: str = ""  # of the copy; empty for the film itself
+    reference: Record | None = None  # of a swapped copy
+
+
 def build_npz_set(manifest: Path, masks: Path, out: Path, settings: PreprocessSection, compute: Compute) -> None:
-    """Write one NPZ a film of the manifest and the index; `out` is replaced as a whole, at the end.
+    """Write one NPZ for each film of the manifest, two copies of each validation film (`cxr.preprocess.copies`) as
+    splits of their own, and the index; `out` is replaced as a whole, at the end.
 
     Raises:
         CxrError: the name template is unknown or gives two films one name; a film or mask is missing or damaged.
@@ -45,14 +58,33 @@ def build_npz_set(manifest: Path, masks: Path, out: Path, settings: PreprocessSe
     pixels = PixelSection(**settings.model_dump(exclude={"name"}))
     spec = to_json(Preparation(segment=_segment_facts(masks), preprocess=preprocess_step(pixels)))
     cache = FilmCache(cache_root(), "preprocess", spec_key([spec]))
+    items = [Item(record, name) for record, name in zip(records, names, strict=True)]
+    items += copies(records)
     work = functools.partial(_prepare, Job(pixels, classes, masks, spec))
     with atomic_folder(out) as folder:
-        for name, (_, npz) in zip(names, map_cached(work, records, cache, compute, "preprocess"), strict=True):
-            path = folder / name
+        for item, (_, npz) in zip(items, map_cached(work, items, cache, compute, "preprocess"), strict=True):
+            path = folder / item.name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(npz)  # the folder appears as a whole
-        rows = [_row(record, name, classes) for record, name in zip(records, names, strict=True)]
-        write_index(folder / INDEX, rows)
+        write_index(folder / INDEX, [_row(item, classes) for item in items])
+
+
+def copies(records: Sequence[Record]) -> list[Item]:
+    """The copies of the validation films: a corrupted one, and one with the acquisition of a training film of another
+    class; none of the latter where the training films are of one class.
+
+    That film is the next one by content hash, so that a film that is added later changes few pairs.
+    """
+    training = sorted((record for record in records if record.split == "train"), key=lambda record: record.film_hash)
+    found: list[Item] = []
+    for record in (record for record in records if record.split == "val"):
+        found.append(Item(record, f"{CORRUPTED}/{record.image_id}{SUFFIX}", CORRUPTED))
+        others = [other for other in training if other.label != record.label]
+        if others:
+            place = bisect.bisect([other.film_hash for other in others], record.film_hash)
+            reference = others[place % len(others)]
+            found.append(Item(record, f"{SWAPPED}/{record.image_id}{SUFFIX}", SWAPPED, reference))
+    return found
 
 
 def preprocess_step(settings: PixelSection) -> Step:
@@ -96,26 +128,31 @@ def _file_safe(text: str) -> str:
     return "".join(letter if letter.isalnum() or letter in "._-" else "_" for letter in text)
 
 
-def _prepare(job: Job, record: Record) -> Work:
+def _prepare(job: Job, item: Item) -> Work:
+    record, reference = item.record, item.reference
     path = job.masks / f"{record.image_id}.png"
     try:
         mask = Source(str(path), path.read_bytes())
     except OSError as error:
         raise CxrError(f"{path}: no lung mask of {record.path}; run `dvc repro segment`") from error
-    facts = (record.film_hash, record.label, *job.classes, record.image_id, record.patient_id)
+    of_copy = (item.kind, reference.film_hash if reference else "")
+    facts = (record.film_hash, record.label, *job.classes, record.image_id, record.patient_id, *of_copy)
     key = digest(*(text.encode() for text in facts), mask.content)
-    return Work(
-        key,
-        lambda: ({}, npz_of_film(read_recorded(record), mask, record, job.classes, job.settings, job.spec)),
-    )
+
+    def compute() -> Entry:
+        copy = Copy(item.kind, read_recorded(reference) if reference else None) if item.kind else None
+        return {}, npz_of_film(read_recorded(record), mask, record, job.classes, job.settings, job.spec, copy)
+
+    return Work(key, compute)
 
 
-def _row(record: Record, name: str, classes: tuple[str, ...]) -> NpzRow:
+def _row(item: Item, classes: tuple[str, ...]) -> NpzRow:
+    record = item.record
     return NpzRow(
-        name,
-        record.image_id,
+        item.name,
+        Copy(item.kind).image_id(record.image_id) if item.kind else record.image_id,
         record.patient_id,
-        record.split,
+        item.kind or record.split,
         record.label,
         classes,
         record.film_hash,

@@ -8,13 +8,20 @@ from cxr.films.manifest import Record
 from cxr.films.read import Source, decode
 from cxr.npz.npz_set import NpzFilm, encode_npz
 from cxr.preprocess.config import PixelSection
+from cxr.preprocess.copies import Copy, copied
 from cxr.preprocess.prepare import prepare_film
 
 
 def npz_of_film(
-    source: Source, mask: Source, record: Record, classes: tuple[str, ...], settings: PixelSection, spec: str
+    source: Source,
+    mask: Source,
+    record: Record,
+    classes: tuple[str, ...],
+    settings: PixelSection,
+    spec: str,
+    copy: Copy | None = None,
 ) -> bytes:
-    """The bytes of a film's NPZ.
+    """The bytes of a film's NPZ, or of a copy's.
 
     Args:
         source: the film's bytes.
@@ -23,6 +30,7 @@ def npz_of_film(
         classes: names, in the order of their index.
         settings: what decides the pixels.
         spec: the preparation, as the NPZ keeps it.
+        copy: what is done to the film before it is prepared.
 
     Raises:
         CxrError: the film or its mask cannot be decoded.
@@ -31,11 +39,14 @@ def npz_of_film(
     pixels = cv2.imdecode(np.frombuffer(mask.content, np.uint8), cv2.IMREAD_GRAYSCALE)
     if pixels is None:
         raise CxrError(f"{mask.address}: not a readable mask; run `dvc repro --force segment`")
-    image, box = prepare_film(film, np.asarray(pixels, np.uint8), settings, source.film_hash)
+    lungs = np.asarray(pixels, np.uint8)
+    if copy is not None:
+        film, lungs = copied(film, lungs, copy, source.film_hash)
+    image, box = prepare_film(film, lungs, settings, source.film_hash)
     npz = NpzFilm(
         image=image,
         label=classes.index(record.label),
-        image_id=record.image_id,
+        image_id=record.image_id if copy is None else copy.image_id(record.image_id),
         patient_id=record.patient_id,
         classes=classes,
         film_hash=source.film_hash,

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from cxr.core.errors import CxrError
+from cxr.launch.channels import SPLITS
 from cxr.launch.npz_channels import fetch_channels, plan_channels, publish_channels
 from cxr.launch.store import Store, parse_url
 from tests.launch.seaweed import Cable, SeaweedFS
@@ -34,7 +35,7 @@ def test_films_go_below_their_split_with_manifest_and_marker(s3: Any, bucket: st
     assert capsys.readouterr().out == f"s3://{bucket}/npz/{md5}/\n"
     films = {f"npz/{md5}/{path.relative_to(npz_set)}" for path in npz_set.rglob("*.npz")}
     extra = {f"npz/{md5}/{name}" for name in ("manifest.csv", "COMPLETE")}
-    indexes = {f"npz/{md5}/{folder}index.csv" for folder in ("", "train/", "val/", "test/")}
+    indexes = {f"npz/{md5}/{folder}index.csv" for folder in ("", *(f"{split}/" for split in SPLITS))}
     assert keys(s3, bucket) == films | extra | indexes
 
 
