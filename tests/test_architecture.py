@@ -1,0 +1,94 @@
+"""docs/architecture.md tells the truth: its packages, what they import, and what an edit of them runs again."""
+
+import ast
+import subprocess
+from pathlib import Path
+
+from tests.test_dag import ROOT, STAGES, declared
+
+PAGE = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
+ROOMS = ("cxr", "demo", "segmenter")  # top-level folders of code that packages may import from
+PACKAGES = sorted(path.parent.name for path in (ROOT / "cxr").glob("*/__init__.py"))
+
+
+def table(heading: str) -> dict[str, list[str]]:
+    """The rows of the first table under a heading, by their first cell, without backticks."""
+    lines = PAGE.partition(f"## {heading}\n")[2].partition("\n## ")[0].splitlines()
+    rows = [[cell.strip().replace("`", "") for cell in line.strip("|").split("|")] for line in lines if line[:1] == "|"]
+    return {row[0]: row[1:] for row in rows[2:]}
+
+
+def listed(cell: str) -> set[str]:
+    return set() if cell == "none" else set(STAGES) if cell == "all" else set(cell.split(", "))
+
+
+def imported_by(package: str) -> set[str]:
+    """The other packages of cxr/, and the other rooms, that a package imports anywhere in its modules."""
+    found = set()
+    for path in (ROOT / "cxr" / package).rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import | ast.ImportFrom) else []
+            for name in [f"{node.module}.{name}" for name in names] if isinstance(node, ast.ImportFrom) else names:
+                parts = name.split(".")
+                if parts[0] in ROOMS:
+                    found.add(parts[1] if parts[0] == "cxr" else parts[0])
+    return found - {package}
+
+
+def run_again_by(path: str) -> set[str]:
+    """The stages that declare a package or a module, or the package that it is in."""
+    above = {path, str(Path(path).parent)}
+    return {stage for stage in STAGES if above & set(declared(stage, "deps"))}
+
+
+def single_modules() -> set[str]:
+    """Modules that a stage declares by themselves, without their package."""
+    deps = {dep for stage in STAGES for dep in declared(stage, "deps")}
+    return {dep.removeprefix("cxr/") for dep in deps if dep.startswith("cxr/") and dep.endswith(".py")}
+
+
+def test_the_page_names_every_package_and_no_other() -> None:
+    assert set(table("Packages")) == {*PACKAGES, *single_modules()}
+
+
+def test_the_page_says_what_each_package_imports() -> None:
+    told = {package: listed(table("Packages")[package][1]) for package in PACKAGES}
+    assert told == {package: imported_by(package) for package in PACKAGES}
+
+
+def test_the_page_says_which_stages_an_edit_runs_again() -> None:
+    told = {name: listed(row[2]) for name, row in table("Packages").items()}
+    assert told == {name: run_again_by(f"cxr/{name}") for name in table("Packages")}
+
+
+def test_packages_import_each_other_in_one_direction_only() -> None:
+    """Within the packages that stages compute with, there is an order in which each imports only earlier ones."""
+    left = {package: imported_by(package) for package in PACKAGES}
+    while left:
+        free = {package for package, needed in left.items() if not needed & left.keys()}
+        assert free, f"packages that import each other in a circle: {left}"
+        left = {package: needed for package, needed in left.items() if package not in free}
+
+
+def test_where_and_how_fast_runs_no_stage_again() -> None:
+    for package in ("compute", "console", "launch"):
+        assert run_again_by(f"cxr/{package}") == set()
+    for stage in STAGES:
+        assert "compute.yaml" not in declared(stage, "deps")
+
+
+def test_training_is_run_again_only_by_code_that_trains() -> None:
+    assert {package for package in PACKAGES if "train" in run_again_by(f"cxr/{package}")} == {
+        "core",
+        "models",
+        "npz",
+        "train",
+    }
+
+
+def test_the_page_names_every_folder_of_the_repository() -> None:
+    block = PAGE.partition("```\n")[2].partition("```")[0]
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    folders = {name.split("/")[0] for name in tracked.splitlines() if "/" in name}
+    told = {word.rstrip("/") for word in block.split() if word.endswith("/")}
+    assert told == {name for name in folders if not name.startswith(".")}
