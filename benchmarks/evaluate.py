@@ -16,7 +16,8 @@ from pathlib import Path
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
-from cxr.compute.settings import Compute
+from cxr.compute.settings import load_compute
+from cxr.core.config import load_section
 from cxr.evaluate.bootstrap import patient_weights, percentile_interval
 from cxr.evaluate.config import EvaluateSection
 from cxr.evaluate.evaluate import evaluate
@@ -90,9 +91,10 @@ def main() -> None:
         npz.mkdir()
         write_films(npz, {"train": options.train, "val": options.val, "test": options.test})
         classifier = new_classifier("tf_efficientnet_lite0", CLASSES, image_px=224).eval()
-        compute = Compute(accelerator="cpu")
+        compute = load_compute().model_copy(update={"accelerator": "cpu"})
         for name, gallery in (("without explanations", 0), ("with 24 Grad-CAMs", 24)):
-            section = EvaluateSection(gallery_films=gallery, shortcuts=bool(gallery))
+            changes = {"gallery_films": gallery, "shortcuts": bool(gallery)}
+            section = load_section("evaluate", EvaluateSection).model_copy(update=changes)
             took = seconds(lambda: evaluate(classifier, npz, section, compute, out, out / "plots", out / "point.json"))  # noqa: B023
             share = took / LIMITS[name]
             print(

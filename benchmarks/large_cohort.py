@@ -5,7 +5,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from benchmarks.workspace import ROOT
 from cxr.console.progress import progress
+from cxr.core.config import load_section
 from cxr.ingest.config import DataSection
 from demo.anatomy import sample_anatomy, sample_pose
 from demo.canvas import Image
@@ -34,13 +36,8 @@ def write_film(root: Path, number: int, film: Image) -> None:
 
 def data_section(root: Path) -> DataSection:
     """The `data` section for such a cohort."""
-    return DataSection(
-        root=str(root),
-        layout="folders",
-        classes=("normal", "pneumonia"),
-        path_pattern=r"(?P<patient_id>P\d+)",
-        patient_from="pattern",
-    )
+    changes = {"root": str(root), "layout": "folders", "path_pattern": r"(?P<patient_id>P\d+)", "masks_dir": "none"}
+    return load_section("data", DataSection, ROOT / "params.yaml").model_copy(update=changes)
 
 
 def _draw(seed: int, width: int, height: int) -> Image:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from benchmarks.large_cohort import HEIGHT, WIDTH, data_section, write_large_cohort
 from benchmarks.workspace import ROOT
-from cxr.compute.settings import Compute
+from cxr.compute.settings import Compute, load_compute
 from cxr.console.stage import setup_logging
 from cxr.core.config import load_section
 from cxr.ingest.ingest import ingest
@@ -39,17 +39,18 @@ def main() -> None:
     parser.add_argument("--rates", type=Path, help="write the rates to this JSON file, for benchmarks.scale")
     options = parser.parse_args()
     setup_logging()
+    compute = load_compute()
     rates_file = options.rates.resolve() if options.rates else None
     with tempfile.TemporaryDirectory(prefix="preprocess-") as name:
         os.chdir(name)
         write_large_cohort(Path("films"), options.films, options.width, options.height)
-        one = our_rates(Path("one"), Compute(workers=1), options.films, time.process_time)
-        every = our_rates(Path("all"), Compute(), options.films, time.perf_counter)
+        one = our_rates(Path("one"), compute.model_copy(update={"workers": 1}), options.films, time.process_time)
+        every = our_rates(Path("all"), compute, options.films, time.perf_counter)
         from benchmarks import peers  # imports torch, which would slow the workers' start above
 
         films = sorted(Path("films").rglob("*.jpg"))
         peer = {stage: rate(getattr(peers, stage), films) for stage in STAGES}
-        cores = Compute().n_workers
+        cores = compute.n_workers
         print(f"{options.films} films of {options.width}x{options.height}, films per second")
         print(f"{'stage':<12}{'1 core':>10}{'peer, 1 core':>15}{'ratio':>8}{f'{cores} cores':>12}{'speed-up':>10}")
         for stage in STAGES:

@@ -16,10 +16,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from cxr.core.config import load_section
 from cxr.models.classifier import new_classifier
 from cxr.train.augment import augment
 from cxr.train.batches import Batch, TrainBatches, epoch_order
-from cxr.train.config import AugmentSection
+from cxr.train.config import TrainSection
 from cxr.train.loss import film_losses
 from cxr.train.packed import Films
 
@@ -61,7 +62,7 @@ def make_step(backbone: str, px: int, device: torch.device) -> Callable[[Batch],
     classifier = classifier.to(memory_format=torch.channels_last)
     torch.backends.cudnn.benchmark = gpu
     optimizer = torch.optim.AdamW(classifier.parameters(), lr=1e-4)
-    settings, weights = AugmentSection(), torch.ones(2, device=device)
+    settings, weights = load_section("train", TrainSection).augment, torch.ones(2, device=device)
 
     def step(batch: Batch) -> None:
         with torch.no_grad():

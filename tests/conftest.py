@@ -12,6 +12,7 @@ from pydicom.uid import ComputedRadiographyImageStorage, ExplicitVRLittleEndian,
 
 from cxr.compute.settings import Compute
 from cxr.npz.preparation import SEGMENT_FACTS, Preparation, SegmentStep, Step, to_json
+from tests.settings import machine
 
 Image = np.ndarray
 PREPARATION = Preparation(
@@ -85,7 +86,7 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def one_process() -> Compute:
-    return Compute(workers=1)
+    return machine(workers=1)
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
+from cxr.train.config import PRETRAINED, TrainSection
 from stages.check import SECTIONS
+from tests.settings import section
 
 ROOT = Path(__file__).parents[1]
 FIRST_PARTY = ("cxr", "demo", "stages", "tools")
@@ -214,3 +216,16 @@ def test_dvc_at_the_root_knows_nothing_of_the_segmenter_pipeline() -> None:
     paths = {stage.path_in_repo for stage in Repo(str(ROOT)).index.stages}
     assert "dvc.yaml" in paths
     assert not [path for path in paths if path.startswith("segmenter")]
+
+
+def test_a_local_weights_file_lies_where_the_train_stage_sees_it_replaced() -> None:
+    assert PRETRAINED.as_posix() in declared("train", "deps")
+    assert section(TrainSection, weights=f"{PRETRAINED}/chest.safetensors")
+    for elsewhere in (
+        "chest.safetensors",
+        "models/chest.pt",
+        "/models/pretrained/chest.pt",
+        f"{PRETRAINED}/../chest.pt",
+    ):
+        with pytest.raises(ValueError, match="a file in models/pretrained/, where DVC sees it change"):
+            section(TrainSection, weights=elsewhere)

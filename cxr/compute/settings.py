@@ -14,20 +14,20 @@ COMPUTE_FILE = Path("compute.yaml")
 class ParallelSection(Section):
     """The engine of per-film work: processes of this machine, or a Dask cluster."""
 
-    engine: Literal["loky", "dask"] = "loky"
-    address: str = Field("none", description="Dask scheduler, such as tcp://10.0.0.5:8786; `none` with loky")
+    engine: Literal["loky", "dask"]
+    address: str
 
 
 class Compute(Section):
     """The whole of compute.yaml."""
 
-    backend: Literal["local", "sagemaker"] = Field("local", description="where the train stage runs")
-    workers: int | Literal["auto"] = Field("auto", description="processes for per-film work; auto = all cores")
-    accelerator: Literal["auto", "cpu", "gpu"] = "auto"
-    devices: int | Literal["auto"] = Field("auto", description="GPUs, or CPU processes with accelerator cpu")
-    nodes: int = Field(1, ge=1, description="machines that train together; a SageMaker job sets it")
-    parallel: ParallelSection = ParallelSection()
-    sagemaker: dict[str, Any] = Field({}, description="settings of the hand-off, read by cxr/launch")
+    backend: Literal["local", "sagemaker"]
+    workers: int | Literal["auto"]
+    accelerator: Literal["auto", "cpu", "gpu"]
+    devices: int | Literal["auto"]
+    nodes: int = Field(ge=1)
+    parallel: ParallelSection
+    sagemaker: dict[str, Any]
 
     @property
     def n_workers(self) -> int:

@@ -101,7 +101,7 @@ def _what(fault: Any, section: type[Section], name: str) -> str:
     if fault["type"] == "extra_forbidden":
         return f"unknown parameter{did_you_mean(name, section.model_fields)}"
     if fault["type"] == "missing":
-        return "missing; add it"
+        return "missing, and there are no defaults; put the line back (`git diff` shows it)"
     got = "" if isinstance(fault["input"], dict) else f" (got {fault['input']!r})"  # a whole section says nothing
     if fault["type"] == "string_pattern_mismatch":
         choices = str(section.model_fields[name].description)

@@ -11,32 +11,32 @@ from cxr.core.config import Section
 class Columns(Section):
     """Names of the columns of the label file."""
 
-    path: str = "path"
-    label: str = "label"
-    patient_id: str = "patient_id"
-    split: str = "split"
+    path: str
+    label: str
+    patient_id: str
+    split: str
 
 
 class DataSection(Section):
     """Where the films are, what they are called, how they are split and what is refused."""
 
-    root: str = Field(min_length=1, description="folder of films, or a MedMNIST .npz")
+    root: str = Field(min_length=1)
     layout: Literal["folders", "csv", "dicom", "medmnist"]
-    classes: tuple[str, ...] = Field(min_length=2, description="class names; of two, the second is positive")
-    label_map: dict[str, str] = Field({}, description="other spellings of a label -> class name")
-    path_pattern: str = Field("none", description="regular expression with named groups, searched in a film's path")
+    classes: tuple[str, ...] = Field(min_length=2)
+    label_map: dict[str, str]
+    path_pattern: str
     patient_from: Literal["pattern", "column", "dicom", "image"]
-    patient_tag: str = Field("PatientID", description="DICOM keyword that names the patient, with patient_from: dicom")
-    labels_csv: str = Field("labels.csv", description="relative to root")
-    columns: Columns = Columns()
-    masks_dir: str = Field("none", description="reference lung masks inside root, or none")
-    published_val: Literal["keep", "merge"] = "keep"
-    val_fraction: float = Field(0.2, gt=0, lt=1, description="share of the training patients")
-    test_fraction: float = Field(0.0, ge=0, lt=1, description="share of the patients; 0 = none is cut")
-    seed: int = Field(13, ge=0)
-    min_px: int = Field(64, ge=8, description="shortest side accepted, pixels")
-    max_quarantined: float = Field(0.05, ge=0, le=1, description="share of the films that may be refused")
-    on_leakage: Literal["error", "drop_from_train"] = "error"
+    patient_tag: str
+    labels_csv: str
+    columns: Columns
+    masks_dir: str
+    published_val: Literal["keep", "merge"]
+    val_fraction: float = Field(gt=0, lt=1)
+    test_fraction: float = Field(ge=0, lt=1)
+    seed: int = Field(ge=0)
+    min_px: int = Field(ge=8)
+    max_quarantined: float = Field(ge=0, le=1)
+    on_leakage: Literal["error", "drop_from_train"]
 
     @field_validator("classes")
     @classmethod

@@ -12,6 +12,6 @@ METRICS = {
     "train_loss": r"epoch \d+: train loss ([0-9.eE+-]+)",
     "val_loss": r"epoch \d+: .*validation loss ([0-9.eE+-]+)",
     "val_auroc": r"epoch \d+: .*validation loss [0-9.eE+-]+ AUROC ([0-9.eE+-]+)",
-    "stressed_auroc": r"epoch \d+: .*stressed AUROC ([0-9.eE+-]+)",
+    "corrupted_auroc": r"epoch \d+: .*corrupted AUROC ([0-9.eE+-]+)",
 }
 EPOCH_LINE = r"epoch (\d+): train loss"

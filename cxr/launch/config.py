@@ -12,30 +12,26 @@ from cxr.core.config import Section, parse_section, read_yaml
 class SageMakerSection(Section):
     """Where and how a training job runs. `$NAME` as a value stands for the environment variable NAME."""
 
-    region: str = Field("auto", description="such as eu-central-1; auto = as every AWS tool finds it")
-    role: str = Field("$CXR_SAGEMAKER_ROLE", description="ARN of the job's IAM role")
-    bucket: str = Field("$CXR_SAGEMAKER_BUCKET", description="bucket name, or bucket/prefix, without s3://")
-    image: str = Field("auto", description="URI of the training image; auto = AWS's PyTorch image for the region")
-    instance_type: str = "ml.g5.xlarge"
-    instance_count: int = Field(1, ge=1, description="several train together, through DDP")
-    volume_gb: int = Field(50, ge=1, le=16384)
-    max_hours: float = Field(4.0, gt=0, le=672, description="the job is stopped after that; its checkpoint stays")
-    spot: bool = Field(False, description="spare capacity: cheaper, and resumed when it is taken away")
-    max_wait_hours: float = Field(8.0, gt=0, le=672, description="with spot: waiting and running together")
-    network_isolation: bool = True
-    wheels: str = Field("wheels", description="folder of wheels that the image lacks; or none")
-    image_python: str = Field("3.12", pattern=r"^3\.\d+$", description="the image's Python, which the wheels must fit")
-    retries: int = Field(
-        0, ge=0, le=30, description="how often SageMaker starts the job again after a fault of its own"
-    )
-    keep_alive_minutes: int = Field(
-        0, ge=0, le=60, description="warm pool: the instance waits, billed, for another job"
-    )
-    subnets: tuple[str, ...] = Field((), description="of the VPC; with security_groups")
-    security_groups: tuple[str, ...] = ()
-    volume_kms_key: str = Field("none", description="key of the instance's disk")
-    output_kms_key: str = Field("none", description="key of all objects written")
-    poll_seconds: float = Field(10.0, ge=0.1, description="between two questions for status and log")
+    region: str
+    role: str
+    bucket: str
+    image: str
+    instance_type: str
+    instance_count: int = Field(ge=1)
+    volume_gb: int = Field(ge=1, le=16384)
+    max_hours: float = Field(gt=0, le=672)
+    spot: bool
+    max_wait_hours: float = Field(gt=0, le=672)
+    network_isolation: bool
+    wheels: str
+    image_python: str = Field(pattern=r"^3\.\d+$", description="a version such as 3.12")
+    retries: int = Field(ge=0, le=30)
+    keep_alive_minutes: int = Field(ge=0, le=60)
+    subnets: tuple[str, ...]
+    security_groups: tuple[str, ...]
+    volume_kms_key: str
+    output_kms_key: str
+    poll_seconds: float = Field(ge=0.1)
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -69,7 +69,7 @@ def pr_figure(head: list[dict[str, Any]], base: list[dict[str, Any]]) -> go.Figu
 def learning_figure(history: pd.DataFrame) -> go.Figure:
     """Losses and areas over the epochs, areas on the right axis."""
     figure = go.Figure()
-    styles = {"train": (BLUE, "solid"), "val": (ORANGE, "solid"), "stressed": (GREEN, "solid")}
+    styles = {"train": (BLUE, "solid"), "val": (ORANGE, "solid"), "corrupted": (GREEN, "solid")}
     for name in history.columns:
         source, _, figure_name = str(name).rpartition("_")
         if source in styles and figure_name in ("loss", "auroc"):

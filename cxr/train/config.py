@@ -1,66 +1,79 @@
 """The `train` section of params.yaml: all of the recipe."""
 
+from pathlib import PurePath
 from typing import Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from cxr.core.config import Section
 
-Monitor = Literal["val_auroc", "stressed_auroc", "mean_auroc", "val_loss", "stressed_loss", "mean_loss"]
+PRETRAINED = PurePath("models/pretrained")  # a dependency of the train stage, so that another file there is trained on
+SOURCES = ("package", "imagenet", "none")
+Monitor = Literal["val_auroc", "corrupted_auroc", "mean_auroc", "val_loss", "corrupted_loss", "mean_loss"]
 
 
 class AugmentSection(Section):
     """Random changes to training films, drawn anew for each film and epoch. Validation films never get them."""
 
-    rotation: float = Field(10.0, ge=0, le=180, description="degrees, to either side")
-    crop_scale: float = Field(0.7, gt=0, le=1, description="smallest share of the area that a random crop keeps; 1=off")
-    crop_ratio: float = Field(1.2, ge=1, le=2, description="largest aspect ratio of the crop before it is resized")
-    flip: float = Field(0.5, ge=0, le=1, description="probability of a left-right flip")
-    brightness: float = Field(0.15, ge=0, le=1, description="largest shift, share of the grey scale")
-    contrast: float = Field(0.25, ge=0, lt=1, description="largest relative change about the film's mean")
-    gamma: float = Field(0.3, ge=0, lt=1, description="largest |log2| of the exponent")
-    clahe: float = Field(0.0, ge=0, le=1, description="probability of CLAHE")
-    clahe_clip: float = Field(2.0, gt=0, description="contrast limit of CLAHE")
-    blur: float = Field(0.2, ge=0, le=1, description="probability of Gaussian blur")
-    blur_sigma: float = Field(1.5, gt=0, le=10, description="largest sigma, pixels")
-    noise: float = Field(0.2, ge=0, le=1, description="probability of Gaussian noise")
-    noise_std: float = Field(8.0, gt=0, le=128, description="largest standard deviation, grey levels of 255")
-    erasing: float = Field(0.1, ge=0, le=1, description="probability that a rectangle is erased")
-    erasing_area: float = Field(0.15, gt=0, lt=1, description="largest share of the film that is erased")
+    rotation: float = Field(ge=0, le=180)
+    crop_scale: float = Field(gt=0, le=1)
+    crop_ratio: float = Field(ge=1, le=2)
+    flip: float = Field(ge=0, le=1)
+    brightness: float = Field(ge=0, le=1)
+    contrast: float = Field(ge=0, lt=1)
+    gamma: float = Field(ge=0, lt=1)
+    clahe: float = Field(ge=0, le=1)
+    clahe_clip: float = Field(gt=0)
+    blur: float = Field(ge=0, le=1)
+    blur_sigma: float = Field(gt=0, le=10)
+    noise: float = Field(ge=0, le=1)
+    noise_std: float = Field(gt=0, le=128)
+    erasing: float = Field(ge=0, le=1)
+    erasing_area: float = Field(gt=0, lt=1)
 
 
 class TrainSection(Section):
     """How the classifier is trained. What a run needs of the data (classes, image size) comes with the NPZ set."""
 
-    backbone: str = Field("tf_efficientnet_lite0", description="any timm model")
-    weights: str = Field("package", description="package | imagenet | hf://owner/repo/file | a path | none")
-    min_loaded: float = Field(0.9, ge=0, le=1, description="least share of the backbone that `weights` must fill")
-    mask_channel: Literal["none", "concat", "multiply"] = "none"
-    dropout: float = Field(0.3, ge=0, lt=1)
+    backbone: str
+    weights: str
+    min_loaded: float = Field(ge=0, le=1)
+    mask_channel: Literal["none", "concat", "multiply"]
+    dropout: float = Field(ge=0, lt=1)
 
-    epochs: int = Field(100, ge=1, description="at most")
-    patience: int = Field(10, ge=1, description="epochs without a better monitored metric before training stops")
-    monitor: Monitor = "mean_auroc"
-    batch: int = Field(32, ge=1, description="films a step, over all devices")
-    accumulate: int = Field(1, ge=1, description="batches whose gradients make one optimizer step")
+    epochs: int = Field(ge=1)
+    patience: int = Field(ge=1)
+    monitor: Monitor
+    batch: int = Field(ge=1)
+    accumulate: int = Field(ge=1)
 
-    loss: Literal["bce", "cross_entropy"] = "bce"
-    label_smoothing: float = Field(0.05, ge=0, lt=1)
-    balance: Literal["none", "sampler", "weights"] = "none"
-    lr: float = Field(1e-4, gt=0, description="learning rate of AdamW")
-    weight_decay: float = Field(1e-2, ge=0, description="of AdamW, not for biases and normalisation")
-    schedule: Literal["plateau", "cosine"] = "cosine"
-    warmup: float = Field(1.0, ge=0, description="epochs of linear warm-up")
-    plateau_patience: int = Field(3, ge=1, description="epochs without a better monitored metric before lr drops")
-    plateau_factor: float = Field(0.3, gt=0, lt=1)
-    clip: float = Field(1.0, ge=0, description="largest norm of the gradient; 0=off")
-    ema: float = Field(0.0, ge=0, lt=1, description="decay a step of averaged weights; 0=off")
+    loss: Literal["bce", "cross_entropy"]
+    label_smoothing: float = Field(ge=0, lt=1)
+    balance: Literal["none", "sampler", "weights"]
+    lr: float = Field(gt=0)
+    weight_decay: float = Field(ge=0)
+    schedule: Literal["plateau", "cosine"]
+    warmup: float = Field(ge=0)
+    plateau_patience: int = Field(ge=1)
+    plateau_factor: float = Field(gt=0, lt=1)
+    clip: float = Field(ge=0)
+    ema: float = Field(ge=0, lt=1)
 
-    amp: Literal["auto", "bf16", "fp16", "off"] = Field("auto", description="auto: bf16 or fp16 on a GPU, off on CPU")
-    compile: bool = Field(False, description="torch.compile; pays on a GPU in long runs")
-    deterministic: bool = Field(False, description="deterministic GPU kernels; CPU runs always repeat bit for bit")
-    seed: int = Field(13, ge=0)
-    augment: AugmentSection = AugmentSection()
+    amp: Literal["auto", "bf16", "fp16", "off"]
+    compile: bool
+    deterministic: bool
+    seed: int = Field(ge=0)
+    augment: AugmentSection
+
+    @field_validator("weights")
+    @classmethod
+    def _weights_are_watched(cls, weights: str) -> str:
+        path = PurePath(weights)
+        if weights in SOURCES or weights.startswith("hf://") or (path.parent == PRETRAINED and path.suffix):
+            return weights
+        raise ValueError(
+            f"{', '.join(SOURCES)}, hf://owner/repo/file, or a file in {PRETRAINED}/, where DVC sees it change"
+        )
 
     @model_validator(mode="after")
     def _warmup_ends(self) -> Self:

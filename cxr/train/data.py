@@ -14,7 +14,7 @@ Loader = TypeVar("Loader", TrainBatches, ScoreBatches)
 
 
 class FilmData(L.LightningDataModule):
-    """Training batches of the module's epoch, from the module's position on; validation batches, plain and stressed."""
+    """Training batches of the module's epoch, from the module's position on; validation ones, plain and corrupted."""
 
     def __init__(self, pack: Pack, settings: TrainSection) -> None:
         super().__init__()
@@ -37,9 +37,9 @@ class FilmData(L.LightningDataModule):
         return self._share(TrainBatches(self.pack.train, order, settings.batch, seed, start=module.batch))
 
     def val_dataloader(self) -> list[ScoreBatches]:
-        """Plain films, then stressed ones."""
+        """Plain films, then corrupted ones."""
         batch = max(1, 2 * self.settings.batch // self.trainer.world_size) if self.trainer else self.settings.batch
-        return [self._share(ScoreBatches(films, batch)) for films in (self.pack.val, self.pack.stressed)]
+        return [self._share(ScoreBatches(films, batch)) for films in (self.pack.val, self.pack.corrupted)]
 
     def _share(self, loader: Loader) -> Loader:
         assert self.trainer is not None

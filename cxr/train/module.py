@@ -21,7 +21,7 @@ from cxr.train.config import TrainSection
 from cxr.train.loss import film_losses
 from cxr.train.recipe import Row, finished, learning_rate
 
-SOURCES = ("val", "stressed")  # by index of the validation loader
+SOURCES = ("val", "corrupted")  # by index of the validation loader
 GPU_LOSS_CHECK = 20  # steps between looks at the loss: each one waits for the GPU
 
 
@@ -103,7 +103,7 @@ class TrainingModule(L.LightningModule):
         return self.batch % self.settings.accumulate == 0 or self.batch == self.steps
 
     def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
-        """Score validation films, plain (loader 0) and stressed (loader 1); the loss without smoothing or weights."""
+        """Score validation films, plain (loader 0) and corrupted (loader 1); the loss without smoothing or weights."""
         if not len(batch["label"]):
             return
         logits = self.scored(batch["image"])

@@ -21,7 +21,7 @@ from cxr.core.errors import CxrError
 from cxr.core.files import digest, write_json
 from cxr.core.folders import atomic_folder
 from cxr.npz.npz_set import INDEX, NpzFilm, NpzRow, read_index, read_npz
-from cxr.train.stress import stressed_copy
+from cxr.train.corrupt import corrupted_copy
 
 log = logging.getLogger(__name__)
 SPLITS = ("train", "val")
@@ -43,7 +43,7 @@ class Pack:
 
     train: Films
     val: Films
-    stressed: Films  # the validation films, made harder in a fixed way
+    corrupted: Films  # the validation films, made harder in a fixed way
     classes: tuple[str, ...]
     image_px: int
     spec: str  # of the NPZ set
@@ -61,7 +61,7 @@ def open_pack(folders: Sequence[Path], root: Path, version: str) -> Pack:
     Args:
         folders: each with its own index.csv; usually one.
         root: where packs live; the least recently used ones are deleted.
-        version: of the code, since the stressed films depend on it.
+        version: of the code, since the corrupted films depend on it.
 
     Raises:
         CxrError: no films, a class missing in train or validation, or films of different preparation.
@@ -77,8 +77,8 @@ def open_pack(folders: Sequence[Path], root: Path, version: str) -> Pack:
     os.utime(folder)
     _drop_old(root)
     facts = json.loads((folder / "facts.json").read_text(encoding="utf-8"))
-    train, val, stressed = (_open_films(folder, split) for split in (*SPLITS, "stressed"))
-    return Pack(train, val, stressed, tuple(facts["classes"]), facts["image_px"], facts["spec"], data_hash)
+    train, val, corrupted = (_open_films(folder, split) for split in (*SPLITS, "corrupted"))
+    return Pack(train, val, corrupted, tuple(facts["classes"]), facts["image_px"], facts["spec"], data_hash)
 
 
 def hash_npz_set(folders: Sequence[Path], films: Sequence[Path]) -> str:
@@ -124,10 +124,10 @@ def _write_pack(folder: Path, films: list[tuple[Path, NpzRow]]) -> None:
     for split in SPLITS if grey else ():
         _keep_grey_and_mask(folder / f"{split}.npy")
     val = np.load(folder / "val.npy", mmap_mode="r", allow_pickle=False)
-    stressed = np.lib.format.open_memmap(folder / "stressed.npy", mode="w+", dtype=np.uint8, shape=val.shape)
-    for part, films_made_harder in stressed_copy(val):
-        stressed[part] = films_made_harder
-    stressed.flush()
+    corrupted = np.lib.format.open_memmap(folder / "corrupted.npy", mode="w+", dtype=np.uint8, shape=val.shape)
+    for part, films_made_harder in corrupted_copy(val):
+        corrupted[part] = films_made_harder
+    corrupted.flush()
     write_json(folder / "facts.json", {"classes": first.classes, "image_px": first.image.shape[0], "spec": first.spec})
 
 
@@ -157,5 +157,5 @@ def _drop_old(root: Path) -> None:
 
 def _open_films(folder: Path, split: str) -> Films:
     images = np.load(folder / f"{split}.npy", mmap_mode="r", allow_pickle=False)
-    labels = "val" if split == "stressed" else split
+    labels = "val" if split == "corrupted" else split
     return Films(images, np.load(folder / f"{labels}_label.npy", allow_pickle=False))

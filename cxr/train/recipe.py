@@ -13,9 +13,9 @@ Row = dict[str, float]
 
 
 def score(row: Row, monitor: str) -> float:
-    """The monitored metric of an epoch, turned so that higher is better; `mean_` averages validation and stressed."""
+    """The monitored metric of an epoch, turned so that higher is better; `mean_` averages validation and corrupted."""
     source, metric = monitor.split("_", 1)
-    sources = ("val", "stressed") if source == "mean" else (source,)
+    sources = ("val", "corrupted") if source == "mean" else (source,)
     value = sum(row[f"{name}_{metric}"] for name in sources) / len(sources)
     return -value if metric == "loss" else value
 

@@ -159,6 +159,6 @@ def _flat(settings: TrainSection) -> dict[str, Any]:
 def _tell(history: list[Row]) -> None:
     row = history[-1]
     log.info(
-        "epoch %d: train loss %.4f, validation loss %.4f AUROC %.4f, stressed AUROC %.4f",
-        *(row[name] for name in ("epoch", "train_loss", "val_loss", "val_auroc", "stressed_auroc")),
+        "epoch %d: train loss %.4f, validation loss %.4f AUROC %.4f, corrupted AUROC %.4f",
+        *(row[name] for name in ("epoch", "train_loss", "val_loss", "val_auroc", "corrupted_auroc")),
     )

@@ -6,15 +6,15 @@ from typing import Self
 import pytest
 from pydantic import Field, model_validator
 
-from cxr.compute.settings import Compute, load_compute
+from cxr.compute.settings import load_compute
 from cxr.core.config import Section, load_section
 from cxr.core.errors import CxrError
+from tests.settings import ROOT, machine
 
 
 class Recipe(Section):
     lr: float = Field(gt=0, le=1)
-    epochs: int = Field(3, ge=1)
-    note: str = "none"
+    epochs: int = Field(ge=1)
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -30,12 +30,12 @@ def params(folder: Path, text: str) -> Path:
 
 
 def test_a_number_in_scientific_notation_is_a_number(tmp_path: Path) -> None:
-    path = params(tmp_path, "train:\n  lr: 1e-05\n")
-    assert load_section("train", Recipe, path) == Recipe(lr=1e-5)
+    path = params(tmp_path, "train:\n  lr: 1e-05\n  epochs: 3\n")
+    assert load_section("train", Recipe, path) == Recipe(lr=1e-5, epochs=3)
 
 
 def test_a_section_cannot_be_changed_after_it_was_read(tmp_path: Path) -> None:
-    section = load_section("train", Recipe, params(tmp_path, "train:\n  lr: 0.1\n"))
+    section = load_section("train", Recipe, params(tmp_path, "train:\n  lr: 0.1\n  epochs: 3\n"))
     with pytest.raises(ValueError, match="frozen"):
         section.lr = 0.2
 
@@ -44,12 +44,12 @@ def test_a_section_cannot_be_changed_after_it_was_read(tmp_path: Path) -> None:
     ("text", "message"),
     [
         (
-            "train:\n  lr: 0.1\n  epohcs: 4\n",
+            "train:\n  lr: 0.1\n  epochs: 3\n  epohcs: 4\n",
             r"params\.yaml: train\.epohcs: unknown parameter; did you mean 'epochs'\?",
         ),
-        ("train:\n  epochs: 4\n", r"params\.yaml: train\.lr: missing; add it"),
-        ("train:\n  lr: 7\n", r"params\.yaml: train\.lr: .*less than or equal to 1 \(got 7\)"),
-        ("train:\n  lr: fast\n", r"params\.yaml: train\.lr: .*valid number.* \(got 'fast'\)"),
+        ("train:\n  epochs: 4\n", r"params\.yaml: train\.lr: missing, .* put the line back \(`git diff` shows it\)"),
+        ("train:\n  lr: 7\n  epochs: 3\n", r"params\.yaml: train\.lr: .*less than or equal to 1 \(got 7\)"),
+        ("train:\n  lr: fast\n  epochs: 3\n", r"params\.yaml: train\.lr: .*valid number.* \(got 'fast'\)"),
         ("train:\n  lr: 1\n  epochs: 1\n", r"params\.yaml: train: lr 1 needs more than one epoch$"),
         ("train: 3\n", r"params\.yaml: train: .*\(got 3\)"),
         ("trian:\n  lr: 1\n", r"params\.yaml: no section 'train'; did you mean 'trian'\?"),
@@ -68,16 +68,14 @@ def test_a_missing_file_says_where_to_run(tmp_path: Path) -> None:
         load_section("train", Recipe, tmp_path / "params.yaml")
 
 
-def test_compute_settings_default_to_this_machine(tmp_path: Path) -> None:
-    path = tmp_path / "compute.yaml"
-    path.write_text("workers: 3\n", encoding="utf-8")
-    assert load_compute(path).n_workers == 3
-    assert Compute().n_workers >= 1
-    assert Compute().parallel.engine == "loky"
+def test_workers_are_counted_or_as_many_as_there_are_cores() -> None:
+    assert machine(workers=3).n_workers == 3
+    assert machine(workers="auto").n_workers >= 1
 
 
 def test_an_unknown_engine_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "compute.yaml"
-    path.write_text("parallel:\n  engine: spark\n", encoding="utf-8")
+    text = (ROOT / "compute.yaml").read_text(encoding="utf-8")
+    path.write_text(text.replace("engine: loky", "engine: spark"), encoding="utf-8")
     with pytest.raises(CxrError, match=r"parallel\.engine: .*'loky'.*got 'spark'"):
         load_compute(path)

@@ -8,15 +8,15 @@ import numpy as np
 import pydicom
 import pytest
 
-from cxr.compute.settings import Compute
 from cxr.core.errors import CxrError
 from demo import cohort
 from demo.cohort import LABELS, PlannedFilm, plan_cohort, write_cohort
 from demo.config import DemoSection
 from demo.dicom import Encoding
+from tests.settings import machine, section
 
-SECTION = DemoSection(patients=100, seed=1)
-SMALL = DemoSection(patients=12, seed=3)
+SECTION = section(DemoSection, patients=100, seed=1)
+SMALL = section(DemoSection, patients=12, seed=3)
 
 
 def files_of(folder: Path) -> dict[str, bytes]:
@@ -26,7 +26,7 @@ def files_of(folder: Path) -> dict[str, bytes]:
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("demo") / "cohort"
-    write_cohort(folder, SMALL, Compute(workers=1))
+    write_cohort(folder, SMALL, machine(workers=1))
     return folder
 
 
@@ -59,7 +59,7 @@ def test_another_seed_gives_other_films_and_the_same_seed_the_same() -> None:
 
 
 def test_the_bytes_do_not_depend_on_the_number_of_workers(small: Path, tmp_path: Path) -> None:
-    write_cohort(tmp_path / "again", SMALL, Compute(workers=2))
+    write_cohort(tmp_path / "again", SMALL, machine(workers=2))
     assert files_of(tmp_path / "again") == files_of(small)
 
 
@@ -106,7 +106,7 @@ def test_a_stopped_run_leaves_the_old_cohort_whole(tmp_path: Path, monkeypatch: 
 
     monkeypatch.setattr(cohort, "_write_film", fail)
     with pytest.raises(CxrError, match="disk is full"):
-        write_cohort(folder, SMALL, Compute(workers=1))
+        write_cohort(folder, SMALL, machine(workers=1))
     assert files_of(folder) == {"old.png": b"old"}
     assert [path.name for path in tmp_path.iterdir()] == ["cohort"]
 
@@ -115,7 +115,7 @@ def test_writing_again_leaves_no_film_of_the_old_cohort(tmp_path: Path, monkeypa
     (tmp_path / "train" / "NORMAL").mkdir(parents=True)
     (tmp_path / "train" / "NORMAL" / "old.png").write_bytes(b"old")
     monkeypatch.setattr(cohort, "_write_film", lambda *_: None)
-    write_cohort(tmp_path, SMALL, Compute(workers=1))
+    write_cohort(tmp_path, SMALL, machine(workers=1))
     assert list(files_of(tmp_path)) == ["README.md"]
 
 

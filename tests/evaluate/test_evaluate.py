@@ -8,7 +8,6 @@ import pandas as pd
 import pytest
 import torch
 
-from cxr.compute.settings import Compute
 from cxr.core.errors import CxrError
 from cxr.evaluate.config import EvaluateSection
 from cxr.evaluate.evaluate import evaluate
@@ -16,9 +15,10 @@ from cxr.evaluate.gallery import choose_films
 from cxr.evaluate.predictions import read_predictions
 from cxr.models.classifier import Classifier
 from tests.evaluate.conftest import BINARY, THREE, make_npz_set, operating_point, tiny_classifier
+from tests.settings import machine, section
 
-SECTION = EvaluateSection(resamples=100, gallery_films=6, subgroups=("view",))
-CPU = Compute(workers=1, accelerator="cpu")
+SECTION = section(EvaluateSection, resamples=100, gallery_films=6, subgroups=("view",))
+CPU = machine(workers=1, accelerator="cpu")
 
 
 def _run(classifier: Classifier, npz: Path, folder: Path, section: EvaluateSection = SECTION) -> dict:

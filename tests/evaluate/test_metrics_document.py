@@ -20,8 +20,9 @@ from cxr.evaluate.predictions import (
     score_columns,
 )
 from tests.evaluate.conftest import BINARY, THREE, operating_point, predictions
+from tests.settings import section
 
-SECTION = EvaluateSection(resamples=200, subgroups=("view", "cause"))
+SECTION = section(EvaluateSection, resamples=200, subgroups=("view", "cause"))
 
 
 def _leaves(block: dict, path: str = "") -> dict[str, object]:

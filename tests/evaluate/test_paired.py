@@ -5,8 +5,9 @@ from cxr.core.errors import CxrError
 from cxr.evaluate.config import EvaluateSection
 from cxr.evaluate.paired import Difference, compare
 from tests.evaluate.conftest import BINARY, THREE, operating_point, predictions
+from tests.settings import section
 
-SECTION = EvaluateSection(resamples=500)
+SECTION = section(EvaluateSection, resamples=500)
 
 
 def _noisy(noise: float, classes: tuple[str, ...] = BINARY):

@@ -7,12 +7,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cxr.compute.settings import Compute
 from cxr.core.errors import CxrError
 from cxr.films.manifest import Record, read_manifest
 from cxr.ingest.config import DataSection
 from cxr.ingest.ingest import ingest
 from tests.conftest import phantom, write_dicom, write_image
+from tests.settings import machine, section
 
 FOLDERS: dict[str, Any] = {
     "root": "films",
@@ -20,11 +20,12 @@ FOLDERS: dict[str, Any] = {
     "classes": ("normal", "pneumonia"),
     "path_pattern": r"(?P<patient_id>P\d+)",
     "patient_from": "pattern",
+    "masks_dir": "none",
 }
 
 
 def settings(**changes: Any) -> DataSection:
-    return DataSection(**{**FOLDERS, **changes})
+    return section(DataSection, **{**FOLDERS, **changes})
 
 
 def write_cohort(root: Path, patients: int = 20, films: int = 2, split: str = "") -> None:
@@ -36,7 +37,7 @@ def write_cohort(root: Path, patients: int = 20, films: int = 2, split: str = ""
 
 
 def run(one: DataSection, workers: int = 1) -> list[Record]:
-    ingest(one, Compute(workers=workers), Path("data"))
+    ingest(one, machine(workers=workers), Path("data"))
     return read_manifest(Path("data/manifest.csv"))[0]
 
 

@@ -30,6 +30,7 @@ class Project:
             shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
         for name in ("dvc.yaml", "params.yaml", "compute.yaml", ".dvcignore"):
             shutil.copy(ROOT / name, folder)
+        (folder / "models" / "pretrained").mkdir(parents=True)
         write_npz_set(folder / "data" / "npz")
         self.set_train(backbone="test_resnet", weights="none", batch=4, epochs=2, warmup=0.0)
         place = {"role": ROLE, "bucket": f"{bucket}/team", "image": IMAGE, "instance_type": "ml.m5.xlarge"}

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from cxr.core.errors import CxrError
-from cxr.launch.config import SageMakerSection
 from cxr.launch.image import choose_image
 from cxr.launch.request import cost_class
 from cxr.launch.settings import resolve
@@ -16,6 +15,7 @@ from tests.launch import service_model
 from tests.launch.films import write_npz_set
 from tests.launch.project import Project
 from tests.launch.wheel import write_wheel
+from tests.settings import sagemaker
 from tools.handoff import main as handoff
 
 
@@ -97,7 +97,7 @@ def test_whatever_does_not_decide_the_result_leaves_the_job_its_name(project: Pr
     ],
 )
 def test_cost_classes(instance: str, words: str) -> None:
-    assert words in cost_class(SageMakerSection(instance_type=instance))
+    assert words in cost_class(sagemaker(instance_type=instance))
 
 
 def test_all_missing_settings_are_told_at_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -105,7 +105,7 @@ def test_all_missing_settings_are_told_at_once(monkeypatch: pytest.MonkeyPatch, 
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
     with pytest.raises(CxrError) as caught:
-        resolve(SageMakerSection())
+        resolve(sagemaker())
     assert str(caught.value) == (
         "compute.yaml: sagemaker.role: the environment variable CXR_SAGEMAKER_ROLE is not set; "
         "sagemaker.bucket: the environment variable CXR_SAGEMAKER_BUCKET is not set; "
@@ -128,7 +128,7 @@ VALUES = {"region": "eu-central-1", "role": "r", "bucket": "b", "image": "i"}
 )
 def test_an_instance_that_the_image_cannot_use_is_refused_before_it_is_paid(instance: str, told: str) -> None:
     with pytest.raises(CxrError, match=rf"sagemaker\.instance_type: {instance}: .*{told}"):
-        resolve(SageMakerSection(instance_type=instance, **VALUES))
+        resolve(sagemaker(instance_type=instance, **VALUES))
 
 
 def test_a_volume_that_the_data_would_fill_is_refused(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -168,10 +168,10 @@ def test_retries_and_a_warm_pool_are_asked_for_where_they_are_set(project: Proje
 def test_a_key_for_a_disk_that_takes_none_is_refused_before_aws_does(instance: str) -> None:
     values = {**VALUES, "volume_kms_key": "1234abcd"}
     with pytest.raises(CxrError, match=rf"sagemaker\.volume_kms_key: {instance} has a disk of its own"):
-        resolve(SageMakerSection(instance_type=instance, **values))
-    assert resolve(SageMakerSection(instance_type="ml.m5.large", **values)).volume_kms_key == "1234abcd"
+        resolve(sagemaker(instance_type=instance, **values))
+    assert resolve(sagemaker(instance_type="ml.m5.large", **values)).volume_kms_key == "1234abcd"
 
 
 def test_a_region_without_an_image_says_so() -> None:
     with pytest.raises(CxrError, match=r"sagemaker\.image: AWS has no PyTorch .* image for ml\..* in moon-1"):
-        choose_image(SageMakerSection(region="moon-1", role="r", bucket="b"))
+        choose_image(sagemaker(region="moon-1", role="r", bucket="b"))

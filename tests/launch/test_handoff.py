@@ -432,7 +432,10 @@ def test_each_fault_is_one_line(
 
 @pytest.mark.parametrize(
     ("weights", "told"),
-    [("models/mistyped.pt", "no such file; correct the path"), ("{folder}/params.yaml", "give its relative path")],
+    [
+        ("models/pretrained/mistyped.pt", "no such file; correct the path"),
+        ("{folder}/params.yaml", "a file in models/pretrained/"),
+    ],
 )
 def test_local_weights_that_cannot_travel_are_refused_before_anything_is_paid(
     project: Project, plane: ControlPlane, weights: str, told: str

@@ -18,7 +18,7 @@ from cxr.core.errors import CxrError
 from tests.launch import stand_ins
 from tests.launch.control_plane import ControlPlane
 from tests.launch.job import Job
-from tests.launch.project import Project
+from tests.launch.project import OUTS, Project
 
 
 def lock(project: Project) -> Any:
@@ -29,7 +29,8 @@ def repro(project: Project, backend: str) -> tuple[dict[str, bytes], Any]:
     """`dvc repro` of the train stage from nothing; its outs and its part of dvc.lock."""
     project.set_backend(backend)
     (project.folder / "dvc.lock").unlink(missing_ok=True)
-    shutil.rmtree(project.folder / "models", ignore_errors=True)
+    for name in OUTS:
+        (project.folder / name).unlink(missing_ok=True)
     assert dvc(["repro", "--single-item", "--force", "train"]) == 0
     return project.outs(), lock(project)
 

@@ -11,6 +11,7 @@ from joblib.externals.loky import get_reusable_executor
 from cxr.compute.settings import Compute
 from cxr.parallel.film_cache import Entry, FilmCache
 from cxr.parallel.map_cached import Work, map_cached
+from tests.settings import machine
 
 FILMS = 40  # more than two chunks
 
@@ -34,7 +35,7 @@ def cache(workspace: Path) -> FilmCache:
 @pytest.fixture
 def two_processes(workspace: Path) -> Iterator[Compute]:
     get_reusable_executor().shutdown(wait=True)
-    yield Compute(workers=2)
+    yield machine(workers=2)
     get_reusable_executor().shutdown(wait=True)
 
 
@@ -52,16 +53,16 @@ def computed() -> list[int]:
 @pytest.mark.parametrize("workers", [1, 2])
 def test_each_film_is_computed_once_and_read_from_then_on(cache: FilmCache, workers: int) -> None:
     films = list(range(FILMS))
-    first = run(cache, Compute(workers=workers), films)
+    first = run(cache, machine(workers=workers), films)
     assert [(facts["square"], blob) for facts, blob in first] == [(value**2, bytes([value])) for value in films]
     assert computed() == films
-    assert run(cache, Compute(workers=workers), films) == first
+    assert run(cache, machine(workers=workers), films) == first
     assert computed() == []
 
 
 def test_known_films_are_read_here_and_only_the_others_go_to_workers(cache: FilmCache, two_processes: Compute) -> None:
     even = list(range(0, FILMS, 2))
-    run(cache, Compute(workers=1), even)
+    run(cache, machine(workers=1), even)
     computed()
     entries = run(cache, two_processes, list(range(FILMS)))
     assert computed() == list(range(1, FILMS, 2))
@@ -71,24 +72,24 @@ def test_known_films_are_read_here_and_only_the_others_go_to_workers(cache: Film
 
 def test_a_damaged_entry_is_computed_again_and_stored(cache: FilmCache) -> None:
     films = [0, 1, 2]
-    first = run(cache, Compute(workers=1), films)
+    first = run(cache, machine(workers=1), films)
     (cache.folder / "00" / "0001").write_bytes(b"damaged")
     computed()
-    assert run(cache, Compute(workers=1), films) == first
+    assert run(cache, machine(workers=1), films) == first
     assert computed() == [1]
-    assert run(cache, Compute(workers=1), films) == first
+    assert run(cache, machine(workers=1), films) == first
     assert computed() == []
 
 
 def test_work_without_a_key_is_never_stored(cache: FilmCache) -> None:
     for _ in range(2):
-        assert [facts["square"] for facts, _ in run(cache, Compute(workers=1), [-1, 5, -2])] == [1, 25, 4]
+        assert [facts["square"] for facts, _ in run(cache, machine(workers=1), [-1, 5, -2])] == [1, 25, 4]
     assert computed() == [-2, -2, -1, -1, 5]
 
 
 def test_entries_are_streamed_while_later_films_are_still_at_work(cache: FilmCache) -> None:
     entries = map_cached(
-        functools.partial(square, Path("log").resolve()), range(FILMS), cache, Compute(workers=1), "square"
+        functools.partial(square, Path("log").resolve()), range(FILMS), cache, machine(workers=1), "square"
     )
     assert next(entries)[0]["square"] == 0
     assert len(computed()) < FILMS
@@ -96,6 +97,6 @@ def test_entries_are_streamed_while_later_films_are_still_at_work(cache: FilmCac
 
 def test_a_failed_film_stores_nothing(cache: FilmCache) -> None:
     with pytest.raises(ValueError, match="bytes must be in range"):
-        run(cache, Compute(workers=1), [3, 300])
+        run(cache, machine(workers=1), [3, 300])
     assert "0003" in cache
     assert "0300" not in cache

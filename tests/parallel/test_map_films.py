@@ -17,6 +17,7 @@ from cxr.parallel.map_films import map_films
 from cxr.preprocess.build import build_npz_set
 from cxr.preprocess.config import PreprocessSection
 from tests.conftest import phantom, write_image, write_segment_facts
+from tests.settings import machine, section
 
 FILMS = 40  # more than two chunks
 
@@ -28,14 +29,14 @@ def dask_cluster(workspace: Path) -> Iterator[Compute]:
     with distributed.LocalCluster(
         n_workers=2, threads_per_worker=1, processes=True, host="127.0.0.1", dashboard_address=None
     ) as cluster:
-        yield Compute.model_validate({"parallel": {"engine": "dask", "address": cluster.scheduler_address}})
+        yield machine(parallel={"engine": "dask", "address": cluster.scheduler_address})
 
 
 @pytest.fixture
 def two_processes(workspace: Path) -> Iterator[Compute]:
     """Two loky workers of the workspace's own: ones left by another test would work in that test's folder."""
     get_reusable_executor().shutdown(wait=True)
-    yield Compute(workers=2)
+    yield machine(workers=2)
     get_reusable_executor().shutdown(wait=True)
 
 
@@ -58,10 +59,11 @@ def films_to_npz(compute: Compute) -> dict[str, bytes]:
         "classes": ("normal", "pneumonia"),
         "path_pattern": r"(?P<patient_id>P\d+)",
         "patient_from": "pattern",
+        "masks_dir": "none",
     }
-    ingest(DataSection.model_validate(settings), compute, Path("data"))
+    ingest(section(DataSection, **settings), compute, Path("data"))
     write_segment_facts(Path("data/masks"))
-    build_npz_set(Path("data/manifest.csv"), Path("data/masks"), Path("data/npz"), PreprocessSection(), compute)
+    build_npz_set(Path("data/manifest.csv"), Path("data/masks"), Path("data/npz"), section(PreprocessSection), compute)
     return {str(path): path.read_bytes() for path in sorted(Path("data").rglob("*")) if path.is_file()}
 
 
@@ -78,7 +80,7 @@ def test_no_films_give_no_results(one_process: Compute) -> None:
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_users_fault_in_a_worker_reaches_the_user(workspace: Path, workers: int) -> None:
     with pytest.raises(CxrError, match=r"films/30\.png: empty file"):
-        list(map_films(fail_on_thirty, range(FILMS), Compute(workers=workers), "check"))
+        list(map_films(fail_on_thirty, range(FILMS), machine(workers=workers), "check"))
 
 
 def test_results_are_streamed(one_process: Compute) -> None:
@@ -97,7 +99,7 @@ def test_a_dask_cluster_gives_the_same_bytes_as_one_and_two_processes(
             workspace / "data" / "masks" / f"{stem}.png", cv2.resize(mask, (512, 512), interpolation=cv2.INTER_NEAREST)
         )
     written = []
-    for name, compute in (("one", Compute(workers=1)), ("two", two_processes), ("dask", dask_cluster)):
+    for name, compute in (("one", machine(workers=1)), ("two", two_processes), ("dask", dask_cluster)):
         monkeypatch.setenv("DVC_ROOT", str(workspace / name))  # each computes everything itself
         written.append(films_to_npz(compute))
         assert len(list((workspace / name / ".cache").rglob("preprocess/*/*/*"))) == FILMS
@@ -109,12 +111,12 @@ def test_a_scheduler_that_does_not_answer_is_named(monkeypatch: pytest.MonkeyPat
     distributed = pytest.importorskip("distributed")
     impatient = distributed.Client
     monkeypatch.setattr(distributed, "Client", lambda address, timeout: impatient(address, timeout="1s"))
-    compute = Compute.model_validate({"parallel": {"engine": "dask", "address": "tcp://127.0.0.1:9"}})
+    compute = machine(parallel={"engine": "dask", "address": "tcp://127.0.0.1:9"})
     with pytest.raises(CxrError, match=r"no Dask scheduler answers at tcp://127\.0\.0\.1:9"):
         list(map_films(fail_on_thirty, range(3), compute, "check"))
 
 
 def test_a_dask_engine_without_an_address_is_refused() -> None:
-    compute = Compute.model_validate({"parallel": {"engine": "dask"}})
+    compute = machine(parallel={"engine": "dask"})
     with pytest.raises(CxrError, match=r"parallel\.address"):
         list(map_films(fail_on_thirty, range(3), compute, "check"))

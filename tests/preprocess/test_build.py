@@ -3,7 +3,6 @@ from pathlib import Path
 
 import pytest
 
-from cxr.compute.settings import Compute
 from cxr.core.errors import CxrError
 from cxr.core.files import digest
 from cxr.films.letterbox import Letterbox
@@ -14,6 +13,7 @@ from cxr.preprocess import build
 from cxr.preprocess.build import build_npz_set, npz_names
 from cxr.preprocess.config import PreprocessSection
 from tests.conftest import PREPARATION, phantom, write_image, write_segment_facts
+from tests.settings import machine, section
 
 
 def write_film(index: int) -> Record:
@@ -26,10 +26,10 @@ def write_film(index: int) -> Record:
     return Record(f"f{index}", str(path), label, f"P{index // 2}", split, 160, 128, 8, name, name, "", {"view": "PA"})
 
 
-def run(records: list[Record], settings: PreprocessSection = PreprocessSection(), workers: int = 1) -> Path:  # noqa: B008
+def run(records: list[Record], settings: PreprocessSection = section(PreprocessSection), workers: int = 1) -> Path:  # noqa: B008
     write_manifest(Path("manifest.csv"), records, ["normal", "pneumonia"])
     write_segment_facts(Path("masks"))
-    build_npz_set(Path("manifest.csv"), Path("masks"), Path("npz"), settings, Compute(workers=workers))
+    build_npz_set(Path("manifest.csv"), Path("masks"), Path("npz"), settings, machine(workers=workers))
     return Path("npz")
 
 
@@ -109,7 +109,7 @@ def test_a_changed_parameter_prepares_all_and_the_way_back_none(
     records = [write_film(index) for index in range(4)]
     run(records)
     seen = prepared(monkeypatch)
-    run(records, PreprocessSection(clahe_clip=3))
+    run(records, section(PreprocessSection, clahe_clip=3))
     assert set(seen) == {record.path for record in records}
     before = len(seen)
     run(records)
@@ -176,7 +176,7 @@ def test_a_film_that_was_replaced_since_ingest_is_an_error_whatever_its_shape(wo
 
 
 def test_the_npz_says_how_its_lungs_were_found_and_how_it_was_made(workspace: Path) -> None:
-    film = read_npz(run([write_film(0)], PreprocessSection(clahe_clip=3)) / "train/f0.npz")
+    film = read_npz(run([write_film(0)], section(PreprocessSection, clahe_clip=3)) / "train/f0.npz")
     facts = from_json(film.spec, Preparation, "film")
     assert facts.segment == PREPARATION.segment
     assert facts.preprocess.settings["clahe_clip"] == 3.0
@@ -187,4 +187,4 @@ def test_the_npz_says_how_its_lungs_were_found_and_how_it_was_made(workspace: Pa
 def test_masks_without_their_facts_are_an_error(workspace: Path) -> None:
     write_manifest(Path("manifest.csv"), [write_film(0)], ["normal", "pneumonia"])
     with pytest.raises(CxrError, match=r"masks/segment\.json: no facts of how the masks were found; run `dvc repro"):
-        build_npz_set(Path("manifest.csv"), Path("masks"), Path("npz"), PreprocessSection(), Compute(workers=1))
+        build_npz_set(Path("manifest.csv"), Path("masks"), Path("npz"), section(PreprocessSection), machine(workers=1))

@@ -11,6 +11,7 @@ from cxr.preprocess.config import PreprocessSection
 from cxr.preprocess.enhance import draw, enhance
 from cxr.preprocess.prepare import lung_box, prepare_film
 from tests.conftest import phantom
+from tests.settings import section
 
 HASH = "80000000" + "0" * 24
 PLAIN: dict[str, Any] = {"clahe_probability": 0, "stretch": False}
@@ -28,7 +29,7 @@ def dice(one: np.ndarray, other: np.ndarray) -> float:
 
 def test_the_image_is_grey_three_times_and_the_mask() -> None:
     film, frame_mask, _ = film_and_mask()
-    image, _ = prepare_film(film, frame_mask, PreprocessSection(), HASH)
+    image, _ = prepare_film(film, frame_mask, section(PreprocessSection), HASH)
     assert image.shape == (224, 224, 4)
     assert image.dtype == np.uint8
     np.testing.assert_array_equal(image[..., 0], image[..., 2])
@@ -38,14 +39,14 @@ def test_the_image_is_grey_three_times_and_the_mask() -> None:
 @pytest.mark.parametrize("shape", [(320, 256), (200, 333), (1000, 700), (64, 64)])
 def test_the_mask_channel_lies_on_the_lungs_that_the_image_shows(shape: tuple[int, int]) -> None:
     film, frame_mask, mask = film_and_mask(*shape)
-    image, (left, top, right, bottom) = prepare_film(film, frame_mask, PreprocessSection(**PLAIN), HASH)
+    image, (left, top, right, bottom) = prepare_film(film, frame_mask, section(PreprocessSection, **PLAIN), HASH)
     expected = Letterbox(right - left, bottom - top, 224).mask_to_frame(mask[top:bottom, left:right])
     assert dice(image[..., 3], expected) > 0.98
 
 
 def test_the_crop_is_the_lungs_with_the_margin_and_keeps_the_aspect() -> None:
     film, frame_mask, mask = film_and_mask()
-    _, box = prepare_film(film, frame_mask, PreprocessSection(margin=0), HASH)
+    _, box = prepare_film(film, frame_mask, section(PreprocessSection, margin=0), HASH)
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     np.testing.assert_allclose(box, (columns[0], rows[0], columns[-1] + 1, rows[-1] + 1), atol=2)
     wide = lung_box(frame_mask, Letterbox(320, 256, 512), 0.1)
@@ -55,14 +56,14 @@ def test_the_crop_is_the_lungs_with_the_margin_and_keeps_the_aspect() -> None:
 
 def test_a_margin_never_leaves_the_film() -> None:
     film, frame_mask, _ = film_and_mask()
-    _, box = prepare_film(film, frame_mask, PreprocessSection(margin=1), HASH)
+    _, box = prepare_film(film, frame_mask, section(PreprocessSection, margin=1), HASH)
     assert box == (0, 0, 320, 256)
 
 
 @pytest.mark.parametrize(("region", "inside", "outside"), [("mask", True, False), ("lungs_removed", False, True)])
 def test_a_region_keeps_its_side_of_the_mask_and_blacks_out_the_other(region: Any, inside: bool, outside: bool) -> None:
     film, frame_mask, _ = film_and_mask()
-    image, box = prepare_film(film, frame_mask, PreprocessSection(region=region, **PLAIN), HASH)
+    image, box = prepare_film(film, frame_mask, section(PreprocessSection, region=region, **PLAIN), HASH)
     lungs = image[..., 3] > 0
     assert box == (0, 0, 320, 256)
     assert bool(image[..., 0][lungs].any()) == inside
@@ -71,7 +72,7 @@ def test_a_region_keeps_its_side_of_the_mask_and_blacks_out_the_other(region: An
 
 def test_without_a_region_the_whole_film_is_letterboxed() -> None:
     film, frame_mask, _ = film_and_mask()
-    image, _ = prepare_film(film, frame_mask, PreprocessSection(region="none", **PLAIN), HASH)
+    image, _ = prepare_film(film, frame_mask, section(PreprocessSection, region="none", **PLAIN), HASH)
     np.testing.assert_array_equal(image[..., 0], Letterbox(320, 256, 224).to_frame(film.grey))
 
 
@@ -80,8 +81,8 @@ def test_colour_is_kept_only_on_request() -> None:
     colour = np.dstack([grey, grey // 2, grey // 3])
     film = Film(grey, colour, 8, 0.5, {})
     frame_mask = Letterbox(320, 256, 512).mask_to_frame(mask)
-    kept, _ = prepare_film(film, frame_mask, PreprocessSection(colour="rgb", **PLAIN), HASH)
-    dropped, _ = prepare_film(film, frame_mask, PreprocessSection(colour="grey", **PLAIN), HASH)
+    kept, _ = prepare_film(film, frame_mask, section(PreprocessSection, colour="rgb", **PLAIN), HASH)
+    dropped, _ = prepare_film(film, frame_mask, section(PreprocessSection, colour="grey", **PLAIN), HASH)
     assert np.any(kept[..., 0] != kept[..., 1])
     np.testing.assert_array_equal(dropped[..., 0], dropped[..., 1])
 
@@ -89,12 +90,12 @@ def test_colour_is_kept_only_on_request() -> None:
 def test_an_empty_mask_is_an_error() -> None:
     film, frame_mask, _ = film_and_mask()
     with pytest.raises(CxrError, match="lung mask: empty"):
-        prepare_film(film, np.zeros_like(frame_mask), PreprocessSection(), HASH)
+        prepare_film(film, np.zeros_like(frame_mask), section(PreprocessSection), HASH)
 
 
 def test_stretching_uses_the_whole_range() -> None:
     film = (phantom(1)[0] // 4) + 60
-    out = enhance(film, PreprocessSection(clahe_probability=0, stretch=True), HASH)
+    out = enhance(film, section(PreprocessSection, clahe_probability=0, stretch=True), HASH)
     assert (out.min(), out.max()) == (0, 255)
 
 
@@ -102,14 +103,16 @@ def test_blur_lowers_and_sharpening_raises_the_detail() -> None:
     film = phantom(1)[0]
 
     def detail(**changes: float) -> float:
-        return float(cv2.Laplacian(enhance(film, PreprocessSection(**{**PLAIN, **changes}), HASH), cv2.CV_64F).var())
+        return float(
+            cv2.Laplacian(enhance(film, section(PreprocessSection, **{**PLAIN, **changes}), HASH), cv2.CV_64F).var()
+        )
 
     assert detail(blur_sigma=2) < detail() < detail(sharpen=1)
 
 
 def test_clahe_raises_local_contrast() -> None:
     film = cv2.GaussianBlur(phantom(1)[0], (0, 0), 3) // 3 + 80
-    equalised = enhance(film, PreprocessSection(clahe_probability=1, stretch=False), HASH)
+    equalised = enhance(film, section(PreprocessSection, clahe_probability=1, stretch=False), HASH)
     assert equalised.std() > film.std()
 
 
@@ -117,6 +120,6 @@ def test_clahe_is_drawn_by_film_with_the_given_probability() -> None:
     draws = [draw(f"{value:08x}" + "0" * 24) for value in np.linspace(0, 2**32 - 1, 1001).astype(np.uint64)]
     assert np.mean(np.array(draws) < 0.3) == pytest.approx(0.3, abs=0.01)
     film = phantom(1)[0]
-    settings = PreprocessSection(clahe_probability=0.4, stretch=False)
+    settings = section(PreprocessSection, clahe_probability=0.4, stretch=False)
     assert np.any(enhance(film, settings, "00000000" + "0" * 24) != film)
     np.testing.assert_array_equal(enhance(film, settings, "f0000000" + "0" * 24), film)

@@ -8,15 +8,17 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
 from cxr.core.files import write_json
 from cxr.evaluate.config import EvaluateSection
 from cxr.evaluate.document import conclude
 from cxr.evaluate.plots import write_plots
 from tests.evaluate.conftest import BINARY, predictions
+from tests.settings import section
 
 ROOT = Path(__file__).parents[2]
-PARAMS = "train:\n  lr: {lr}\nevaluate:\n  resamples: 200\n  subgroups:\n  - view\n"
+SECTION = section(EvaluateSection, resamples=200, subgroups=("view",))
 
 
 def git(repository: Path, *arguments: str) -> None:
@@ -32,15 +34,16 @@ def write_results(
     random = np.random.default_rng(3)
     for name in [name for name in table.columns if name.startswith("logit")]:
         table[name] = (table[name] + random.normal(0, noise, len(table))).round(6)
-    found = conclude(table, "ab" * 16, classes, EvaluateSection(resamples=200, subgroups=("view",)), "here")
+    found = conclude(table, "ab" * 16, classes, SECTION, "here")
     found.write(root / "metrics", root / "models" / "operating_point.json")
     write_plots(root / "plots", found.table, found.point)
     history = {"epoch": [0, 1], "train_loss": [0.7, 0.5], "val_loss": [0.7, 0.6], "val_auroc": [0.6, 0.9]}
-    history |= {"stressed_loss": [0.7, 0.65], "stressed_auroc": [0.55, 0.8]}
+    history |= {"corrupted_loss": [0.7, 0.65], "corrupted_auroc": [0.55, 0.8]}
     pd.DataFrame(history).to_csv(root / "plots" / "learning_curves.csv", index=False)
     write_json(root / "metrics" / "data.json", {"films": 160, "splits": {"val": {"films": 80}, "test": {"films": 80}}})
     write_json(root / "metrics" / "segment.json", {"films": 160, "dice": 0.95, "dice_worst_5_percent": 0.9})
-    (root / "params.yaml").write_text(PARAMS.format(lr=lr))
+    params = {"train": {"lr": float(lr)}, "evaluate": SECTION.model_dump(mode="json")}
+    (root / "params.yaml").write_text(yaml.safe_dump(params))
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,6 @@ import cv2
 import numpy as np
 import pytest
 
-from cxr.compute.settings import Compute
 from cxr.core.errors import CxrError
 from cxr.core.files import digest
 from cxr.films.letterbox import Letterbox
@@ -18,6 +17,7 @@ from cxr.segment.scores import mask_scores
 from cxr.segment.segment import segment_cohort
 from tests.conftest import phantom, write_image
 from tests.segment.conftest import FRAME, write_dark_is_lung
+from tests.settings import machine
 
 MANIFEST, MASKS, TABLE = Path("data/manifest.csv"), Path("data/masks"), Path("data/masks.csv")
 MODEL = Path("models/lung_segmenter.onnx")
@@ -48,7 +48,7 @@ def cohort(workspace: Path) -> list[Record]:
 def run(cohort: list[Record], settings: SegmentSection) -> Callable[..., None]:
     def run(workers: int = 1, **changes: object) -> None:
         changed = settings.model_copy(update=changes)
-        segment_cohort(MANIFEST, MODEL, MASKS, TABLE, changed, Compute(workers=workers))
+        segment_cohort(MANIFEST, MODEL, MASKS, TABLE, changed, machine(workers=workers))
 
     return run
 

@@ -8,7 +8,6 @@ import cv2
 import numpy as np
 import pytest
 
-from cxr.compute.settings import Compute
 from cxr.core.config import load_section
 from cxr.films.read import IMAGE_SUFFIXES, decode, read_source
 from cxr.segment.clean import Lungs
@@ -18,6 +17,7 @@ from cxr.segment.scores import mask_scores
 from cxr.segment.segmenter import LungSegmenter, load_segmenter
 from demo.cohort import write_cohort
 from demo.config import DemoSection
+from tests.settings import machine
 
 ROOT = Path(__file__).parents[2]
 MODEL = ROOT / "models" / "lung_segmenter.onnx"
@@ -47,7 +47,7 @@ def test_the_model_is_small_enough_for_git_and_works_in_the_512_frame(segmenter:
 
 def test_synthetic_films_are_segmented_well(segmenter: LungSegmenter, tmp_path: Path) -> None:
     section = load_section("demo", DemoSection, ROOT / "params.yaml").model_copy(update={"patients": 12, "seed": 77})
-    write_cohort(tmp_path / "demo", section, Compute(workers=1))
+    write_cohort(tmp_path / "demo", section, machine(workers=1))
     masks = some((tmp_path / "demo" / "lung_masks").rglob("*.png"), 12)
     dice = []
     for mask in masks:

@@ -12,8 +12,9 @@ import torch
 
 from cxr.compute.settings import Compute
 from cxr.npz.npz_set import NpzFilm, NpzRow, encode_npz, write_index
-from cxr.train.config import AugmentSection, TrainSection
+from cxr.train.config import TrainSection
 from cxr.train.train import Places, train
+from tests.settings import augmentation, machine, section
 
 SIDE = 32
 CLASSES = ("normal", "pneumonia")
@@ -51,7 +52,7 @@ class Run:
 
     places: Places
     settings: TrainSection
-    compute: Compute = field(default_factory=lambda: Compute(accelerator="cpu"))
+    compute: Compute = field(default_factory=lambda: machine(accelerator="cpu"))
 
     def __call__(self, **changes: Any) -> "Run":
         torch.set_num_threads(1)
@@ -84,9 +85,17 @@ def packs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def recipe() -> TrainSection:
     """Noise, dropout, EMA and every augmentation on, so that nothing that could differ is hidden."""
-    augment = AugmentSection(clahe=0.3, blur=0.5, noise=0.5, erasing=0.5)
-    return TrainSection(
-        backbone="test_resnet", weights="none", epochs=3, warmup=0.5, batch=4, lr=1e-3, ema=0.5, augment=augment
+    augment = augmentation(clahe=0.3, blur=0.5, noise=0.5, erasing=0.5)
+    return section(
+        TrainSection,
+        backbone="test_resnet",
+        weights="none",
+        epochs=3,
+        warmup=0.5,
+        batch=4,
+        lr=1e-3,
+        ema=0.5,
+        augment=augment,
     )
 
 

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import torch
 
-from cxr.compute.settings import Compute
 from cxr.console.stage import run_stage
 from cxr.train.config import TrainSection
 from cxr.train.train import Places, train
+from tests.settings import machine, section
 
 if __name__ == "__main__":
     job = json.loads(Path(sys.argv[1]).read_text())
     torch.set_num_threads(1)
     places = Places(npz=[Path(job["npz"])], curves=None, **{name: Path(path) for name, path in job["places"].items()})
-    run_stage(lambda: train(TrainSection(**job["settings"]), Compute(accelerator="cpu"), places))
+    run_stage(lambda: train(section(TrainSection, **job["settings"]), machine(accelerator="cpu"), places))

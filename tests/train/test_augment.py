@@ -5,10 +5,10 @@ import torch
 
 from cxr.train.augment import DRAWS, augment, blur
 from cxr.train.clahe import clahe
-from cxr.train.config import AugmentSection
-from cxr.train.stress import stressed_copy
+from cxr.train.corrupt import corrupted_copy
+from tests.settings import augmentation
 
-OFF = AugmentSection(
+OFF = augmentation(
     rotation=0,
     crop_scale=1,
     crop_ratio=1,
@@ -21,7 +21,7 @@ OFF = AugmentSection(
     noise=0,
     erasing=0,
 )
-ALL = AugmentSection(clahe=1, blur=1, noise=1, erasing=1)
+ALL = augmentation(clahe=1, blur=1, noise=1, erasing=1)
 
 
 def film(seed: int = 0, side: int = 96, channels: int = 2) -> torch.Tensor:
@@ -101,9 +101,9 @@ def test_blur_is_opencvs_gaussian_blur() -> None:
         assert np.abs(ours[place, 0].numpy() - theirs).max() < 0.5
 
 
-def test_the_stressed_copy_is_fixed_and_differs_from_the_films() -> None:
+def test_the_corrupted_copy_is_fixed_and_differs_from_the_films() -> None:
     films = torch.cat([film(seed) for seed in range(3)]).numpy()
-    first, again = (np.concatenate([part for _, part in stressed_copy(films)]) for _ in range(2))
+    first, again = (np.concatenate([part for _, part in corrupted_copy(films)]) for _ in range(2))
     assert np.array_equal(first, again)
     assert first.dtype == np.uint8
     assert all(np.abs(one.astype(int) - other.astype(int)).mean() > 3 for one, other in zip(first, films, strict=True))

@@ -11,6 +11,7 @@ import yaml
 
 from cxr.models.classifier import load_classifier
 from cxr.train.config import TrainSection
+from tests.settings import machine, section
 from tests.train.conftest import write_npz_set
 
 ROOT = Path(__file__).parents[2]
@@ -20,11 +21,13 @@ def run_stage(folder: Path, devices: int) -> pd.DataFrame:
     """The train stage in a folder of its own; returns the history."""
     write_npz_set(folder / "data" / "npz")
     # Layer instead of batch normalisation, no dropout and no noise: then processes should change nothing at all.
-    settings = TrainSection(backbone="test_vit", weights="none", dropout=0, epochs=2, warmup=0, batch=4, lr=1e-3)
+    settings = section(
+        TrainSection, backbone="test_vit", weights="none", dropout=0, epochs=2, warmup=0, batch=4, lr=1e-3
+    )
     values = settings.model_dump()
     values["augment"]["noise"] = 0.0
     (folder / "params.yaml").write_text(yaml.safe_dump({"train": values}))
-    (folder / "compute.yaml").write_text(yaml.safe_dump({"accelerator": "cpu", "devices": devices}))
+    (folder / "compute.yaml").write_text(yaml.safe_dump(machine(accelerator="cpu", devices=devices).model_dump()))
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     environment.pop("DVC_ROOT", None)
     done = subprocess.run(

@@ -21,7 +21,7 @@ def test_a_pack_holds_the_films_of_the_npz_set_grey_ones_in_half_the_space(tmp_p
             film = read_npz(folder / row.file)
             assert np.array_equal(films.images[place], film.image.transpose(2, 0, 1)[[0, 3]])
             assert films.labels[place] == film.label
-    assert pack.stressed.images.shape == pack.val.images.shape
+    assert pack.corrupted.images.shape == pack.val.images.shape
     assert pack.counts("val") == [7, 6]
 
 

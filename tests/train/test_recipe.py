@@ -2,28 +2,29 @@ import pytest
 
 from cxr.train.config import TrainSection
 from cxr.train.recipe import Row, best_epoch, finished, learning_rate, plateau_drops, score
+from tests.settings import section
 
 
-def rows(*aurocs: float, stressed: float = 0.5, losses: tuple[float, ...] = ()) -> list[Row]:
+def rows(*aurocs: float, corrupted: float = 0.5, losses: tuple[float, ...] = ()) -> list[Row]:
     return [
         {
             "val_auroc": auroc,
-            "stressed_auroc": stressed,
+            "corrupted_auroc": corrupted,
             "val_loss": losses[number] if losses else 1.0,
-            "stressed_loss": 1.0,
+            "corrupted_loss": 1.0,
         }
         for number, auroc in enumerate(aurocs)
     ]
 
 
 def settings(**values: object) -> TrainSection:
-    return TrainSection.model_validate({"monitor": "val_auroc", **values})
+    return section(TrainSection, **{"monitor": "val_auroc", **values})
 
 
-def test_monitor_is_validation_or_stressed_or_their_mean_and_a_loss_counts_downwards() -> None:
-    row = rows(0.9, stressed=0.7)[0]
+def test_monitor_is_validation_or_corrupted_or_their_mean_and_a_loss_counts_downwards() -> None:
+    row = rows(0.9, corrupted=0.7)[0]
     assert score(row, "val_auroc") == 0.9
-    assert score(row, "stressed_auroc") == 0.7
+    assert score(row, "corrupted_auroc") == 0.7
     assert score(row, "mean_auroc") == pytest.approx(0.8)
     assert score(row, "val_loss") == -1.0
 

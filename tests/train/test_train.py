@@ -9,14 +9,13 @@ import numpy as np
 import pytest
 import torch
 
-from cxr.compute.settings import Compute
 from cxr.core.errors import CxrError
 from cxr.models.classifier import load_classifier
 from cxr.train import module, resume
-from cxr.train.config import AugmentSection
 from cxr.train.engine import pick_devices, precision
 from cxr.train.module import TrainingModule
 from cxr.train.packed import open_pack
+from tests.settings import augmentation, machine
 from tests.train.conftest import Run, places_in, write_npz_set
 
 STEPS = 6  # batches an epoch of the small set
@@ -25,7 +24,7 @@ adam = importlib.import_module("torch.optim.adam")  # torch.optim hides the name
 
 def test_a_run_repeats_bit_for_bit_whatever_workers_says(new_run: Callable[[str], Run], whole: Run) -> None:
     again = new_run("again")
-    again = Run(again.places, again.settings, Compute(accelerator="cpu", workers=7))()
+    again = Run(again.places, again.settings, machine(accelerator="cpu", workers=7))()
     assert again.weights == whole.weights
     assert again.places.history.read_bytes() == whole.places.history.read_bytes()
 
@@ -112,8 +111,8 @@ def test_validation_is_not_augmented_and_training_is(
     run = new_run("seen")(epochs=1, warmup=0.0)
     pack = open_pack(run.places.npz, run.places.packs, "any")
     shown = torch.cat(seen["validation_step"])
-    plain, stressed = (torch.from_numpy(np.array(films.images)).float() for films in (pack.val, pack.stressed))
-    assert torch.equal(shown[:, [0, 3]], torch.cat([plain, stressed]))
+    plain, corrupted = (torch.from_numpy(np.array(films.images)).float() for films in (pack.val, pack.corrupted))
+    assert torch.equal(shown[:, [0, 3]], torch.cat([plain, corrupted]))
     trained = torch.cat(seen["training_step"])[:, 0]
     originals = torch.from_numpy(np.array(pack.train.images)).float()[:, 0]
     assert not any(torch.equal(film, original) for film in trained for original in originals)
@@ -137,7 +136,7 @@ def test_the_history_has_a_row_an_epoch_and_no_clock(whole: Run) -> None:
         "epoch",
         "lr",
         "train_loss",
-        *(f"{source}_{name}" for source in ("val", "stressed") for name in ("loss", "auroc", "accuracy")),
+        *(f"{source}_{name}" for source in ("val", "corrupted") for name in ("loss", "auroc", "accuracy")),
     ]
     assert whole.history["epoch"].tolist() == [0, 1, 2]
 
@@ -215,18 +214,18 @@ def test_an_unknown_backbone_is_told_with_near_names(new_run: Callable[[str], Ru
 
 
 def test_devices_that_are_not_there_or_do_not_divide_the_batch_are_told() -> None:
-    assert pick_devices(Compute(accelerator="cpu"), 32) == ("cpu", 1)
-    assert pick_devices(Compute(accelerator="cpu", devices=2), 32) == ("cpu", 2)
+    assert pick_devices(machine(accelerator="cpu"), 32) == ("cpu", 1)
+    assert pick_devices(machine(accelerator="cpu", devices=2), 32) == ("cpu", 2)
     with pytest.raises(CxrError, match=r"train\.batch: 33 films cannot be shared by 2 devices"):
-        pick_devices(Compute(accelerator="cpu", devices=2), 33)
+        pick_devices(machine(accelerator="cpu", devices=2), 33)
     with pytest.raises(CxrError, match=r"devices: 0"):
-        pick_devices(Compute(accelerator="cpu", devices=0), 32)
+        pick_devices(machine(accelerator="cpu", devices=0), 32)
 
 
 def test_a_gpu_asked_for_where_there_is_none_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
     with pytest.raises(CxrError, match="no CUDA device is visible"):
-        pick_devices(Compute(accelerator="gpu"), 32)
+        pick_devices(machine(accelerator="gpu"), 32)
 
 
 def test_amp_is_off_on_cpu_unless_bf16_is_asked_for() -> None:
@@ -243,4 +242,4 @@ def test_bf16_trains(new_run: Callable[[str], Run]) -> None:
 
 def test_augmentation_bounds_are_checked() -> None:
     with pytest.raises(ValueError, match="less than or equal to 1"):
-        AugmentSection(flip=1.5)
+        augmentation(flip=1.5)

@@ -19,18 +19,18 @@ CHUNK = 64
 Array = np.ndarray[Any, Any]
 
 
-def stressed_copy(images: Array) -> Iterator[tuple[slice, Array]]:
-    """Yield parts of the stressed copy of uint8 films (N, C, H, W), each with its place."""
+def corrupted_copy(images: Array) -> Iterator[tuple[slice, Array]]:
+    """Yield parts of the corrupted copy of uint8 films (N, C, H, W), each with its place."""
     for start in range(0, len(images), CHUNK):
         part = slice(start, min(start + CHUNK, len(images)))
         films = torch.from_numpy(np.array(images[part])).float()
         noise = torch.Generator().manual_seed(SEED + start)
         draws = torch.rand(len(films), 8, generator=noise)
-        yield part, stress(films, draws, noise).round().clamp(0, 255).to(torch.uint8).numpy()
+        yield part, corrupt(films, draws, noise).round().clamp(0, 255).to(torch.uint8).numpy()
 
 
-def stress(images: Tensor, draws: Tensor, generator: torch.Generator) -> Tensor:
-    """Stress float films (N, C, H, W) of 0 to 255; `draws` are 8 uniform numbers a film."""
+def corrupt(images: Tensor, draws: Tensor, generator: torch.Generator) -> Tensor:
+    """Corrupt float films (N, C, H, W) of 0 to 255; `draws` are 8 uniform numbers a film."""
     crop, x, y, gamma, brightness, sigma, resolution, std = draws.T
     window = 0.8 + 0.2 * crop
     still = torch.zeros_like(window)

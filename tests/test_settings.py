@@ -1,0 +1,55 @@
+"""params.yaml and compute.yaml are the only places that give a setting its value and say what it means."""
+
+import importlib
+import pkgutil
+import re
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+import cxr
+import demo
+from cxr.core.config import Section
+
+ROOT = Path(__file__).parents[1]
+
+
+def sections() -> list[type[BaseModel]]:
+    """Every section that the library knows."""
+    for package in (cxr, demo):
+        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+            if module.name.rpartition(".")[2] in ("config", "settings") and module.name != "cxr.launch.settings":
+                importlib.import_module(module.name)
+    found: list[type[BaseModel]] = []
+    todo: list[type[BaseModel]] = [Section]
+    while todo:
+        for model in todo.pop().__subclasses__():
+            todo.append(model)
+            if model.__module__.startswith(("cxr.", "demo.")):
+                found.append(model)
+    return found
+
+
+def has_pattern(field: FieldInfo) -> bool:
+    return any(getattr(rule, "pattern", None) for rule in field.metadata)
+
+
+def test_no_field_has_a_second_default_or_a_second_description() -> None:
+    models = sections()
+    assert {"TrainSection", "DataSection", "Compute", "SageMakerSection"} <= {model.__name__ for model in models}
+    for model in models:
+        for name, field in model.model_fields.items():
+            assert field.default is PydanticUndefined, f"{model.__name__}.{name}: its value belongs into the YAML file"
+            assert field.default_factory is None, f"{model.__name__}.{name}: its value belongs into the YAML file"
+            told = field.description is not None  # a mistake has to say in words what a pattern means
+            assert told == has_pattern(field), f"{model.__name__}.{name}: the comment in the YAML file describes it"
+
+
+@pytest.mark.parametrize("name", ["params.yaml", "compute.yaml"])
+def test_every_setting_is_described_on_its_line(name: str) -> None:
+    for line in (ROOT / name).read_text(encoding="utf-8").splitlines():
+        if re.match(r" *\w+: +[^ #]", line):
+            assert re.search(r"  # \w", line), f"{name}: {line}"
