@@ -6,7 +6,7 @@ export PATH := $(BIN):$(PATH)
 PYTEST = OMP_NUM_THREADS=1 pytest --numprocesses logical --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help restore metrics report model-card setup repro test test-slow test-real lint format lock prune segmenter remote wheels drill
+.PHONY: help predict official-test restore metrics report model-card setup repro test test-slow test-real lint format lock prune segmenter remote wheels drill
 
 help:  ## list the tasks
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -59,8 +59,17 @@ format: .venv/.installed-dev  ## format the code
 	ruff format .
 
 lock: .venv/.installed-dev  ## write the lock files anew from requirements*.in
-	$(foreach set,requirements requirements-prepare requirements-train requirements-dev,\
+	$(foreach set,requirements requirements-prepare requirements-train requirements-serve requirements-dev,\
 	  uv pip compile --quiet --no-header --universal --python-version 3.11 $(set).in -o $(set).txt &&) true
+
+predict: .venv/.installed  ## answer about the films in FILMS=folder with BUNDLE=models/chest_xray -> reports/predictions.csv
+	@test -n "$(FILMS)" || { echo "error: FILMS is missing; make predict FILMS=folder" >&2; exit 1; }
+	python -m tools.predict "$(FILMS)" --bundle $(or $(BUNDLE),models/chest_xray) --out $(or $(OUT),reports/predictions.csv)
+
+official-test: .venv/.installed  ## score the labelled FILMS=folder (NORMAL/, PNEUMONIA/) with a frozen BUNDLE=models/chest_xray
+	@test -n "$(FILMS)" || { echo "error: FILMS is missing; make official-test FILMS=folder" >&2; exit 1; }
+	python -m tools.external --films "$(FILMS)" --bundle $(or $(BUNDLE),models/chest_xray) \
+	  --patient '(person\d+|(NORMAL2-)?IM-\d+)'
 
 prune: .venv/.installed  ## delete cached films not used for DAYS=30 days
 	python -m tools.prune_cache --days $(or $(DAYS),30)

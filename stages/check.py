@@ -14,6 +14,7 @@ from cxr.core.files import write_text
 from cxr.evaluate.config import EvaluateSection
 from cxr.ingest.config import DataSection
 from cxr.launch.config import SageMakerSection
+from cxr.package.config import PackageSection
 from cxr.preprocess.config import PreprocessSection
 from cxr.segment.config import SegmentSection
 from cxr.train.config import TrainSection
@@ -26,6 +27,7 @@ SECTIONS: dict[str, type[Section]] = {
     "preprocess": PreprocessSection,
     "train": TrainSection,
     "evaluate": EvaluateSection,
+    "package": PackageSection,
 }
 
 

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Generator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -13,6 +14,9 @@ from pydicom.uid import ComputedRadiographyImageStorage, ExplicitVRLittleEndian,
 from cxr.compute.settings import Compute
 from cxr.npz.preparation import SEGMENT_FACTS, Preparation, SegmentStep, Step, to_json
 from tests.settings import machine
+
+if TYPE_CHECKING:  # torch is loaded by those who ask for a bundle
+    from tests.bundles import Project
 
 Image = np.ndarray
 PREPARATION = Preparation(
@@ -95,3 +99,19 @@ def real_data() -> Path:
     if "CXR_REAL_DATA" not in os.environ:
         pytest.fail("CXR_REAL_DATA is not set: name the folder of real films in it")
     return Path(os.environ["CXR_REAL_DATA"])
+
+
+@pytest.fixture(scope="session")
+def project(tmp_path_factory: pytest.TempPathFactory) -> "Project":
+    """The stages' results for two classes and their bundle, TorchScript included."""
+    from tests.bundles import make_project
+
+    return make_project(tmp_path_factory.mktemp("two"), torchscript=True)
+
+
+@pytest.fixture(scope="session")
+def project_of_three(tmp_path_factory: pytest.TempPathFactory) -> "Project":
+    """The same for three classes."""
+    from tests.bundles import THREE, make_project
+
+    return make_project(tmp_path_factory.mktemp("three"), THREE)

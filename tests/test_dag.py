@@ -172,7 +172,7 @@ def test_preparation_imports_no_deep_learning_library() -> None:
     assert result.stdout.strip() == "[]"
 
 
-@pytest.mark.parametrize("part", ["prepare", "train"])
+@pytest.mark.parametrize("part", ["prepare", "train", "serve"])
 def test_partial_requirements_are_subsets_of_the_lock(part: str) -> None:
     def pins(name: str) -> set[str]:
         lines = (ROOT / name).read_text(encoding="utf-8").splitlines()

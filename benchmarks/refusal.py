@@ -1,0 +1,105 @@
+"""How often a bundle doubts or refuses films that it should, and films that it should not: one table.
+
+Each folder of films is read as it is, as its negative, and turned; noise and the photographs that scikit-learn carries
+are read beside them. `--others` names folders of pictures that are no frontal chest film.
+
+    python -m benchmarks.refusal --bundle models/chest_xray --films ../shared/data/nih_adult/films --count 200
+"""
+
+import argparse
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+from sklearn.datasets import load_sample_images
+
+from cxr.core.errors import CxrError
+from cxr.deploy.films import find_films
+from cxr.deploy.predictor import Predictor
+from cxr.films.letterbox import Image
+from cxr.films.read import Source, decode
+from cxr.report.tables import markdown
+
+CODES = ("no_lungs", "inverted", "turned_right", "turned_left", "upside_down", "unfamiliar", "small")
+VIEWS: dict[str, Callable[[Image], Image]] = {
+    "as they are": lambda film: film,
+    "inverted": lambda film: np.asarray(255 - film, np.uint8),
+    "turned by 90° clockwise": lambda film: np.rot90(film, 3),
+    "turned by 90° anticlockwise": lambda film: np.rot90(film),
+    "upside down": lambda film: np.rot90(film, 2),
+}
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.refusal", description=__doc__)
+    parser.add_argument("--bundle", type=Path, required=True)
+    parser.add_argument("--films", type=Path, nargs="+", required=True, help="folders of frontal chest films")
+    parser.add_argument("--others", type=Path, nargs="*", default=[], help="folders of other pictures")
+    parser.add_argument("--count", type=int, default=100, help="films drawn from each folder")
+    options = parser.parse_args()
+    predictor = Predictor.load(options.bundle)
+    rows = []
+    for folder in options.films:
+        films = [decode(source).grey for source in sample(folder, options.count)]
+        for name, view in VIEWS.items():
+            rows.append(row(predictor, f"{folder.parent.name}/{folder.name}, {name}", map(view, films)))
+    rows += [row(predictor, name, pictures) for name, pictures in (("noise", noise()), ("photographs", photographs()))]
+    for folder in options.others:
+        rows.append(row(predictor, folder.name, (decode(one).grey for one in sample(folder, options.count))))
+    print(markdown(["films", "number", "doubted", *(code.replace("_", " ") for code in CODES), "refused"], rows))
+
+
+def sample(folder: Path, count: int) -> Iterator[Source]:
+    """Some films of a folder, the same ones in every run; what cannot be decoded is left out."""
+    films = sorted(find_films([str(folder)]), key=lambda film: zlib.crc32(Path(film.address).name.encode()))
+    for film in films[:count]:
+        source = film.read()
+        try:
+            decode(source)
+        except CxrError:
+            continue
+        yield source
+
+
+def row(predictor: Predictor, name: str, pictures: Iterator[Image] | map) -> list[str]:  # type: ignore[type-arg]
+    """Name, number, and the share of the pictures that drew each flag."""
+    flags: Counter[str] = Counter()
+    number = 0
+    for picture in pictures:
+        number += 1
+        png = cv2.imencode(".png", np.ascontiguousarray(picture))[1].tobytes()
+        try:
+            found = [flag.code for flag in predictor(png, f"{name} {number}").flags]
+        except CxrError:
+            found = ["refused"]
+        flags.update(found)
+        flags["doubted"] += bool(found)
+    share = {code: f"{flags[code] / number:.1%}" if flags[code] else "–" for code in ("doubted", *CODES, "refused")}
+    return [name, str(number), *share.values()]
+
+
+def noise(count: int = 50, side: int = 512) -> Iterator[Image]:
+    """White noise and clouds of several grains."""
+    rng = np.random.default_rng(0)
+    for index in range(count):
+        grain = (1, 4, 16, 64)[index % 4]
+        coarse = rng.integers(0, 256, (side // grain, side // grain), dtype=np.uint8)
+        yield np.asarray(cv2.resize(coarse, (side, side), interpolation=cv2.INTER_CUBIC), np.uint8)
+
+
+def photographs(count: int = 50, side: int = 256) -> Iterator[Image]:
+    """Grey pieces of two photographs: a temple and a flower."""
+    rng = np.random.default_rng(0)
+    greys = [cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) for picture in load_sample_images().images]
+    for index in range(count):
+        grey = greys[index % len(greys)]
+        top, left = (int(rng.integers(0, length - side)) for length in grey.shape)
+        yield np.asarray(grey[top : top + side, left : left + side], np.uint8)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,61 @@
+"""The classifier of a bundle: classifier.onnx under ONNX Runtime.
+
+Contract of the file: input `image`, uint8 (films, 4, side, side) = [R, G, B, mask]; normalisation and mirrored scoring
+lie inside. Outputs, float32: `logits` (films,) or (films, classes); `features` (films, channels), the pooled last
+feature map; and, where the head is linear on it, `activation` (films, 1 or classes, h, w), the class activation map.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+
+from cxr.core.errors import CxrError
+from cxr.films.letterbox import Image
+
+Array = np.ndarray[Any, np.dtype[np.float32]]
+INPUT = "image"
+LOGITS, FEATURES, ACTIVATION = "logits", "features", "activation"
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What the classifier says of some films."""
+
+    logits: Array  # (films,) for two classes, (films, classes) for more
+    features: Array  # (films, channels)
+    activation: Array | None  # (films, 1 or classes, h, w): evidence for the second class, or for each class
+
+
+@dataclass(frozen=True)
+class Network:
+    """A session of the classifier."""
+
+    session: Any
+
+    def score(self, images: Image) -> Scores:
+        """Score stored images, uint8 (films, side, side, 4)."""
+        found = self.session.run(None, {INPUT: np.ascontiguousarray(images.transpose(0, 3, 1, 2))})
+        by_name = dict(zip((output.name for output in self.session.get_outputs()), found, strict=True))
+        return Scores(by_name[LOGITS], by_name[FEATURES], by_name.get(ACTIVATION))
+
+
+def load_network(path: Path, threads: int = 1) -> Network:
+    """Open the model; raises CxrError when the file is missing or is no classifier."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+    options.log_severity_level = 3
+    try:
+        session = onnxruntime.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # ONNX Runtime raises a type of its own for each fault
+        raise CxrError(
+            f"{path}: no classifier ({' '.join(str(error).split())[:160]}); fetch the bundle again"
+        ) from error
+    names = [output.name for output in session.get_outputs()]
+    if [one.name for one in session.get_inputs()] != [INPUT] or not {LOGITS, FEATURES} <= set(names):
+        raise CxrError(
+            f"{path}: gives {', '.join(names)}; expected {LOGITS} and {FEATURES}: not a classifier of a bundle"
+        )
+    return Network(session)

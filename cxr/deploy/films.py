@@ -1,0 +1,89 @@
+"""Films that somebody names: files, folders, or addresses on S3."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cxr.core.errors import CxrError
+from cxr.films.dicom import DICOM_SUFFIXES
+from cxr.films.read import IMAGE_SUFFIXES, Source, read_source
+
+S3 = "s3://"
+SUFFIXES = (*IMAGE_SUFFIXES, *DICOM_SUFFIXES)
+
+
+@dataclass(frozen=True)
+class NamedFilm:
+    """A film that is not read yet."""
+
+    address: str  # path, or s3://bucket/key
+    version: str  # changes with the content: size and date, or the store's tag
+
+    def read(self) -> Source:
+        """The film's bytes; raises CxrError when they cannot be read."""
+        if not self.address.startswith(S3):
+            return read_source(self.address)
+        try:
+            return Source(self.address, bytes(_s3().cat_file(self.address)))
+        except OSError as error:
+            raise CxrError(
+                f"{self.address}: cannot be read ({error}); check the address and the credentials"
+            ) from error
+
+
+def find_films(names: Sequence[str]) -> list[NamedFilm]:
+    """The films that files, folders and S3 addresses stand for, in the order given, folders sorted; each film once.
+
+    In a folder, films are files with a film's suffix or none (as DICOM often has), but no hidden ones.
+
+    Raises:
+        CxrError: a name stands for nothing.
+    """
+    films: dict[str, NamedFilm] = {}
+    for name in names:
+        found = list(_on_s3(name) if name.startswith(S3) else _local(Path(name)))
+        if not found:
+            raise CxrError(f"{name}: no film; give a film, or a folder of {', '.join(SUFFIXES)} files")
+        films |= {film.address: film for film in found}
+    return list(films.values())
+
+
+def _local(path: Path) -> Iterator[NamedFilm]:
+    if path.is_file():
+        yield _local_film(path)
+        return
+    for file in sorted(path.rglob("*")):
+        if _may_be_film(file.relative_to(path).as_posix()) and file.is_file():
+            yield _local_film(file)
+
+
+def _local_film(path: Path) -> NamedFilm:
+    facts = path.stat()
+    return NamedFilm(path.as_posix(), f"{facts.st_size}-{facts.st_mtime_ns}")
+
+
+def _on_s3(address: str) -> Iterator[NamedFilm]:
+    try:
+        files: dict[str, Any] = _s3().find(address, detail=True)
+    except OSError as error:
+        raise CxrError(f"{address}: cannot be listed ({error}); check the address and the credentials") from error
+    folder = address.removeprefix(S3).rstrip("/")
+    for key, facts in sorted(files.items()):
+        inside = key.removeprefix(folder).lstrip("/")
+        if not inside or _may_be_film(inside):  # empty: the address is the film itself
+            yield NamedFilm(f"{S3}{key}", f"{facts.get('size')}-{facts.get('ETag', '')}")
+
+
+def _may_be_film(name: str) -> bool:
+    parts = name.split("/")
+    hidden = any(part.startswith(".") or part == "__MACOSX" for part in parts)
+    return not hidden and ("." not in parts[-1] or parts[-1].lower().endswith(SUFFIXES))
+
+
+def _s3() -> Any:
+    try:
+        import s3fs
+    except ImportError as error:
+        raise CxrError("s3:// needs the package s3fs; pip install dvc-s3, or copy the films here") from error
+    return s3fs.S3FileSystem()

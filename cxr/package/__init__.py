@@ -1,0 +1,1 @@
+"""From a trained classifier to a bundle that runs without torch."""

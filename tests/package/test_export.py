@@ -1,0 +1,127 @@
+"""PyTorch, TorchScript and ONNX Runtime say the same of one film."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from cxr.bundle.network import Network, load_network
+from cxr.core.errors import CxrError
+from cxr.evaluate.gradcam import logits_and_cam
+from cxr.models.classifier import Classifier, new_classifier
+from cxr.models.score import score
+from cxr.package.export import to_onnx, to_torchscript
+from cxr.package.parity import check_onnx, check_script
+from cxr.package.served import ServedClassifier, probe
+from tests.bundles import BACKBONE, THREE, TWO
+from tests.conftest import phantom
+
+VIT = "test_vit"
+
+
+def classifier(classes: tuple[str, ...] = TWO, backbone: str = BACKBONE, mask: str = "none") -> Classifier:
+    torch.manual_seed(0)
+    made = new_classifier(backbone, classes, 160 if backbone == VIT else 64, mask).eval()
+    with torch.no_grad():
+        made.head[-1].weight.mul_(300 if backbone == BACKBONE else 1)  # so that films differ
+    return made
+
+
+def films(count: int, side: int = 64) -> np.ndarray:
+    """Stored images, uint8 (count, side, side, 4)."""
+    pairs = [phantom(seed, side, side) for seed in range(count)]
+    return np.stack([np.dstack([film, film, film, mask]) for film, mask in pairs])
+
+
+def exported(made: Classifier, path: Path, weights: str = "float32") -> Network:
+    path.write_bytes(to_onnx(ServedClassifier(made), weights))
+    return load_network(path)
+
+
+@pytest.mark.parametrize(("classes", "mask"), [(TWO, "none"), (TWO, "concat"), (THREE, "multiply")])
+def test_three_engines_agree_on_a_hundred_films(classes: tuple[str, ...], mask: str, tmp_path: Path) -> None:
+    made, images = classifier(classes, mask=mask), films(100)
+    expected = score(made, images)
+    assert np.ptp(expected) > 0.1  # the films differ, so that agreement says something
+    network = exported(made, tmp_path / "c.onnx")
+    assert np.abs(network.score(images).logits - expected).max() <= 1e-4
+    script = torch.jit.load(io.BytesIO(to_torchscript(ServedClassifier(made))))
+    logits = script(torch.from_numpy(images.transpose(0, 3, 1, 2).copy()))[0].numpy()
+    assert np.abs(logits - expected).max() <= 1e-4
+
+
+def test_any_number_of_films_may_be_scored_together(tmp_path: Path) -> None:
+    network, images = exported(classifier(), tmp_path / "c.onnx"), films(7)
+    alone = np.concatenate([network.score(images[at : at + 1]).logits for at in range(7)])
+    assert network.score(images).logits == pytest.approx(alone, abs=1e-5)
+
+
+def test_export_leaves_the_classifier_as_it_was() -> None:
+    made, images = classifier(), films(3)
+    before = score(made, images)
+    to_onnx(ServedClassifier(made), "float32")
+    assert not made.training
+    assert np.array_equal(score(made, images), before)
+
+
+def test_short_weights_halve_the_file_and_keep_the_logits(tmp_path: Path) -> None:
+    made, images = classifier(backbone="tf_efficientnet_lite0"), films(4)
+    expected = score(made, images)
+    full, short = (exported(made, tmp_path / f"{kind}.onnx", kind) for kind in ("float32", "int16"))
+    assert (tmp_path / "int16.onnx").stat().st_size < 0.53 * (tmp_path / "float32.onnx").stat().st_size
+    span = np.abs(expected).max()
+    assert np.abs(short.score(images).logits - expected).max() <= 1e-3 * max(span, 1)
+    assert np.abs(full.score(images).logits - expected).max() <= 1e-4
+
+
+def test_class_activation_is_the_grad_cam_of_the_evaluation_up_to_its_scale(tmp_path: Path) -> None:
+    made, images = classifier(), films(4)
+    activation = exported(made, tmp_path / "c.onnx").score(images).activation
+    assert activation is not None
+    _, cam = logits_and_cam(made, images)
+    assert cam is not None
+    for ours, theirs in zip(activation[:, 0], np.asarray(cam), strict=True):
+        positive = torch.from_numpy(np.maximum(ours, 0))[None, None]
+        fine = torch.nn.functional.interpolate(positive, size=(64, 64), mode="bilinear", align_corners=False)[0, 0]
+        assert np.corrcoef(fine.numpy().ravel(), theirs.ravel())[0, 1] > 0.999
+
+
+def test_class_activation_averages_to_the_logit(tmp_path: Path) -> None:
+    made = classifier(THREE)
+    scores = exported(made, tmp_path / "c.onnx").score(films(5))
+    assert scores.activation is not None
+    mean = scores.activation.mean(axis=(2, 3)) + made.head[-1].bias.detach().numpy()
+    assert mean == pytest.approx(scores.logits, abs=1e-4)
+
+
+def test_a_network_without_a_feature_map_gives_no_activation(tmp_path: Path) -> None:
+    made = classifier(backbone=VIT)
+    scores = exported(made, tmp_path / "c.onnx").score(films(2, 160))
+    assert scores.activation is None
+    assert scores.features.shape == (2, made.head[-1].in_features)
+    assert scores.logits == pytest.approx(score(made, films(2, 160)), abs=1e-4)
+
+
+def test_a_script_carries_no_path_of_the_machine_that_made_it() -> None:
+    script = to_torchscript(ServedClassifier(classifier()))
+    assert str(Path(__file__).parents[2]).encode() not in script
+
+
+def test_another_classifier_is_not_taken_for_this_one(tmp_path: Path) -> None:
+    network, images = exported(classifier(), tmp_path / "c.onnx"), films(3)
+    torch.manual_seed(1)
+    other = new_classifier(BACKBONE, TWO, 64).eval()
+    with torch.no_grad():
+        other.head[-1].weight.mul_(300)
+    assert check_onnx(classifier(), network, images, "float32") <= 1e-4
+    with pytest.raises(CxrError, match="differ from PyTorch"):
+        check_onnx(other, network, images, "float32")
+    with pytest.raises(CxrError, match="differ from PyTorch"):
+        check_script(other, to_torchscript(ServedClassifier(classifier())), images)
+
+
+def test_a_probe_is_the_same_in_every_run() -> None:
+    assert torch.equal(probe(32), probe(32))
+    assert set(probe(32)[:, 3].unique().tolist()) == {0, 255}
