@@ -48,7 +48,7 @@ def test_three_engines_agree_on_a_hundred_films(classes: tuple[str, ...], mask: 
     network = exported(made, tmp_path / "c.onnx")
     assert np.abs(network.score(images).logits - expected).max() <= 1e-4
     script = torch.jit.load(io.BytesIO(to_torchscript(ServedClassifier(made))))
-    logits = script(torch.from_numpy(images.transpose(0, 3, 1, 2).copy()))[0].numpy()
+    logits = script(torch.from_numpy(images.transpose(0, 3, 1, 2).copy()))[0].detach().numpy()
     assert np.abs(logits - expected).max() <= 1e-4
 
 
