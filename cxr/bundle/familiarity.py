@@ -33,7 +33,7 @@ class Familiarity:
 
 
 def fit_familiarity(features: Array) -> Familiarity:
-    """Mean and covariance of the features (films, channels) of at least 8 films."""
+    """Mean and covariance of the features (films, channels) of at least two films."""
     films, channels = features.shape
     mean = features.mean(axis=0, dtype=np.float64)
     _, spread, directions = np.linalg.svd(features - mean, full_matrices=False)
