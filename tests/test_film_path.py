@@ -6,7 +6,6 @@ import cv2
 import numpy as np
 import pytest
 
-from cxr.compute.settings import Compute
 from cxr.films.manifest import read_manifest
 from cxr.films.read import Source, decode, decode_reduced, read_source
 from cxr.ingest.config import DataSection
@@ -22,10 +21,11 @@ from cxr.segment.segment import segment_cohort
 from cxr.segment.segmenter import load_segmenter, model_hash
 from tests.conftest import phantom, write_dicom, write_image
 from tests.segment.conftest import write_dark_is_lung
+from tests.settings import machine, section
 
 MODEL, DATA = Path("models/lung_segmenter.onnx"), Path("data")
-SEGMENT = SegmentSection(
-    seg_on_gray=True, threshold=0.5, min_area=0.08, max_area=0.75, min_lung_ratio=0.25, max_offset=0.25
+SEGMENT = section(
+    SegmentSection, seg_on_gray=True, threshold=0.5, min_area=0.08, max_area=0.75, min_lung_ratio=0.25, max_offset=0.25
 )
 
 
@@ -41,13 +41,21 @@ def stored(request: pytest.FixtureRequest, workspace: Path) -> dict[str, NpzFilm
     write_dicom(Path("films/pneumonia/inverted.dcm"), 255 - phantom(4)[0], 12, "MONOCHROME1")
     write_image(Path("films/normal/tinted.png"), np.dstack([phantom(6)[0]] * 2 + [phantom(6)[0] // 10 * 10]))
     write_dark_is_lung(MODEL)
-    data = DataSection(root="films", layout="folders", classes=("normal", "pneumonia"), patient_from="image")
-    ingest(data, Compute(workers=1), DATA)
-    manifest, masks, one = DATA / "manifest.csv", DATA / "masks", Compute(workers=1)
+    data = section(
+        DataSection,
+        masks_dir="none",
+        path_pattern="none",
+        root="films",
+        layout="folders",
+        classes=("normal", "pneumonia"),
+        patient_from="image",
+    )
+    ingest(data, machine(workers=1), DATA)
+    manifest, masks, one = DATA / "manifest.csv", DATA / "masks", machine(workers=1)
     segment = SEGMENT.model_copy(update={"seg_on_gray": not in_colour})
     segment_cohort(manifest, MODEL, masks, DATA / "masks.csv", segment, one)
     pixels = {"region": "none", "colour": "rgb", "clahe_probability": 0.5} if in_colour else {}
-    build_npz_set(manifest, masks, DATA / "npz", PreprocessSection.model_validate(pixels), one)
+    build_npz_set(manifest, masks, DATA / "npz", section(PreprocessSection, **pixels), one)
     films = {row.image_id: read_npz(DATA / "npz" / row.file) for row in read_index(DATA / "npz")}
     return {record.path: films[record.image_id] for record in read_manifest(manifest)[0]}
 

@@ -5,6 +5,7 @@ import pytest
 from cxr.core.errors import CxrError
 from cxr.ingest.config import DataSection
 from cxr.ingest.reference_masks import reference_masks
+from tests.settings import section
 
 FOUR = ["test/NORMAL/1.png", "test/PNEUMONIA/1.png", "train/NORMAL/1.png", "train/PNEUMONIA/1.png"]
 
@@ -15,8 +16,13 @@ def match(films: list[str], masks: list[str], masks_dir: str = "masks") -> dict[
         path = Path("films/masks") / mask
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
-    settings = DataSection(
-        root="films", layout="folders", classes=("normal", "pneumonia"), patient_from="image", masks_dir=masks_dir
+    settings = section(
+        DataSection,
+        root="films",
+        layout="folders",
+        classes=("normal", "pneumonia"),
+        patient_from="image",
+        masks_dir=masks_dir,
     )
     found = reference_masks(films, settings)
     return {film: Path(mask).relative_to("films/masks").as_posix() for film, mask in found.items()}
