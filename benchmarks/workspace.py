@@ -29,7 +29,7 @@ class Run:
 def make_workspace(folder: Path, films: Path, workers: int | str = "auto") -> Path:
     """A folder with this checkout's params.yaml, its data section pointed at a large cohort."""
     folder.mkdir(parents=True, exist_ok=True)
-    params = _load(ROOT / "params.yaml")
+    params = load_yaml(ROOT / "params.yaml")
     params["data"] |= {
         "root": str(films.resolve()),
         "layout": "folders",
@@ -37,8 +37,8 @@ def make_workspace(folder: Path, films: Path, workers: int | str = "auto") -> Pa
         "patient_from": "pattern",
         "masks_dir": "none",
     }
-    _save(folder / "params.yaml", params)
-    _save(folder / "compute.yaml", {**_load(ROOT / "compute.yaml"), "workers": workers})
+    save_yaml(folder / "params.yaml", params)
+    save_yaml(folder / "compute.yaml", {**load_yaml(ROOT / "compute.yaml"), "workers": workers})
     (folder / "models").mkdir(exist_ok=True)
     shutil.copy2(ROOT / "models" / "lung_segmenter.onnx", folder / "models")
     return folder
@@ -100,10 +100,12 @@ def _proportional_kilobytes(pid: int) -> int:
     return sum(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
 
 
-def _load(path: Path) -> dict[str, Any]:
+def load_yaml(path: Path) -> dict[str, Any]:
+    """The mapping in a YAML file."""
     return dict(YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8")))
 
 
-def _save(path: Path, document: dict[str, Any]) -> None:
+def save_yaml(path: Path, document: dict[str, Any]) -> None:
+    """Write a mapping."""
     with open(path, "w", encoding="utf-8") as stream:
         YAML(typ="safe", pure=True).dump(document, stream)

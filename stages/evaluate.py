@@ -7,16 +7,19 @@ from cxr.console.stage import run_stage
 from cxr.core.config import load_section
 from cxr.core.files import write_json
 from cxr.core.folders import atomic_folder
-from cxr.evaluate.cohort import data_figures, segment_figures
 from cxr.evaluate.config import EvaluateSection
-from cxr.evaluate.evaluate import evaluate
-from cxr.evaluate.lung_sheet import contact_sheet
-from cxr.evaluate.plots import write_learning_curves
-from cxr.models.classifier import load_classifier
+from cxr.models.portable import use_portable_arithmetic
 
 
 def main() -> None:
     """Score the held-out films, choose the operating point, and write what the results are and how sure they are."""
+    use_portable_arithmetic()  # a checkpoint has the same figures on any processor; set before torch is loaded
+    from cxr.evaluate.cohort import data_figures, segment_figures
+    from cxr.evaluate.evaluate import evaluate
+    from cxr.evaluate.lung_sheet import contact_sheet
+    from cxr.evaluate.plots import write_learning_curves
+    from cxr.models.classifier import load_classifier
+
     classifier = load_classifier(Path("models/classifier.ckpt"))
     section = load_section("evaluate", EvaluateSection)
     metrics = Path("metrics")

@@ -5,6 +5,7 @@ from pathlib import Path
 from cxr.compute.settings import load_compute
 from cxr.console.stage import run_stage
 from cxr.core.config import load_section
+from cxr.models.portable import use_portable_arithmetic
 from cxr.train.config import TrainSection
 
 
@@ -18,6 +19,8 @@ def main() -> None:
 
         train_on_sagemaker(settings, load_sagemaker())
         return
+    if settings.portable:
+        use_portable_arithmetic()  # before torch is loaded
     from cxr.train.train import Places, scratch_root, train
 
     places = Places(

@@ -3,6 +3,9 @@
 Every parameter comes from a table of uniform numbers, one row a film, which the loader draws from (seed, epoch, batch):
 the same film gets the same change on one process or on many. Images are float (N, C, H, W) on a 0 to 255 scale; the
 last channel is the lung mask, which follows the geometry and nothing else.
+
+Angles, sizes and strengths are computed in double precision: libraries differ in the last digit of a sine or a square
+root from processor to processor, and rounding to single precision takes that digit away.
 """
 
 import math
@@ -28,7 +31,7 @@ def augment(images: Tensor, draws: Tensor, settings: AugmentSection) -> Tensor:
     Returns:
         Float images of the same shape and scale. Noise comes from torch's global generator.
     """
-    draw: Iterator[Tensor] = iter(draws.to(images.device).T)
+    draw: Iterator[Tensor] = iter(draws.to(images.device).double().T)
 
     def between(low: float, high: float) -> Tensor:
         return low + (high - low) * next(draw)
@@ -63,7 +66,7 @@ def augment(images: Tensor, draws: Tensor, settings: AugmentSection) -> Tensor:
 
 def warp(images: Tensor, theta: Tensor) -> Tensor:
     """Resample films by affine maps (N, 2, 3) from output to input, in coordinates of -1 to 1; black outside."""
-    grid = F.affine_grid(theta, list(images.shape), align_corners=False)
+    grid = F.affine_grid(theta.to(images.dtype), list(images.shape), align_corners=False)
     return F.grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
 
 
@@ -78,17 +81,17 @@ def affine(angle: Tensor, width: Tensor, height: Tensor, x: Tensor, y: Tensor, f
 def adjust(film: Tensor, brightness: Tensor, contrast: Tensor, gamma: Tensor) -> Tensor:
     """Shift (share of the scale), stretch about the mean of the film, then raise to `gamma`; one value a film."""
     mean = film.mean(dim=(1, 2, 3), keepdim=True)
-    factor, shift = contrast.view(-1, 1, 1, 1), brightness.view(-1, 1, 1, 1) * 255
+    factor, shift, gamma = (value.to(film.dtype).view(-1, 1, 1, 1) for value in (contrast, brightness * 255, gamma))
     unit = ((film - mean) * factor).add_(mean + shift).mul_(1 / 255).clamp_(0, 1)
-    return unit.pow_(gamma.view(-1, 1, 1, 1)).mul_(255)
+    return unit.pow_(gamma).mul_(255)
 
 
 def blur(film: Tensor, sigma: Tensor) -> Tensor:
     """Gaussian blur with one sigma (pixels) a film."""
     radius = max(1, math.ceil(3 * float(sigma.max())))
-    offset = torch.arange(-radius, radius + 1, device=film.device, dtype=film.dtype)
+    offset = torch.arange(-radius, radius + 1, device=film.device, dtype=sigma.dtype)
     kernel = torch.exp(-0.5 * (offset / sigma.view(-1, 1)) ** 2)
-    kernel = (kernel / kernel.sum(dim=1, keepdim=True)).repeat_interleave(film.shape[1], dim=0)
+    kernel = (kernel / kernel.sum(dim=1, keepdim=True)).to(film.dtype).repeat_interleave(film.shape[1], dim=0)
     flat = film.reshape(1, -1, *film.shape[2:])
     flat = F.pad(flat, (radius, radius, radius, radius), mode="reflect")
     flat = F.conv2d(flat, kernel[:, None, None, :], groups=flat.shape[1])
@@ -99,7 +102,7 @@ def add_noise(film: Tensor, std: Tensor, generator: torch.Generator | None = Non
     """Gaussian noise of one standard deviation (grey levels) a film, equal in its colour channels."""
     shape = (len(film), 1, *film.shape[2:])
     noise = torch.randn(shape, device=film.device, dtype=film.dtype, generator=generator)
-    return (film + noise * std.view(-1, 1, 1, 1)).clamp_(0, 255)
+    return (film + noise * std.to(film.dtype).view(-1, 1, 1, 1)).clamp_(0, 255)
 
 
 def _crop_and_turn(settings: AugmentSection, draw: Iterator[Tensor]) -> Tensor:

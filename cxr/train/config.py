@@ -61,6 +61,7 @@ class TrainSection(Section):
 
     amp: Literal["auto", "bf16", "fp16", "off"]
     compile: bool
+    portable: bool
     deterministic: bool
     seed: int = Field(ge=0)
     augment: AugmentSection

@@ -31,7 +31,7 @@ def corrupted_copy(images: Array) -> Iterator[tuple[slice, Array]]:
 
 def corrupt(images: Tensor, draws: Tensor, generator: torch.Generator) -> Tensor:
     """Corrupt float films (N, C, H, W) of 0 to 255; `draws` are 8 uniform numbers a film."""
-    crop, x, y, gamma, brightness, sigma, resolution, std = draws.T
+    crop, x, y, gamma, brightness, sigma, resolution, std = draws.double().T  # see cxr/train/augment.py
     window = 0.8 + 0.2 * crop
     still = torch.zeros_like(window)
     theta = affine(still, window, window, (1 - window) * (2 * x - 1), (1 - window) * (2 * y - 1), flip=still)

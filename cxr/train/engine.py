@@ -32,8 +32,10 @@ def pick_devices(compute: Compute, batch: int) -> tuple[str, int]:
     return accelerator, devices
 
 
-def precision(amp: str, accelerator: str) -> Any:
+def precision(amp: str, accelerator: str, portable: bool) -> Any:
     """Lightning's name for an AMP mode; `auto` is bf16 where the GPU has it, else fp16, and fp32 on CPU."""
+    if amp == "bf16" and accelerator == "cpu" and portable:
+        raise CxrError("train.amp: bf16 on a CPU is not portable; set train.portable: false, or amp: auto")
     if amp == "fp16" and accelerator == "cpu":
         raise CxrError("train.amp: fp16 needs a GPU; use bf16, off or auto")
     if amp == "auto":
@@ -49,7 +51,7 @@ def make_trainer(settings: TrainSection, accelerator: str, devices: int, nodes: 
         devices=devices,
         num_nodes=nodes,
         strategy="ddp" if devices * nodes > 1 else "auto",
-        precision=precision(settings.amp, accelerator),
+        precision=precision(settings.amp, accelerator, settings.portable),
         max_epochs=-1,
         accumulate_grad_batches=settings.accumulate,
         gradient_clip_val=settings.clip or None,

@@ -27,8 +27,7 @@ def stable_facts(data_hash: str, accelerator: str) -> dict[str, Any]:
     """What equal runs share."""
     device = torch.cuda.get_device_name() if accelerator == "gpu" else f"CPU {platform.machine()}"
     versions = {
-        "python": platform.python_version(),
-        "torch": torch.__version__,
+        "torch": torch.__version__.split("+")[0],  # builds for CPU and for CUDA give a CPU the same weights
         "timm": timm.__version__,
         "lightning": lightning.__version__,
         "numpy": np.__version__,
@@ -40,6 +39,7 @@ def run_facts(started: float) -> dict[str, Any]:
     """What differs from run to run: commit, date and wall time in seconds since `started` (time.time())."""
     return {
         "git_rev": git_revision(),
+        "python": platform.python_version(),
         "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)),
         "seconds": round(time.time() - started, 1),
     }

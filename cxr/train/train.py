@@ -18,6 +18,7 @@ from cxr.core.errors import CxrError
 from cxr.core.files import digest, write_bytes, write_json
 from cxr.core.git import git_revision
 from cxr.models.classifier import Classifier, new_classifier
+from cxr.models.portable import why_not_portable
 from cxr.models.weights import load_weights
 from cxr.train.config import TrainSection
 from cxr.train.data import FilmData
@@ -62,6 +63,8 @@ def train(settings: TrainSection, compute: Compute, places: Places) -> None:
     started = time.time()
     with sigterm_exits():
         accelerator, devices = pick_devices(compute, settings.batch)
+        if settings.portable and accelerator == "cpu" and (why := why_not_portable(settings.compile)):
+            log.warning("train.portable: the weights will be those of this machine: %s", why)
         pack = open_pack(places.npz, places.packs, training_code())
         data = FilmData(pack, settings)
         facts = stable_facts(pack.data_hash, accelerator)

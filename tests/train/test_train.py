@@ -229,15 +229,17 @@ def test_a_gpu_asked_for_where_there_is_none_is_told(monkeypatch: pytest.MonkeyP
 
 
 def test_amp_is_off_on_cpu_unless_bf16_is_asked_for() -> None:
-    assert precision("auto", "cpu") == precision("off", "cpu") == "32-true"
-    assert precision("bf16", "cpu") == "bf16-mixed"
-    assert precision("fp16", "gpu") == "16-mixed"
+    assert precision("auto", "cpu", True) == precision("off", "cpu", True) == "32-true"
+    assert precision("bf16", "cpu", False) == "bf16-mixed"
+    assert precision("fp16", "gpu", True) == "16-mixed"
     with pytest.raises(CxrError, match="fp16 needs a GPU"):
-        precision("fp16", "cpu")
+        precision("fp16", "cpu", False)
+    with pytest.raises(CxrError, match="bf16 on a CPU is not portable"):
+        precision("bf16", "cpu", True)
 
 
 def test_bf16_trains(new_run: Callable[[str], Run]) -> None:
-    assert np.isfinite(new_run("bf16")(epochs=1, warmup=0.0, amp="bf16").history["val_loss"]).all()
+    assert np.isfinite(new_run("bf16")(epochs=1, warmup=0.0, amp="bf16", portable=False).history["val_loss"]).all()
 
 
 def test_augmentation_bounds_are_checked() -> None:

@@ -1,0 +1,39 @@
+"""Arithmetic with the same bits on every x86-64 processor that has AVX2, whatever its maker, caches and cores.
+
+A sum is rounded in the order in which it is added up, and libraries choose that order by processor: by the width of its
+vectors, the size of its caches, the number of threads, even the maker. The variables below fix each choice. They are
+read when torch is loaded, so a stage sets them first; nothing here loads torch before it is asked to.
+"""
+
+import os
+
+THREADS = 2  # a gradient is summed over threads, so their number is part of the result
+VARIABLES = {
+    "ATEN_CPU_CAPABILITY": "avx2",  # torch's own kernels: eight numbers a vector
+    # Convolutions: oneDNN's newer AVX2 kernels cut their sums to fit the caches; those up to AVX do not.
+    "ONEDNN_MAX_CPU_ISA": "AVX",
+    "ONEDNN_DEFAULT_FPMATH_MODE": "STRICT",
+    "MKL_CBWR": "COMPATIBLE",  # matrix products: the one mode of MKL that serves all makers
+    "MKL_DYNAMIC": "FALSE",
+    "MKL_NUM_THREADS": str(THREADS),
+    "OMP_DYNAMIC": "FALSE",
+    "OMP_NUM_THREADS": str(THREADS),
+}
+
+
+def use_portable_arithmetic() -> None:
+    """Set the variables for this process and its children; torch is not loaded yet."""
+    os.environ.update(VARIABLES)
+
+
+def why_not_portable(compiled: bool = False) -> str:
+    """What keeps this process from portable arithmetic, in words for a warning; empty where nothing does."""
+    import torch
+
+    if compiled:
+        return "torch.compile builds code for the processor at hand"
+    if os.environ.get("ONEDNN_MAX_CPU_ISA") != VARIABLES["ONEDNN_MAX_CPU_ISA"] or torch.get_num_threads() != THREADS:
+        return "torch was loaded without the variables of cxr/models/portable.py"
+    if torch.backends.cpu.get_cpu_capability() != "AVX2":
+        return "the processor has no AVX2, or is no x86-64"
+    return ""
