@@ -6,7 +6,7 @@ export PATH := $(BIN):$(PATH)
 PYTEST = OMP_NUM_THREADS=1 pytest --numprocesses logical --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help predict official-test restore metrics report model-card setup repro test test-slow test-real lint format lock prune segmenter remote wheels drill
+.PHONY: help predict official-test restore metrics seeds report model-card setup repro test test-slow test-real lint format lock prune segmenter remote wheels drill
 
 help:  ## list the tasks
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -33,6 +33,9 @@ restore: .venv/.installed  ## go back to the parameters and results of the last 
 
 metrics: .venv/.installed  ## compute metrics.json again from predictions.csv
 	python -m tools.metrics
+
+seeds: .venv/.installed  ## train under N=5 seeds and write their spread to metrics/seeds.json
+	python -m tools.seeds --count $(or $(N),5)
 
 report: .venv/.installed  ## write reports/report.md and .html, measured against BASE=main
 	python -m tools.report --base $(or $(BASE),main)

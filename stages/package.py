@@ -4,12 +4,15 @@ from pathlib import Path
 
 from cxr.console.stage import run_stage
 from cxr.core.config import load_section
-from cxr.package.build import Places, build_bundle
+from cxr.models.portable import use_portable_arithmetic
 from cxr.package.config import PackageSection
 
 
 def main() -> None:
     """Pack the classifier with all that is needed to answer about a film."""
+    use_portable_arithmetic()  # before torch is loaded
+    from cxr.package.build import Places, build_bundle
+
     places = Places(
         classifier=Path("models/classifier.ckpt"),
         operating_point=Path("models/operating_point.json"),

@@ -133,7 +133,8 @@ class TrainingModule(L.LightningModule):
         """AdamW; biases and normalisation are not decayed."""
         groups = param_groups_weight_decay(self.classifier, self.settings.weight_decay)
         # The plain optimizer takes its square roots from MKL, which rounds them differently from maker to maker.
-        return torch.optim.AdamW(groups, lr=self.settings.lr, fused=True if self.device.type == "cpu" else None)
+        fused = True if self.settings.portable and self.device.type == "cpu" else None
+        return torch.optim.AdamW(groups, lr=self.settings.lr, fused=fused)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Store where training stands; Lightning's own counters are left out, each run counts from zero."""

@@ -26,7 +26,7 @@ def test_weights_have_the_same_bits_under_other_caps_and_thread_counts() -> None
     assert two_steps({"OMP_NUM_THREADS": "1"}) == two_steps({**older, "MKL_NUM_THREADS": "3"})
 
 
-@pytest.mark.parametrize("stage", ["train", "evaluate"])
+@pytest.mark.parametrize("stage", ["train", "evaluate", "package"])
 def test_a_stage_sets_the_variables_before_torch_is_loaded(stage: str) -> None:
     code = f"""
 import sys, stages.{stage}, cxr.models.portable as portable
