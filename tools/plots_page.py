@@ -51,7 +51,7 @@ def main() -> None:
 
 def page() -> str:
     """The template, about 0.9 MB."""
-    scripts = vl_convert.javascript_bundle(vl_version=VEGA_LITE).replace("</script", "<\\/script")
+    scripts = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", VEGA_LITE).replace("</script", "<\\/script")
     return PAGE.replace("SCRIPTS", scripts)
 
 

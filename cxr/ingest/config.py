@@ -1,6 +1,7 @@
 """The `data` section of params.yaml."""
 
 import re
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -38,6 +39,14 @@ class DataSection(Section):
     max_quarantined: float = Field(ge=0, le=1)
     on_leakage: Literal["error", "drop_from_train"]
 
+    @property
+    def masks_folder(self) -> Path | None:
+        """The folder of reference masks, which need not exist where params.yaml names it; None without masks."""
+        if self.masks_dir != "auto":
+            return None if self.masks_dir == "none" else Path(self.root) / self.masks_dir
+        folder = Path(self.root) / "lung_masks"
+        return folder if folder.is_dir() else None
+
     @field_validator("classes")
     @classmethod
     def _distinct(cls, classes: tuple[str, ...]) -> tuple[str, ...]:
@@ -58,7 +67,10 @@ class DataSection(Section):
     def _consistent(self) -> "DataSection":
         groups = re.compile(self.path_pattern).groupindex if self.path_pattern != "none" else {}
         if self.patient_from == "pattern" and "patient_id" not in groups:
-            raise ValueError("patient_from: pattern needs a group (?P<patient_id>…) in path_pattern")
+            raise ValueError(
+                "patient_from: pattern needs a group (?P<patient_id>…) in path_pattern; "
+                "set patient_from: image if each film is a patient of its own"
+            )
         if self.patient_from == "column" and self.layout not in ("csv", "dicom"):
             raise ValueError("patient_from: column needs layout csv or dicom")
         return self

@@ -17,10 +17,12 @@ from cxr.films.acquisition_table import write_acquisition
 from cxr.films.decoders import decoder_versions
 from cxr.films.manifest import FIELDS, Record, write_manifest
 from cxr.films.read import read_source
+from cxr.ingest.advice import advice
 from cxr.ingest.audit import audit_report, settle_leaks
 from cxr.ingest.config import DataSection
 from cxr.ingest.inspect import Finding, inspect_film, unreadable
 from cxr.ingest.layouts import Candidate, find_candidates
+from cxr.ingest.patients import require_patients
 from cxr.ingest.reference_masks import reference_masks
 from cxr.ingest.split import assign_splits
 from cxr.parallel.film_cache import FilmCache, cache_root, spec_key
@@ -37,6 +39,9 @@ def ingest(settings: DataSection, compute: Compute, folder: Path) -> None:
         CxrError: unusable settings or label file, too many films refused, a patient unknown, or leakage.
     """
     candidates = find_candidates(settings)
+    require_patients(candidates, settings)
+    for line in advice(candidates, settings):
+        log.warning("%s", line)
     opened = list(zip(candidates, _findings(candidates, settings, compute), strict=True))
     refused = [(candidate, finding.reason) for candidate, finding in opened if finding.reason]
     _write_quarantine(folder / "quarantine.csv", refused)

@@ -83,7 +83,7 @@ def from_path(name: str, settings: DataSection) -> dict[str, str]:
 
 
 def _folders(root: Path, settings: DataSection) -> Iterator[Candidate]:
-    for path in _files(root, settings):
+    for path in files_under(root, settings):
         name = path.relative_to(root).as_posix()
         folders = name.split("/")[:-1]
         split = SPLIT_NAMES.get(folders[0].lower()) if folders else None
@@ -142,7 +142,7 @@ def _read_labels(csv: Path, settings: DataSection) -> pd.DataFrame:
 def _films_by_name(root: Path, settings: DataSection) -> dict[str, Path]:
     """DICOM files by relative path, file name and stem."""
     films: dict[str, Path] = {}
-    for path in _files(root, settings):
+    for path in files_under(root, settings):
         if path.name.lower().endswith(DICOM_SUFFIXES):
             for name in (path.relative_to(root).as_posix(), path.name, path.stem):
                 films.setdefault(name, path)
@@ -159,9 +159,9 @@ def _medmnist(root: Path, settings: DataSection) -> Iterator[Candidate]:
             yield Candidate(address, f"{split}_{index:05d}", name, split, None)
 
 
-def _files(root: Path, settings: DataSection) -> Iterator[Path]:
+def files_under(root: Path, settings: DataSection) -> Iterator[Path]:
     """Files that may be films: not hidden, not reference masks, not the debris of an archive tool."""
-    skipped = root / settings.masks_dir if settings.masks_dir != "none" else None
+    skipped = settings.masks_folder
     for path in sorted(root.rglob("*")):
         parts = path.relative_to(root).parts
         hidden = any(part.startswith(".") or part == "__MACOSX" for part in parts)

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
 from cxr.core.errors import CxrError
 from cxr.ingest.config import DataSection
@@ -17,9 +17,9 @@ def reference_masks(names: Iterable[str], settings: DataSection) -> dict[str, st
     Raises:
         CxrError: the folder is missing, or a mask could be that of two films, or a film has two masks.
     """
-    if settings.masks_dir == "none":
+    folder = settings.masks_folder
+    if folder is None:
         return {}
-    folder = Path(settings.root) / settings.masks_dir
     if not folder.is_dir():
         raise CxrError(f"params.yaml: data.masks_dir: no folder {folder}; set it to none when there are no masks")
     masks: dict[str, list[str]] = defaultdict(list)

@@ -334,5 +334,10 @@ def test_an_unknown_class_folder_is_named(workspace: Path) -> None:
 def test_a_film_without_a_patient_is_named_with_the_pattern(workspace: Path) -> None:
     write_cohort(workspace / "films")
     write_image(workspace / "films/NORMAL/unknown.png", phantom(1)[0])
-    with pytest.raises(CxrError, match=re.escape("films/NORMAL/unknown.png: data.path_pattern")):
+    with pytest.raises(
+        CxrError,
+        match=re.escape(
+            "data.path_pattern: (?P<patient_id>P\\d+) finds no patient in 1 of 41 paths, such as NORMAL/unknown.png"
+        ),
+    ):
         run(settings())
