@@ -21,6 +21,7 @@ FOLDERS: dict[str, Any] = {
     "path_pattern": r"(?P<patient_id>P\d+)",
     "patient_from": "pattern",
     "masks_dir": "none",
+    "test_fraction": 0.0,
 }
 
 
