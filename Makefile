@@ -6,7 +6,7 @@ export PATH := $(BIN):$(PATH)
 PYTEST = OMP_NUM_THREADS=1 pytest --numprocesses logical --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help predict official-test restore metrics seeds report model-card setup repro test test-slow test-real lint format lock prune segmenter remote wheels drill
+.PHONY: help serve predict official-test restore metrics seeds report model-card setup repro test test-slow test-real lint format lock prune segmenter remote wheels drill
 
 help:  ## list the tasks
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -26,6 +26,9 @@ setup: .venv/.installed  ## make .venv with everything of requirements.txt
 
 repro: .venv/.installed  ## run the whole pipeline
 	dvc repro
+
+serve: .venv/.installed  ## serve BUNDLE=models/bundle on http://127.0.0.1:8080
+	python -m tools.serve --bundle $(or $(BUNDLE),models/bundle)
 
 restore: .venv/.installed  ## go back to the parameters and results of the last commit
 	git checkout -- params.yaml dvc.lock metrics plots models/operating_point.json

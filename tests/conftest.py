@@ -1,13 +1,15 @@
 """Small synthetic films and a workspace to run stages in."""
 
 import os
-from collections.abc import Generator
+import shutil
+from collections.abc import Generator, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
 import pytest
+from playwright.sync_api import sync_playwright
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ComputedRadiographyImageStorage, ExplicitVRLittleEndian, generate_uid
 
@@ -19,6 +21,9 @@ if TYPE_CHECKING:  # torch is loaded by those who ask for a bundle
     from tests.bundles import Project
 
 Image = np.ndarray
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
+FLAGS += ["--disable-component-update", "--disable-sync"]
 PREPARATION = Preparation(
     segment=SegmentStep(settings={"threshold": 0.5}, code="c0de", versions={"opencv": "5"}, lung_model="a11ce"),
     preprocess=Step(settings={"image_px": 224, "region": "crop"}, code="c0de", versions={"opencv": "5"}),
@@ -115,3 +120,15 @@ def project_of_three(tmp_path_factory: pytest.TempPathFactory) -> "Project":
     from tests.bundles import THREE, make_project
 
     return make_project(tmp_path_factory.mktemp("three"), THREE)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Headless Chromium. One a module: while it runs, its thread has an event loop, and `asyncio.run` refuses."""
+    path = os.environ.get("CXR_CHROMIUM") or next(filter(None, map(shutil.which, BROWSERS)), None)
+    if path is None:
+        pytest.skip("no Chromium on this machine: apt-get install chromium, or name one in CXR_CHROMIUM")
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=path, args=FLAGS)  # headless, a profile of its own
+        yield launched
+        launched.close()

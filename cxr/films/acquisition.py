@@ -61,4 +61,4 @@ def acquisition_statistics(grey: Image) -> np.ndarray[Any, np.dtype[np.float64]]
         *np.percentile(film, PERCENTILES),
         np.log(len(jpeg)),
     ]
-    return np.round(np.asarray(values, np.float64), 6)
+    return np.asarray(np.round(np.asarray(values, np.float64), 6), np.float64)

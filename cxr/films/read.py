@@ -14,6 +14,7 @@ from cxr.core.errors import CxrError
 from cxr.core.files import digest
 from cxr.films import dicom, medmnist
 from cxr.films.film import Film, film_from_array
+from cxr.films.header import check_size
 from cxr.films.letterbox import Image
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
@@ -45,10 +46,11 @@ def read_source(address: str) -> Source:
 
 
 def decode(source: Source) -> Film:
-    """Decode one film; raises CxrError when it is empty, truncated or of an unknown format."""
+    """Decode one film; raises CxrError when it is empty, truncated, of an unknown format or far too large."""
     address, content = source.address, source.content
     if not content:
         raise CxrError(f"{address}: empty file; replace or remove it")
+    check_size(address, content)
     if dicom.is_dicom(address, content):
         return dicom.decode_dicom(address, content)
     if content.startswith(medmnist.MAGIC):

@@ -116,7 +116,7 @@ def _cumulative(film: Image) -> Floats:
 def _rings(side: int) -> np.ndarray[Any, np.dtype[np.int64]]:
     """For each place of a real FFT, its ring of spatial frequency: 0 to RINGS - 1."""
     down, along = np.fft.fftfreq(side)[:, None], np.fft.rfftfreq(side)[None]
-    return np.minimum(np.rint(np.hypot(down, along) * 64), RINGS - 1).astype(np.int64)
+    return np.asarray(np.minimum(np.rint(np.hypot(down, along) * 64), RINGS - 1), np.int64)
 
 
 def _power(film: Floats | Image, ring: np.ndarray[Any, np.dtype[np.int64]]) -> Floats:

@@ -7,7 +7,14 @@ from botocore.loaders import Loader
 from botocore.model import ServiceModel, Shape
 
 # The model's patterns are Java's; Python has no \\p{…} classes.
-_JAVA = {r"\p{L}": "a-zA-ZÀ-ɏ", r"\p{Z}": r"\s", r"\p{N}": "0-9"}
+_JAVA = {
+    r"\p{L}": "a-zA-ZÀ-ɏ",
+    r"\p{Z}": r"\s",
+    r"\p{N}": "0-9",
+    r"\p{M}": "\u0300-\u036f",
+    r"\p{S}": r"$+<=>^`|~",
+    r"\p{P}": r"!-/:-@\[-_{-}",
+}
 _KINDS = {"string": str, "integer": int, "long": int, "boolean": bool, "list": list, "map": dict, "structure": dict}
 
 
@@ -53,6 +60,7 @@ def _bounds(shape: Shape, value: Any, path: str) -> list[str]:
         pattern = meta["pattern"]
         for java, python in _JAVA.items():
             pattern = pattern.replace(java, python)
+        pattern = pattern.replace("${", "{")  # a slip of the model's: `)${1,128}` for `){1,128}`
         if not re.fullmatch(pattern, value):
             found.append(f"{path}: {value!r} does not match {meta['pattern']}")
     return found

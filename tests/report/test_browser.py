@@ -1,13 +1,10 @@
 """report.html in a real browser: no request leaves it, and the slider changes the numbers."""
 
 import itertools
-import os
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page
 
 from cxr.core.files import write_text
 from cxr.report.build import build_report
@@ -15,21 +12,6 @@ from cxr.report.page import report_page
 from cxr.report.revisions import WORKSPACE, read_results
 from tests.evaluate.conftest import THREE
 from tests.report.conftest import metrics, write_results
-
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
-FLAGS += ["--disable-component-update", "--disable-sync"]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[object]:
-    path = os.environ.get("CXR_CHROMIUM") or next(filter(None, map(shutil.which, BROWSERS)), None)
-    if path is None:
-        pytest.skip("no Chromium on this machine: apt-get install chromium, or name one in CXR_CHROMIUM")
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=path, args=FLAGS)  # headless, a profile of its own
-        yield launched
-        launched.close()
 
 
 def _open(browser, report: Path) -> tuple[Page, list[str], list[str]]:

@@ -1,0 +1,127 @@
+"use strict";
+const find = (id) => document.getElementById(id);
+const rows = [];
+let about = {};
+
+async function start() {
+  about = await (await fetch("about")).json();
+  find("version").textContent = about.bundle.slice(0, 12);
+  find("limit").textContent = Math.floor(about.max_bytes / 1e6);
+}
+
+async function readAll(files) {
+  for (let index = 0; index < files.length; index += 1) {
+    say(`Reading film ${index + 1} of ${files.length}: ${files[index].name}`);
+    show(files[index].name, await ask(files[index]));
+  }
+  const above = rows.filter((row) => row.positive).length;
+  const refused = rows.filter((row) => row.refused).length;
+  say(`${rows.length} ${rows.length === 1 ? "film" : "films"}: ${above} at or above the threshold, ${refused} refused.`);
+}
+
+async function ask(file) {
+  if (about.max_bytes && file.size > about.max_bytes) {
+    return { refused: `larger than ${Math.floor(about.max_bytes / 1e6)} MB` };
+  }
+  for (;;) {
+    let reply;
+    try {
+      reply = await fetch("invocations?pictures=1", {
+        method: "POST",
+        headers: { "Content-Type": "application/octet-stream" },
+        body: file,
+      });
+    } catch {
+      return { refused: "the service cannot be reached; is it still running?" };
+    }
+    if (reply.status === 503) {
+      await new Promise((done) => setTimeout(done, 1000 * Number(reply.headers.get("Retry-After") || 1)));
+      continue;
+    }
+    const answer = await reply.json();
+    return reply.ok ? answer : { refused: answer.error };
+  }
+}
+
+function show(name, answer) {
+  const article = find("card").content.cloneNode(true).firstElementChild;
+  const part = (selector) => article.querySelector(selector);
+  part("h2").textContent = name;
+  if (answer.refused) {
+    article.classList.add("refused");
+    part(".verdict").textContent = `Not read: ${answer.refused}`;
+  } else {
+    const percent = (value) => `${(100 * value).toFixed(1)}%`;
+    article.classList.add(answer.positive ? "above" : "below");
+    part(".verdict").textContent = answer.verdict;
+    part(".probability").textContent = percent(answer.probability);
+    part(".threshold").textContent = answer.threshold === null ? "likeliest class" : percent(answer.threshold);
+    part(".fill").style.width = percent(answer.probability);
+    if (answer.threshold === null) part(".tick").remove();
+    else part(".tick").style.left = percent(answer.threshold);
+    const against = answer.threshold === null ? "" : `, threshold ${percent(answer.threshold)}`;
+    part(".scale").setAttribute("aria-label", `Probability ${percent(answer.probability)}${against}`);
+    part(".meaning").textContent = answer.meaning || "";
+    part(".film").src = answer.pictures.film;
+    part(".film").alt = `Film ${name}`;
+    part(".heat").src = answer.pictures.heat;
+    part(".lungs").src = answer.pictures.lungs;
+  }
+  for (const flag of answer.flags || []) {
+    const item = document.createElement("li");
+    item.textContent = flag;
+    part(".flags").append(item);
+  }
+  rows.push({ file: name, ...answer, pictures: undefined });
+  find("tools").hidden = false;
+  find("results").prepend(article);
+  adjust();
+}
+
+function adjust() {
+  find("heat-value").textContent = `${find("heat").value}%`;
+  for (const layer of document.querySelectorAll(".heat")) layer.style.opacity = find("heat").value / 100;
+  for (const layer of document.querySelectorAll(".lungs")) layer.style.visibility = find("outline").checked ? "" : "hidden";
+}
+
+function saveCsv() {
+  // A spreadsheet would run a cell that begins like a formula.
+  const plain = (value) => String(value ?? "").replace(/^[=+@-]/, "'$&");
+  const quote = (value) => `"${plain(value).replaceAll('"', '""')}"`;
+  const names = ["file", "decision", "probability", "threshold", "flags", "refused"];
+  const lines = rows.map((row) => names.map((name) => quote(name === "flags" ? (row.flags || []).join("; ") : row[name])));
+  const note = `"Research use only; bundle ${about.bundle}"`;
+  const text = [names.join(","), ...lines.map((line) => line.join(",")), note].join("\n");
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob([text], { type: "text/csv" }));
+  link.download = "predictions.csv";
+  link.click();
+  URL.revokeObjectURL(link.href);
+}
+
+function say(text) {
+  find("status").textContent = text;
+}
+
+find("files").addEventListener("change", async (event) => {
+  await readAll([...event.target.files]);
+  event.target.value = "";
+});
+for (const kind of ["dragover", "dragleave", "drop"]) {
+  document.addEventListener(kind, (event) => {
+    event.preventDefault();
+    find("drop").classList.toggle("over", kind === "dragover");
+    if (kind === "drop") readAll([...event.dataTransfer.files]);
+  });
+}
+find("heat").addEventListener("input", adjust);
+find("outline").addEventListener("change", adjust);
+find("save").addEventListener("click", saveCsv);
+find("clear").addEventListener("click", () => {
+  rows.length = 0;
+  find("results").replaceChildren();
+  find("tools").hidden = true;
+  say("");
+  find("files").focus();
+});
+start();
