@@ -55,7 +55,7 @@ def heat_map(prediction: Prediction) -> Array | None:
     side = prediction.image.shape[0]
     fine = cv2.resize(positive / strongest, (side, side), interpolation=cv2.INTER_LINEAR)
     box = prediction.crop_box
-    left, top, right, bottom = Letterbox(box[2] - box[0], box[3] - box[1], side).inner
+    left, top, right, bottom = prediction.stored.inner
     to = box_in_frame(box, prediction.frame)
     heat[to[1] : to[3], to[0] : to[2]] = cv2.resize(
         fine[top:bottom, left:right], (to[2] - to[0], to[3] - to[1]), interpolation=cv2.INTER_LINEAR

@@ -29,6 +29,7 @@ class Prediction:
     mask: Image  # its lungs, 0 or 255, (frame, frame); the whole film where no lungs were found
     image: Image  # what the classifier saw: uint8 (image_px, image_px, 4)
     crop_box: Box  # the part of the film that `image` shows, in the film's pixels
+    stored: Letterbox  # the place of that part in `image`
     lung_area: float  # share of the film, as found
     logits: tuple[float, ...]  # one for two classes, else one a class
     probabilities: dict[str, float]  # calibrated, by class

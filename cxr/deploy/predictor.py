@@ -17,7 +17,7 @@ from cxr.films.film import Film
 from cxr.films.letterbox import Box, Image, Letterbox
 from cxr.films.quality import unusable
 from cxr.films.read import Source, decode, read_source
-from cxr.preprocess.prepare import prepare_film
+from cxr.preprocess.prepare import prepare_film, stored_frame
 from cxr.segment.clean import Lungs, postprocess
 from cxr.segment.lungs import film_in_frame
 from cxr.segment.segmenter import LungSegmenter, load_segmenter, model_hash
@@ -126,6 +126,7 @@ class Predictor:
             mask=film.lungs.mask,
             image=film.image,
             crop_box=film.crop_box,
+            stored=stored_frame(film.crop_box, self.pixel_settings),
             lung_area=film.lungs.area,
             logits=tuple(float(value) for value in np.atleast_1d(scores.logits[at])),
             probabilities=dict(zip(classes, values, strict=True)),

@@ -29,7 +29,7 @@ def _image_pixels(content: bytes) -> float:
 
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            warnings.simplefilter("ignore")  # of large pictures and of damaged tags
             with Image.open(io.BytesIO(content)) as image:
                 return image.width * image.height * int(getattr(image, "n_frames", 1))
     except Image.DecompressionBombError:

@@ -1,4 +1,4 @@
-"""The square frame that every film is shown in: aspect kept, centred, padded with black; and the way back."""
+"""The square frame that every film is shown in, and the way back: aspect kept and padded with black, or squashed."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -12,15 +12,21 @@ Box = tuple[int, int, int, int]  # left, top, right, bottom in pixels; right and
 
 @dataclass(frozen=True)
 class Letterbox:
-    """Geometry of a film of `width` x `height` pixels inside a square frame of side `frame`."""
+    """Geometry of a film of `width` x `height` pixels inside a square frame of side `frame`.
+
+    With `squash` the film fills the frame and loses its aspect: no bars tell how it was cut, or on which detector.
+    """
 
     width: int
     height: int
     frame: int
+    squash: bool = False
 
     @property
     def inner(self) -> Box:
         """The film's box inside the frame."""
+        if self.squash:
+            return 0, 0, self.frame, self.frame
         scale = self.frame / max(self.width, self.height)
         inner_width = max(1, round(self.width * scale))
         inner_height = max(1, round(self.height * scale))

@@ -12,6 +12,7 @@ class PixelSection(Section):
 
     image_px: int = Field(ge=32, le=1024)
     region: Literal["crop", "mask", "none", "lungs_removed"]
+    fit: Literal["squash", "letterbox"]
     margin: float = Field(ge=0, le=1)
     clahe_probability: float = Field(ge=0, le=1)
     clahe_clip: float = Field(gt=0, le=40)

@@ -34,6 +34,7 @@ class FakePredictor:
             mask=mask,
             image=np.zeros((224, 224, 4), np.uint8),
             crop_box=(0, 0, width, height),
+            stored=Letterbox(width, height, 224),
             lung_area=0.3,
             logits=(0.0,),
             probabilities={"normal": 1 - probability, "pneumonia": probability},

@@ -14,7 +14,8 @@ from tests.conftest import phantom
 from tests.settings import section
 
 HASH = "80000000" + "0" * 24
-PLAIN: dict[str, Any] = {"clahe_probability": 0, "stretch": False}
+CROP: dict[str, Any] = {"region": "crop", "fit": "letterbox", "image_px": 224}
+PLAIN: dict[str, Any] = {**CROP, "clahe_probability": 0, "stretch": False}
 
 
 def film_and_mask(width: int = 320, height: int = 256) -> tuple[Film, np.ndarray, np.ndarray]:
@@ -29,7 +30,7 @@ def dice(one: np.ndarray, other: np.ndarray) -> float:
 
 def test_the_image_is_grey_three_times_and_the_mask() -> None:
     film, frame_mask, _ = film_and_mask()
-    image, _ = prepare_film(film, frame_mask, section(PreprocessSection), HASH)
+    image, _ = prepare_film(film, frame_mask, section(PreprocessSection, **CROP), HASH)
     assert image.shape == (224, 224, 4)
     assert image.dtype == np.uint8
     np.testing.assert_array_equal(image[..., 0], image[..., 2])
@@ -46,7 +47,7 @@ def test_the_mask_channel_lies_on_the_lungs_that_the_image_shows(shape: tuple[in
 
 def test_the_crop_is_the_lungs_with_the_margin_and_keeps_the_aspect() -> None:
     film, frame_mask, mask = film_and_mask()
-    _, box = prepare_film(film, frame_mask, section(PreprocessSection, margin=0), HASH)
+    _, box = prepare_film(film, frame_mask, section(PreprocessSection, **CROP, margin=0), HASH)
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     np.testing.assert_allclose(box, (columns[0], rows[0], columns[-1] + 1, rows[-1] + 1), atol=2)
     wide = lung_box(frame_mask, Letterbox(320, 256, 512), 0.1)
@@ -56,23 +57,44 @@ def test_the_crop_is_the_lungs_with_the_margin_and_keeps_the_aspect() -> None:
 
 def test_a_margin_never_leaves_the_film() -> None:
     film, frame_mask, _ = film_and_mask()
-    _, box = prepare_film(film, frame_mask, section(PreprocessSection, margin=1), HASH)
+    _, box = prepare_film(film, frame_mask, section(PreprocessSection, **CROP, margin=1), HASH)
     assert box == (0, 0, 320, 256)
 
 
-@pytest.mark.parametrize(("region", "inside", "outside"), [("mask", True, False), ("lungs_removed", False, True)])
-def test_a_region_keeps_its_side_of_the_mask_and_blacks_out_the_other(region: Any, inside: bool, outside: bool) -> None:
+def test_a_masked_film_shows_its_lungs_and_nothing_else() -> None:
     film, frame_mask, _ = film_and_mask()
-    image, box = prepare_film(film, frame_mask, section(PreprocessSection, region=region, **PLAIN), HASH)
+    image, box = prepare_film(film, frame_mask, section(PreprocessSection, **{**PLAIN, "region": "mask"}), HASH)
     lungs = image[..., 3] > 0
     assert box == (0, 0, 320, 256)
-    assert bool(image[..., 0][lungs].any()) == inside
-    assert bool(image[..., 0][~lungs].any()) == outside
+    assert image[..., 0][lungs].any()
+    assert not image[..., 0][~lungs].any()
+
+
+def test_removed_lungs_are_painted_with_the_mean_of_what_stays_in_view() -> None:
+    """The mean of the whole film would write an opacity into the patch, and the padding's black is no part of it."""
+    film, frame_mask, _ = film_and_mask()
+    opaque = Film(np.where(film.grey < 110, 250, film.grey).astype(np.uint8), None, 8, 0.0, {})
+    removed = section(PreprocessSection, **{**PLAIN, "region": "lungs_removed"})
+    image, other = (prepare_film(one, frame_mask, removed, HASH)[0] for one in (film, opaque))
+    lungs = image[..., 3] > 0
+    assert len(np.unique(image[..., 0][lungs])) == 1
+    visible = image[16:-32, 16:-16, 0][~lungs[16:-32, 16:-16]]
+    assert abs(float(image[..., 0][lungs][0]) - visible[visible > 0].mean()) < 4
+    assert abs(float(image[..., 0][lungs][0]) - float(other[..., 0][lungs][0])) < 8
+
+
+def test_a_squashed_film_fills_the_square_and_its_mask_with_it() -> None:
+    film, frame_mask, mask = film_and_mask()
+    squash = {**PLAIN, "region": "none", "fit": "squash"}
+    image, box = prepare_film(film, frame_mask, section(PreprocessSection, **squash), HASH)
+    assert box == (0, 0, 320, 256)
+    assert image[..., 0].min() > 0, "no black bars"
+    assert dice(image[..., 3], cv2.resize(mask, (224, 224))) > 0.97
 
 
 def test_without_a_region_the_whole_film_is_letterboxed() -> None:
     film, frame_mask, _ = film_and_mask()
-    image, _ = prepare_film(film, frame_mask, section(PreprocessSection, region="none", **PLAIN), HASH)
+    image, _ = prepare_film(film, frame_mask, section(PreprocessSection, **{**PLAIN, "region": "none"}), HASH)
     np.testing.assert_array_equal(image[..., 0], Letterbox(320, 256, 224).to_frame(film.grey))
 
 
@@ -90,7 +112,7 @@ def test_colour_is_kept_only_on_request() -> None:
 def test_an_empty_mask_is_an_error() -> None:
     film, frame_mask, _ = film_and_mask()
     with pytest.raises(CxrError, match="lung mask: empty"):
-        prepare_film(film, np.zeros_like(frame_mask), section(PreprocessSection), HASH)
+        prepare_film(film, np.zeros_like(frame_mask), section(PreprocessSection, **CROP), HASH)
 
 
 def test_stretching_uses_the_whole_range() -> None:
