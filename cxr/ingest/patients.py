@@ -24,7 +24,7 @@ def require_patients(candidates: Sequence[Candidate], settings: DataSection) -> 
         return
     pattern = suggest_pattern([one.name for one in films])
     found = {match[0] for one in films if (match := re.search(pattern, one.name))}
-    tried = pattern in ("", settings.path_pattern) or len(found) == len(films)
+    tried = pattern in ("", settings.path_pattern)
     remedy = "correct the pattern or the name, or " if tried else f"try {pattern} ({len(found)} patients here), or "
     raise CxrError(
         f"params.yaml: data.path_pattern: {settings.path_pattern} finds no patient in {len(nameless)} of {len(films)} "

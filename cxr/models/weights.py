@@ -14,7 +14,7 @@ import timm
 import torch
 from torch import Tensor, nn
 
-from cxr.core.errors import CxrError
+from cxr.core.errors import CxrError, did_you_mean
 
 log = logging.getLogger(__name__)
 PACKAGED = "tf_efficientnet_lite0"
@@ -65,6 +65,22 @@ def load_weights(backbone: nn.Module, name: str, source: str, min_loaded: float)
             "give weights of this backbone or lower train.min_loaded"
         )
     return report
+
+
+def has_weights(name: str, source: str) -> str:
+    """Whether `source` can be had for a backbone called `name`, in words; no network is asked.
+
+    Raises:
+        CxrError: the backbone is unknown, or the source is not on this machine and no hub can have it.
+    """
+    if not timm.is_model(name):
+        raise CxrError(f"train.backbone: timm knows no {name!r}{did_you_mean(name, timm.list_models())}")
+    if source == "none":
+        return "a random start"
+    if source == "imagenet" or source.startswith("hf://"):
+        address = source if source != "imagenet" else _imagenet_address(name)
+        return f"fetched from {address} at the first run, unless it is in the hub's cache"
+    return f"at hand, {len(_read_source(name, source))} tensors"
 
 
 def fill(backbone: nn.Module, tensors: dict[str, Tensor], source: str) -> WeightsReport:
