@@ -5,7 +5,6 @@ from pathlib import Path
 from cxr.compute.settings import load_compute
 from cxr.console.stage import run_stage
 from cxr.core.config import load_section
-from cxr.core.files import write_json
 from cxr.core.folders import atomic_folder
 from cxr.evaluate.config import EvaluateSection
 from cxr.models.portable import use_portable_arithmetic
@@ -14,24 +13,24 @@ from cxr.models.portable import use_portable_arithmetic
 def main() -> None:
     """Score the held-out films, choose the operating point, and write what the results are and how sure they are."""
     use_portable_arithmetic()  # a checkpoint has the same figures on any processor; set before torch is loaded
-    from cxr.evaluate.cohort import data_figures, segment_figures
-    from cxr.evaluate.evaluate import evaluate
+    from cxr.evaluate.details.data import data_details
+    from cxr.evaluate.details.segmentation import segmentation_details
+    from cxr.evaluate.evaluate import ResultPaths, evaluate
     from cxr.evaluate.lung_sheet import contact_sheet
     from cxr.evaluate.plots import write_learning_curves
     from cxr.models.classifier import load_classifier
 
     classifier = load_classifier(Path("models/classifier.ckpt"))
     section = load_section("evaluate", EvaluateSection)
-    metrics = Path("metrics")
-    data, segment = data_figures(Path("data/audit.json")), segment_figures(Path("data/masks.csv"))
+    earlier = {
+        "data": data_details(Path("data/audit.json")),
+        "segmentation": segmentation_details(Path("data/masks.csv")),
+    }
     with atomic_folder(Path("plots")) as plots:
-        evaluate(
-            classifier, Path("data/npz"), section, load_compute(), metrics, plots, Path("models/operating_point.json")
-        )
+        paths = ResultPaths(Path("metrics"), plots, Path("models/operating_point.json"))
+        evaluate(classifier, Path("data/npz"), section, load_compute(), earlier, paths)
         contact_sheet(Path("data/masks.csv"), Path("data/npz"), plots / "lungs_worst_first.png")
         write_learning_curves(plots / "learning_curves.csv", Path("models/history.csv"))
-    write_json(metrics / "data.json", data)
-    write_json(metrics / "segment.json", segment)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,16 @@
 """Compute metrics.json again from predictions.csv, without images, model or GPU: python -m tools.metrics."""
 
+import json
 from pathlib import Path
 
 from cxr.console.stage import run_stage
 from cxr.core.config import load_section
+from cxr.core.errors import CxrError
 from cxr.evaluate.config import EvaluateSection
-from cxr.evaluate.document import conclude
+from cxr.evaluate.measure import Block
 from cxr.evaluate.operating_point import read_operating_point
 from cxr.evaluate.predictions import check_operating_point, check_predictions, read_predictions
+from cxr.evaluate.result import DETAILS, EARLIER, evaluation_result
 
 METRICS, OPERATING_POINT = Path("metrics"), Path("models/operating_point.json")
 
@@ -16,11 +19,20 @@ def main() -> None:
     """Fit the operating point on the validation rows under the present parameters, and write the metrics."""
     section = load_section("evaluate", EvaluateSection)
     old = read_operating_point(OPERATING_POINT)
-    table = read_predictions(METRICS / "predictions.csv")
-    check_predictions(table, old.classes, str(METRICS / "predictions.csv"))
+    where = METRICS / "predictions.csv"
+    table = read_predictions(where)
+    check_predictions(table, old.classes, str(where))
     check_operating_point(table, old, str(OPERATING_POINT))
-    found = conclude(table, old.classifier, old.classes, section, str(METRICS / "predictions.csv"))
-    found.write(METRICS, OPERATING_POINT)
+    earlier = {name: _details(name) for name in EARLIER}
+    evaluation_result(table, old.classifier, old.classes, section, earlier, str(where)).write(METRICS, OPERATING_POINT)
+
+
+def _details(name: str) -> Block:
+    path = METRICS / DETAILS / f"{name}.json"
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError) as error:
+        raise CxrError(f"{path}: not readable; run `dvc repro evaluate` first") from error
 
 
 if __name__ == "__main__":

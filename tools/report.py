@@ -6,7 +6,7 @@ from pathlib import Path
 
 from cxr.console.stage import run_stage
 from cxr.report.build import build_report
-from cxr.report.comparison import sentence
+from cxr.report.verdict import sentence
 
 log = logging.getLogger(__name__)
 

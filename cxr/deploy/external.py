@@ -16,7 +16,7 @@ from cxr.core.errors import CxrError
 from cxr.deploy.journal import Record
 from cxr.evaluate.config import EvaluateSection
 from cxr.evaluate.predictions import LOGIT, put_decisions
-from cxr.evaluate.summary import split_block
+from cxr.evaluate.details.figures import split_block
 
 SPLIT = "test"
 

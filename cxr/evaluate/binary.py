@@ -4,16 +4,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cxr.evaluate.arrays import Figures, Floats
+from cxr.evaluate.arrays import Bools, Figures, Floats, Indices
 from cxr.evaluate.calibration import expected_calibration_error
 from cxr.evaluate.ranking import weighted_auprc, weighted_auroc
 
-PREVALENCES = (5, 10, 20)  # percent; predictive values in a clinic depend on it, those of a test set mislead
-HEADLINE = (
-    "auroc", "auprc", "accuracy", "balanced_accuracy", "recall", "specificity", "precision", "npv", "f1", "youden",
+FIGURES = (
+    "auroc", "auprc", "accuracy", "balanced_accuracy", "sensitivity", "specificity", "precision", "npv", "f1", "youden",
     "mcc", "brier", "ece", "log_loss",
 )  # fmt: skip
-PROPORTIONS = ("accuracy", "recall", "specificity", "precision", "npv")
+SIGNED = ("youden", "mcc")
+LOSSES = ("brier", "log_loss")
 TINY = 1e-15
 
 
@@ -35,7 +35,7 @@ def binary_figures(films: Scored, weights: Floats) -> Figures:
         weights: (resamples, films); a row of ones gives the plain figures.
 
     Returns:
-        Arrays (resamples,) by name: those of HEADLINE, `ppv_at_5` … `npv_at_20` and the counts tp, fp, fn, tn.
+        Arrays (resamples,) by name: those of FIGURES and the counts tp, fp, fn, tn.
     """
     figures = decision_figures(films.positive, films.decision, weights)
     total = weights.sum(axis=1)
@@ -56,40 +56,37 @@ def decision_figures(positive: Floats, decision: Floats, weights: Floats) -> Fig
     fn = weights @ (positive * (1 - decision))
     tn = weights @ ((1 - positive) * (1 - decision))
     with np.errstate(invalid="ignore", divide="ignore"):
-        recall, specificity = tp / (tp + fn), tn / (tn + fp)
+        sensitivity, specificity = tp / (tp + fn), tn / (tn + fp)
         figures = {
             "accuracy": (tp + tn) / (tp + fp + fn + tn),
-            "balanced_accuracy": (recall + specificity) / 2,
-            "recall": recall,
+            "balanced_accuracy": (sensitivity + specificity) / 2,
+            "sensitivity": sensitivity,
             "specificity": specificity,
             "precision": tp / (tp + fp),
             "npv": tn / (tn + fn),
             "f1": 2 * tp / (2 * tp + fp + fn),
-            "youden": recall + specificity - 1,
+            "youden": sensitivity + specificity - 1,
             "mcc": (tp * tn - fp * fn) / np.sqrt((tp + fp) * (tp + fn) * (tn + fp) * (tn + fn)),
         }
-        for percent in PREVALENCES:
-            figures |= predictive_values(recall, specificity, percent)
     return figures | {"tp": tp, "fp": fp, "fn": fn, "tn": tn}
 
 
-def predictive_values(recall: Floats, specificity: Floats, percent: int) -> Figures:
-    """PPV and NPV by Bayes' theorem where `percent` of the people have the finding."""
-    prevalence = percent / 100
-    true_calls, false_calls = recall * prevalence, (1 - specificity) * (1 - prevalence)
-    true_clears, false_clears = specificity * (1 - prevalence), (1 - recall) * prevalence
-    return {
-        f"ppv_at_{percent}": true_calls / (true_calls + false_calls),
-        f"npv_at_{percent}": true_clears / (true_clears + false_clears),
+def counted(figure: str, label: Indices, called: Indices) -> Bools:
+    """The films in the denominator of a figure."""
+    chosen = {
+        "sensitivity": label == 1,
+        "specificity": label == 0,
+        "precision": called == 1,
+        "npv": called == 0,
+        "f1": (label == 1) | (called == 1),
     }
+    return np.asarray(chosen.get(figure, np.ones(len(label), bool)))
 
 
-def why_undefined(name: str, figures: dict[str, float]) -> str:
+def why_undefined(figure: str, label: Indices, called: Indices) -> str:
     """Why a figure of the plain sample has no value."""
-    if figures["tp"] + figures["fn"] == 0 and name not in ("specificity", "precision", "npv"):
+    if not (label == 1).any() and figure not in ("specificity", "precision", "npv"):
         return "no film of the positive class"
-    if figures["tn"] + figures["fp"] == 0 and name not in ("recall", "precision", "npv"):
+    if not (label == 0).any() and figure not in ("sensitivity", "precision", "npv"):
         return "no film of the negative class"
-    if figures["tp"] + figures["fp"] == 0:
-        return "no film is called positive"
-    return "no film is called negative"
+    return f"no film is called {'positive' if not called.any() else 'negative'}"

@@ -56,9 +56,13 @@ def _margin(logits: Floats, labels: Indices) -> Floats:
 
 def expected_calibration_error(positive: Floats, probability: Floats, weights: Floats, bins: int = BINS) -> Floats:
     """Mean gap between mean probability and observed share over equal-width bins, weighted by films (Naeini 2015)."""
-    member = one_hot(np.minimum((probability * bins).astype(int), bins - 1), bins)
-    gap = weights @ (member * (probability - positive)[:, None])
+    gap = weights @ (bin_members(probability, bins) * (probability - positive)[:, None])
     return np.asarray(np.abs(gap).sum(axis=1) / weights.sum(axis=1))
+
+
+def bin_members(probability: Floats, bins: int = BINS) -> Floats:
+    """Which of the equal-width bins each probability falls into, (films, bins) of 1 or 0."""
+    return one_hot(np.minimum((probability * bins).astype(int), bins - 1), bins)
 
 
 def one_hot(index: Indices, size: int) -> Floats:

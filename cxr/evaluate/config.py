@@ -12,6 +12,8 @@ class EvaluateSection(Section):
 
     threshold: str = Field(pattern=RULE, description="youden | f1 | sensitivity@0.95 | fixed | fixed@0.3")
     subgroups: tuple[str, ...]
+    subgroup_patients: int = Field(ge=2)
+    prevalence: float = Field(gt=0, lt=1)
     resamples: int = Field(ge=100, le=100_000)
     seed: int = Field(ge=0)
     gallery_films: int = Field(ge=0, le=96)

@@ -13,7 +13,7 @@ DIGITS = 5
 
 
 def roc_table(positive: Floats, score: Floats) -> pd.DataFrame:
-    """Recall over false positive rate: `fpr`, `tpr`."""
+    """Sensitivity over false positive rate: `fpr`, `tpr`."""
     fpr, tpr, _ = roc_curve(positive, score)
     return _thinned(pd.DataFrame({"fpr": fpr, "tpr": tpr}))
 
@@ -44,22 +44,6 @@ def histogram_table(positive: Floats, probability: Floats, bins: int = 20) -> pd
             "positive": np.histogram(probability[positive == 1], edges)[0],
         }
     )
-
-
-def decision_curve_table(positive: Floats, probability: Floats) -> pd.DataFrame:
-    """Net benefit over the threshold probability (Vickers & Elkin 2006): `threshold` and one column a strategy.
-
-    Net benefit = TP/n - FP/n * odds of the threshold: true calls a film, after paying for the false ones. The
-    reference strategies call all films or none; values below -0.1 are cut, so that the rest stays readable.
-    """
-    grid = np.linspace(0.01, 0.99, 99)
-    odds = grid / (1 - grid)
-    called = (probability[None, :] >= grid[:, None]).astype(np.float64)
-    share = float(positive.mean())
-    net_benefit = called @ positive / len(positive) - called @ (1 - positive) / len(positive) * odds
-    call_all = share - (1 - share) * odds
-    table = pd.DataFrame({"threshold": grid, "classifier": net_benefit, "call_all": call_all, "call_none": 0.0})
-    return table.clip(lower=-0.1).round(DIGITS)
 
 
 def confusion_table(label: list[str], decision: list[str]) -> pd.DataFrame:

@@ -2,6 +2,7 @@
 
 import json
 import logging
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,18 +12,28 @@ import torch
 from cxr.compute.settings import Compute
 from cxr.core.errors import CxrError
 from cxr.evaluate.baseline import baseline_logits
-from cxr.evaluate.blocks import reported_split
 from cxr.evaluate.config import EvaluateSection
-from cxr.evaluate.document import conclude
 from cxr.evaluate.gallery import draw_gallery
 from cxr.evaluate.inference import NpzSet, fill_scores, pick_device, predict, put_shortcut_scores
+from cxr.evaluate.measure import Block
 from cxr.evaluate.plots import write_plots
 from cxr.evaluate.predictions import BASELINE, check_predictions
-from cxr.evaluate.summary import main_figure
+from cxr.evaluate.result import evaluation_result
+from cxr.evaluate.splits import films_of, reported_split
+from cxr.evaluate.task import task_of
 from cxr.models.classifier import Classifier
 from cxr.npz.npz_set import read_index, read_npz
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class ResultPaths:
+    """Where the results of an evaluation go."""
+
+    metrics: Path  # folder
+    plots: Path  # folder
+    operating_point: Path
 
 
 def evaluate(
@@ -30,11 +41,18 @@ def evaluate(
     npz: Path,
     section: EvaluateSection,
     compute: Compute,
-    folder: Path,
-    plots: Path,
-    point_at: Path,
+    earlier: dict[str, Block],
+    paths: ResultPaths,
 ) -> None:
-    """Score validation and test films; write predictions and metrics into `folder`, plots, and the operating point.
+    """Score validation and test films; write predictions, figures, plots, and the operating point.
+
+    Args:
+        classifier: moved to the device that `compute` names.
+        npz: folder of the stored films.
+        section: what is reported.
+        compute: where.
+        earlier: figures of the earlier stages, see `evaluation_result`; the classifier's facts are added.
+        paths: where results go.
 
     Raises:
         CxrError: there are no validation films, the NPZ set has other classes than the classifier or was prepared
@@ -44,14 +62,15 @@ def evaluate(
     films = NpzSet(npz, read_index(npz))
     _check_films(films, classifier.facts)
     table = _predictions(classifier, films, classes, section, compute)
-    found = conclude(table, classifier.fingerprint, classes, section, "models/classifier.ckpt")
-    table, point = found.table, found.point
-    found.write(folder, point_at)
-    write_plots(plots, table, point)
+    earlier = earlier | {"training": classifier.facts}
+    result = evaluation_result(table, classifier.fingerprint, classes, section, earlier, "models/classifier.ckpt")
+    result.write(paths.metrics, paths.operating_point)
+    write_plots(paths.plots, result.table, result.operating_point, section.prevalence)
     if section.gallery_films:
-        shown = table[table["split"] == reported_split(table)].reset_index(drop=True)
-        draw_gallery(plots / "gradcam.png", classifier.cpu(), films, shown, point, section.gallery_films)
-    _tell(found.metrics, main_figure(classes))
+        shown = films_of(result.table, reported_split(result.table))
+        gallery = paths.plots / "gradcam.png"
+        draw_gallery(gallery, classifier.cpu(), films, shown, result.operating_point, section.gallery_films)
+    _log_figures(result.details["figures"], task_of(classes).main_figure)
 
 
 def _predictions(
@@ -98,9 +117,9 @@ def _difference(before: dict[str, Any], after: dict[str, Any]) -> str:
     return f"{name} {before.get(name)}, here {after.get(name)}"
 
 
-def _tell(metrics: dict, name: str) -> None:  # type: ignore[type-arg]
+def _log_figures(figures: Block, name: str) -> None:
     for split in ("validation", "test"):
-        block = metrics[split]
+        block = figures[split]
         if block["films"] == 0:
             log.info("%s: %s", split, block["reason"])
         elif block[name] is None:

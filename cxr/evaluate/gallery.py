@@ -15,6 +15,7 @@ from cxr.evaluate.gradcam import logits_and_cam
 from cxr.evaluate.inference import NpzSet
 from cxr.evaluate.operating_point import OperatingPoint
 from cxr.evaluate.predictions import LOGIT, labels, scores
+from cxr.evaluate.task import task_of
 from cxr.models.classifier import Classifier
 from cxr.npz.npz_set import read_npz
 
@@ -31,16 +32,12 @@ def choose_films(table: pd.DataFrame, point: OperatingPoint, count: int) -> list
     label = labels(table, point.classes)
     probability = point.probability(scores(table, LOGIT, point.classes))
     called = point.decide(probability)
-    if probability.ndim == 1:
-        confidence = np.where(called == 1, probability, 1 - probability)
-        kinds = {"false negative": (label == 1) & (called == 0), "false positive": (label == 0) & (called == 1)}
-    else:
-        confidence = probability.max(axis=1)
-        kinds = {"mistake": label != called}
-    ranked = np.argsort(-confidence, kind="stable")
+    task = task_of(point.classes)
+    kinds = task.mistakes(label, called)
+    ranked = np.argsort(-task.confidence(probability, called), kind="stable")
     chosen: list[tuple[int, str]] = []
     for number, (kind, where) in enumerate(kinds.items(), start=1):
-        places = count * number // 3 - len(chosen) if len(kinds) == 2 else count * 2 // 3
+        places = count * 2 * number // (3 * len(kinds)) - len(chosen)
         chosen += [(int(index), kind) for index in ranked if where[index]][:places]
     correct = [[int(i) for i in ranked if label[i] == called[i] == k] for k in reversed(range(len(point.classes)))]
     turn = [row[depth] for depth in range(max(map(len, correct), default=0)) for row in correct if depth < len(row)]
@@ -66,12 +63,8 @@ def draw_gallery(
         axis.set_title(
             _caption(table.iloc[index], point, kind), fontsize=7, color=GREY if kind == "correct" else ORANGE
         )
-    figure.suptitle(
-        "Grad-CAM: evidence for the positive class (yellow = most of all films shown), lungs in blue; mistakes first"
-        if len(point.classes) == 2
-        else "Grad-CAM: evidence for the likeliest class (yellow = most of all films), lungs in blue; mistakes first",
-        fontsize=9,
-    )
+    evidence = f"evidence for {task_of(point.classes).evidence_for()} (yellow = most of all films shown)"
+    figure.suptitle(f"Grad-CAM: {evidence}, lungs in blue; mistakes first", fontsize=9)
     figure.tight_layout(rect=(0, 0, 1, 0.99))
     with atomic_path(path) as temporary:
         figure.savefig(temporary, format="png", dpi=110, metadata={"Software": None})

@@ -9,11 +9,11 @@ from cxr.evaluate.binary import TINY
 from cxr.evaluate.calibration import expected_calibration_error, one_hot
 from cxr.evaluate.ranking import weighted_auprc, weighted_auroc
 
-HEADLINE = (
+FIGURES = (
     "macro_auroc", "macro_auprc", "accuracy", "balanced_accuracy", "macro_f1", "micro_f1", "mcc", "top2_accuracy",
     "brier", "ece", "log_loss",
 )  # fmt: skip
-PER_CLASS = ("auroc", "auprc", "recall", "precision", "f1")
+PER_CLASS = ("auroc", "auprc", "sensitivity", "precision", "f1")
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ def multiclass_figures(films: ScoredClasses, weights: Floats) -> Figures:
     """All figures for each row of weights (resamples, films); NaN where a figure is not defined.
 
     Returns:
-        Arrays (resamples,) by name: those of HEADLINE, `top3_accuracy` and `top5_accuracy` with more classes than
+        Arrays (resamples,) by name: those of FIGURES, `top3_accuracy` and `top5_accuracy` with more classes than
         that, and for class k those of PER_CLASS as `k:auroc` ….
     """
     classes = films.probability.shape[1]
@@ -38,7 +38,7 @@ def multiclass_figures(films: ScoredClasses, weights: Floats) -> Figures:
     table = np.einsum("bn,ni,nj->bij", weights, truth, called, optimize=True)  # (resamples, reference, called)
     hits, present, calls = np.diagonal(table, axis1=1, axis2=2), table.sum(axis=2), table.sum(axis=1)
     with np.errstate(invalid="ignore", divide="ignore"):
-        recall, precision, f1 = hits / present, hits / calls, 2 * hits / (present + calls)
+        sensitivity, precision, f1 = hits / present, hits / calls, 2 * hits / (present + calls)
         mcc = (hits.sum(axis=1) * total - (present * calls).sum(axis=1)) / np.sqrt(
             (total**2 - (calls**2).sum(axis=1)) * (total**2 - (present**2).sum(axis=1))
         )
@@ -50,7 +50,7 @@ def multiclass_figures(films: ScoredClasses, weights: Floats) -> Figures:
         "macro_auroc": auroc.mean(axis=1),
         "macro_auprc": auprc.mean(axis=1),
         "accuracy": hits.sum(axis=1) / total,
-        "balanced_accuracy": recall.mean(axis=1),
+        "balanced_accuracy": sensitivity.mean(axis=1),
         "macro_f1": f1.mean(axis=1),
         "micro_f1": hits.sum(axis=1) / total,  # each film has one label and one call, so it equals the accuracy
         "mcc": mcc,
@@ -65,7 +65,7 @@ def multiclass_figures(films: ScoredClasses, weights: Floats) -> Figures:
         if k == 2 or k < classes:
             figures[f"top{k}_accuracy"] = weights @ (rank < k).astype(np.float64) / total
     for k in range(classes):
-        values = (auroc, auprc, recall, precision, f1)
+        values = (auroc, auprc, sensitivity, precision, f1)
         figures |= {f"{k}:{name}": value[:, k] for name, value in zip(PER_CLASS, values, strict=True)}
     return figures
 

@@ -8,15 +8,16 @@ import pandas as pd
 from cxr.core.files import write_csv
 from cxr.evaluate import curves
 from cxr.evaluate.arrays import Floats
-from cxr.evaluate.blocks import reported_split
-from cxr.evaluate.calibration import one_hot
+from cxr.evaluate.decision_curve import decision_curve_table
 from cxr.evaluate.operating_point import OperatingPoint
 from cxr.evaluate.predictions import LOGIT, labels, scores
+from cxr.evaluate.splits import films_of, reported_split
+from cxr.evaluate.task import task_of
 
 SPLITS = ("val", "test")
 
 
-def write_plots(folder: Path, table: pd.DataFrame, point: OperatingPoint) -> None:
+def write_plots(folder: Path, table: pd.DataFrame, point: OperatingPoint, prevalence: float) -> None:
     """Write the CSVs of all curves.
 
     ROC, PR and reliability have one file a split, so that splits and revisions overlay; the others show the test
@@ -31,22 +32,22 @@ def write_plots(folder: Path, table: pd.DataFrame, point: OperatingPoint) -> Non
         write_csv(folder / f"roc_{split}.csv", curves.roc_table(positive, score))
         write_csv(folder / f"pr_{split}.csv", curves.pr_table(positive, score))
         write_csv(folder / f"reliability_{split}.csv", curves.reliability(positive, score))
-    films = table[table["split"] == reported_split(table)]
+    films = films_of(table, reported_split(table))
     positive, probability = one_versus_rest(films, point)
     write_csv(folder / "thresholds.csv", curves.thresholds_table(positive, probability))
     write_csv(folder / "scores.csv", curves.histogram_table(positive, probability))
-    write_csv(folder / "decision_curve.csv", curves.decision_curve_table(positive, probability))
+    each = len(positive) // len(films)  # with three or more classes each film counts once a class
+    patients = films["patient_id"].repeat(each).tolist()
+    write_csv(folder / "decision_curve.csv", decision_curve_table(positive, probability, patients, prevalence))
     called = [point.classes[index] for index in point.decide(point.probability(scores(films, LOGIT, point.classes)))]
     write_csv(folder / "confusion.csv", curves.confusion_table(films["label"].tolist(), called))
 
 
 def one_versus_rest(films: pd.DataFrame, point: OperatingPoint) -> tuple[Floats, Floats]:
     """Reference (1 or 0) and calibrated probability; with three or more classes each film counts once a class."""
-    label = labels(films, point.classes)
     probability = point.probability(scores(films, LOGIT, point.classes))
-    if probability.ndim == 1:
-        return label.astype(np.float64), probability
-    return one_hot(label, len(point.classes)).ravel(), probability.ravel()
+    found = task_of(point.classes).one_versus_rest(labels(films, point.classes), probability)
+    return np.stack([one[1] for one in found], axis=1).ravel(), np.stack([one[2] for one in found], axis=1).ravel()
 
 
 def write_learning_curves(path: Path, history: Path) -> None:

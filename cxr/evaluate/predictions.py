@@ -14,6 +14,7 @@ from cxr.core.errors import CxrError
 from cxr.core.files import write_csv
 from cxr.evaluate.arrays import Floats, Indices
 from cxr.evaluate.operating_point import OperatingPoint
+from cxr.evaluate.task import task_of
 
 LOGIT = "logit"
 REMOVED = "lungs_removed_logit"  # the same model on films without lungs
@@ -25,14 +26,9 @@ REQUIRED = ("image_id", "patient_id", "split", "label")
 DIGITS = 6  # decimals kept, so that a table read back gives the same figures
 
 
-def score_columns(score: str, classes: tuple[str, ...]) -> list[str]:
-    """Names of the columns that hold a score."""
-    return [score] if len(classes) == 2 else [f"{score}_{name}" for name in classes]
-
-
 def with_score(table: pd.DataFrame, score: str, classes: tuple[str, ...]) -> pd.DataFrame:
     """The films that have the score; none where the table lacks its columns."""
-    columns = score_columns(score, classes)
+    columns = task_of(classes).columns(score)
     if any(name not in table.columns for name in columns):
         return table.iloc[:0]
     return table[table[columns].notna().all(axis=1)].reset_index(drop=True)
@@ -40,13 +36,13 @@ def with_score(table: pd.DataFrame, score: str, classes: tuple[str, ...]) -> pd.
 
 def scores(table: pd.DataFrame, score: str, classes: tuple[str, ...]) -> Floats:
     """A score as an array: (films,) for two classes, (films, classes) for more."""
-    values = table[score_columns(score, classes)].to_numpy(np.float64)
-    return values[:, 0] if len(classes) == 2 else values
+    task = task_of(classes)
+    return task.array(table[task.columns(score)].to_numpy(np.float64))
 
 
 def put_scores(table: pd.DataFrame, score: str, classes: tuple[str, ...], values: Floats) -> None:
     """Add a score, (films,) or (films, classes), to the table, rounded."""
-    columns = score_columns(score, classes)
+    columns = task_of(classes).columns(score)
     for name, column in zip(columns, values.reshape(len(table), len(columns)).T, strict=True):
         table[name] = np.round(column.astype(np.float64), DIGITS)
 
@@ -66,15 +62,16 @@ def put_decisions(table: pd.DataFrame, point: OperatingPoint) -> pd.DataFrame:
     decided = table.copy()
     put_scores(decided, "probability", point.classes, probability)
     decided["decision"] = [point.classes[index] for index in point.decide(probability)]
-    added = [*score_columns("probability", point.classes), "decision"]
+    task = task_of(point.classes)
+    added = [*task.columns("probability"), "decision"]
     rest = [name for name in decided.columns if name not in added]
-    at = rest.index(score_columns(LOGIT, point.classes)[-1]) + 1
+    at = rest.index(task.columns(LOGIT)[-1]) + 1
     return decided[[*rest[:at], *added, *rest[at:]]]
 
 
 def check_predictions(table: pd.DataFrame, classes: tuple[str, ...], where: str) -> None:
     """Raise CxrError where a column is missing, a film appears twice or a logit is not a number."""
-    columns = score_columns(LOGIT, classes)
+    columns = task_of(classes).columns(LOGIT)
     missing = [name for name in (*REQUIRED, *columns) if name not in table.columns]
     if missing:
         raise CxrError(f"{where}: no column {missing[0]!r}; run `dvc repro evaluate` again")
@@ -91,7 +88,7 @@ def check_predictions(table: pd.DataFrame, classes: tuple[str, ...], where: str)
 
 def check_operating_point(table: pd.DataFrame, point: OperatingPoint, where: str) -> None:
     """Raise CxrError where the operating point is not the one that decided the table: another classifier's, say."""
-    columns = [*score_columns("probability", point.classes), "decision"]
+    columns = [*task_of(point.classes).columns("probability"), "decision"]
     if any(name not in table.columns for name in columns):
         raise CxrError(f"{where}: no column {columns[0]!r} or 'decision'; run `dvc repro evaluate` again")
     again = put_decisions(table, point)

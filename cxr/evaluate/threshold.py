@@ -14,8 +14,8 @@ def choose_threshold(rule: str, positive: Floats, probability: Floats, weights: 
     film. Among equally good ones the candidate nearest to 0.5 wins.
 
     Args:
-        rule: `youden` (recall + specificity), `f1`, `sensitivity@0.95` (the highest threshold that reaches that
-            recall), `fixed` (0.5) or `fixed@0.3`.
+        rule: `youden` (sensitivity + specificity), `f1`, `sensitivity@0.95` (the highest threshold that reaches that
+            sensitivity), `fixed` (0.5) or `fixed@0.3`.
         positive: 1 or 0, (films,).
         probability: calibrated, (films,).
         weights: (resamples, films).
@@ -37,13 +37,13 @@ def choose_threshold(rule: str, positive: Floats, probability: Floats, weights: 
     thresholds, tp, fp = _counts(positive, probability, weights)
     positives, negatives = weights @ positive, weights @ (1 - positive)
     with np.errstate(invalid="ignore", divide="ignore"):
-        recall, false_rate = tp / positives[:, None], fp / negatives[:, None]
+        sensitivity, false_rate = tp / positives[:, None], fp / negatives[:, None]
         if name == "youden":
-            merit = recall - false_rate
+            merit = sensitivity - false_rate
         elif name == "f1":
             merit = 2 * tp / (tp + fp + positives[:, None])
         else:
-            merit = np.where(recall >= float(value) - 1e-12, -false_rate, -np.inf)
+            merit = np.where(sensitivity >= float(value) - 1e-12, -false_rate, -np.inf)
     merit = np.where(np.isnan(merit), -np.inf, merit) - 1e-9 * np.abs(thresholds - 0.5)
     return np.where((positives > 0) & (negatives > 0), thresholds[np.argmax(merit, axis=1)], np.nan)
 

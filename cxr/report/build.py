@@ -2,15 +2,18 @@
 
 from pathlib import Path
 
+from cxr.core.config import load_section
 from cxr.core.errors import CxrError
 from cxr.core.files import write_text
 from cxr.core.folders import atomic_folder
-from cxr.evaluate.paired import Comparison
-from cxr.report.comparison import compare_results
+from cxr.evaluate.comparison import Comparison
+from cxr.evaluate.config import EvaluateSection
+from cxr.report.belonging import stale
 from cxr.report.images import render_plots
 from cxr.report.markdown import report_markdown
 from cxr.report.page import report_page
-from cxr.report.revisions import WORKSPACE, Results, read_results
+from cxr.report.revisions import WORKSPACE, Results, RunResults, read_results, read_run
+from cxr.report.verdict import compare_results
 
 
 def build_report(base_name: str | None, folder: Path, repository: Path = Path(".")) -> Comparison | str:
@@ -27,19 +30,21 @@ def build_report(base_name: str | None, folder: Path, repository: Path = Path(".
     """
     head = read_results(WORKSPACE, repository)
     base, found = compared(base_name, head, repository)
+    warnings = stale(head, repository)
     with atomic_folder(folder) as scratch:
         images = render_plots(base_name if base else None, WORKSPACE, scratch / "images", repository)
-        write_text(scratch / "report.md", report_markdown(head, base, found, images, scratch))
-        write_text(scratch / "report.html", report_page(head, base, found, repository / "plots"))
+        write_text(scratch / "report.md", report_markdown(head, base, found, images, scratch, warnings))
+        write_text(scratch / "report.html", report_page(head, base, found, repository / "plots", warnings))
     return found
 
 
-def compared(base_name: str | None, head: Results, repository: Path) -> tuple[Results | None, Comparison | str]:
+def compared(base_name: str | None, head: Results, repository: Path) -> tuple[RunResults | None, Comparison | str]:
     """The base's results and the comparison, or None and why there is none."""
     if base_name is None:
         return None, "no base revision was named"
+    section = load_section("evaluate", EvaluateSection, repository / "params.yaml")
     try:
-        base = read_results(base_name, repository)
-        return base, compare_results(base, head)
+        base = read_run(base_name, repository)
+        return base, compare_results([base], [head], section)
     except CxrError as error:
         return None, f"not compared with {base_name}: {error}"

@@ -7,35 +7,34 @@ import pandas as pd
 import plotly.graph_objects as go
 from sklearn.metrics import precision_recall_curve, roc_curve
 
-from cxr.evaluate.calibration import one_hot
 from cxr.evaluate.predictions import LOGIT, labels, scores
-from cxr.report.revisions import Results
+from cxr.evaluate.task import task_of
+from cxr.report.revisions import RunResults
 
 # Okabe & Ito 2008: told apart with any colour vision.
-BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#999999"
+BLUE, ORANGE, GREEN, PURPLE, GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#999999"
+BELOW = {"orientation": "h", "yanchor": "top", "y": -0.16}  # plotly's own buttons cover a legend at the top
 TITLES = {"test": "test", "val": "validation"}
 CONFIG = {"displaylogo": False, "responsive": True, "modeBarButtonsToRemove": ["sendDataToCloud", "toImage"]}
 
 
-def series(results: Results) -> list[dict[str, Any]]:
+def series(results: RunResults) -> list[dict[str, Any]]:
     """One entry a split and positive class: its name, references (1 or 0) and calibrated probabilities.
 
     Two classes have one positive class, more have each against the rest. Splits of one class are left out.
     """
-    point, found = results.point, []
+    point, found = results.run.point, []
     for split, title in TITLES.items():
-        films = results.predictions[results.predictions["split"] == split]
+        films = results.run.table[results.run.table["split"] == split]
         if films.empty:
             continue
         label, probability = labels(films, point.classes), point.probability(scores(films, LOGIT, point.classes))
-        truth = one_hot(label, len(point.classes))
-        for index in [1] if probability.ndim == 1 else range(len(point.classes)):
-            chance = probability if probability.ndim == 1 else probability[:, index]
-            if 0 < truth[:, index].sum() < len(films):
+        for name, positive, chance in task_of(point.classes).one_versus_rest(label, probability):
+            if 0 < positive.sum() < len(films):
                 found.append(
                     {
-                        "name": f"{title}: {point.classes[index]}",
-                        "positive": truth[:, index].astype(int).tolist(),
+                        "name": f"{title}: {name}",
+                        "positive": positive.astype(int).tolist(),
                         "probability": np.round(chance, 12).tolist(),
                     }
                 )
@@ -43,7 +42,7 @@ def series(results: Results) -> list[dict[str, Any]]:
 
 
 def roc_figure(head: list[dict[str, Any]], base: list[dict[str, Any]]) -> go.Figure:
-    """ROC of the first series, with the point of the slider; the base revision's in grey."""
+    """ROC of the first series, with the point of the slider; the base revision's in its own colour."""
     figure = _frame("1 - specificity", "sensitivity")
     figure.add_scatter(
         x=[0, 1], y=[0, 1], mode="lines", line={"color": GREY, "width": 1}, hoverinfo="skip", name="chance"
@@ -52,7 +51,7 @@ def roc_figure(head: list[dict[str, Any]], base: list[dict[str, Any]]) -> go.Fig
 
 
 def pr_figure(head: list[dict[str, Any]], base: list[dict[str, Any]]) -> go.Figure:
-    """Precision and recall of the first series, with the point of the slider; the base revision's in grey."""
+    """Precision and recall of the first series, with the point of the slider; the base revision's in its own colour."""
     figure = _frame("recall (sensitivity)", "precision (PPV)")
     share = float(np.mean(head[0]["positive"]))
     figure.add_scatter(
@@ -82,12 +81,12 @@ def learning_figure(history: pd.DataFrame) -> go.Figure:
             )
     figure.update_layout(
         template="plotly_white",
-        height=380,
-        margin={"l": 60, "r": 60, "t": 10, "b": 50},
+        height=440,
+        margin={"l": 60, "r": 60, "t": 40, "b": 110},
         xaxis={"title": "epoch", "dtick": max(1, len(history) // 10)},
         yaxis={"title": "loss (solid)"},
         yaxis2={"title": "AUROC (dotted)", "overlaying": "y", "side": "right", "showgrid": False, "tickmode": "auto"},
-        legend={"orientation": "h", "y": 1.12},
+        legend=BELOW,
     )
     return figure
 
@@ -110,9 +109,9 @@ def points(name: str, entry: dict[str, Any] | None) -> dict[str, list[float]]:
 
 def _with_curves(figure: go.Figure, name: str, head: list[dict[str, Any]], base: list[dict[str, Any]]) -> go.Figure:
     """The base's curve, this revision's, and last the point of the slider."""
-    same = [(entry, GREY, "base") for entry in base if entry["name"] == head[0]["name"]]
+    same = [(entry, PURPLE, "base") for entry in base if entry["name"] == head[0]["name"]]
     for entry, colour, label in [*same, (head[0], BLUE, "this revision")]:
-        line = {"color": colour, "width": 2}
+        line = {"color": colour, "width": 2, "dash": "solid" if colour == BLUE else "dash"}
         figure.add_scatter(**points(name, entry), mode="lines", line=line, name=label)
     marker = {"color": ORANGE, "size": 12, "symbol": "diamond"}
     return figure.add_scatter(x=[None], y=[None], mode="markers", marker=marker, name="threshold")
@@ -122,10 +121,10 @@ def _frame(x: str, y: str) -> go.Figure:
     figure = go.Figure()
     figure.update_layout(
         template="plotly_white",
-        height=460,
-        margin={"l": 60, "r": 10, "t": 60, "b": 50},
+        height=500,
+        margin={"l": 60, "r": 10, "t": 40, "b": 110},
         xaxis={"title": x, "range": [-0.01, 1.01]},
         yaxis={"title": y, "range": [-0.01, 1.01]},
-        legend={"orientation": "h", "yanchor": "bottom", "y": 1.02},
+        legend=BELOW,
     )
     return figure

@@ -2,17 +2,21 @@
 
 from pathlib import Path
 
-from cxr.evaluate.paired import Comparison
-from cxr.report.comparison import as_markdown
-from cxr.report.revisions import Results
-from cxr.report.tables import changes, headline_rows, markdown, subgroup_table
+from cxr.evaluate.comparison import Comparison
+from cxr.report.revisions import Results, RunResults
+from cxr.report.tables import calibration_rows, changes, headline_rows, markdown, predictive_rows, subgroup_table
+from cxr.report.verdict import as_markdown
 
-# Compared film by film in the table above these; repeating them here would bury the rest.
-PAIRED = ("test.", "validation.")
+INTERVALS = "95 % intervals over patients, given this trained model and threshold."
 
 
 def report_markdown(
-    head: Results, base: Results | None, found: Comparison | str, images: dict[str, Path], folder: Path
+    head: Results,
+    base: RunResults | None,
+    found: Comparison | str,
+    images: dict[str, Path],
+    folder: Path,
+    warnings: list[str],
 ) -> str:
     """The text of report.md.
 
@@ -22,18 +26,23 @@ def report_markdown(
         found: the paired comparison, or why there is none.
         images: title and file of each curve.
         folder: where the report lies; links are relative to it.
+        warnings: what does not belong together.
     """
-    parts = ["# Results", ""]
+    parts = ["# Results", "", *(f"> **{warning}**\n" for warning in warnings)]
     if isinstance(found, str) or base is None:
         parts += [f"No comparison: {found}", ""]
     else:
         parts += [as_markdown(found, base.name, head.name), ""]
         parts += ["## Parameters", "", _changed(changes(base.params, head.params), "No parameter differs."), ""]
-        other = [row for row in changes(base.metrics, head.metrics) if not row[0].startswith(PAIRED)]
-        parts += ["## Other metrics that differ", "", _folded(_changed(other, "None.")), ""]
-    parts += [f"## Figures of {head.name}", "", "95 % intervals over patients, at the operating point.", ""]
-    parts += [markdown(["figure", "test", "validation"], headline_rows(head.metrics)), ""]
-    parts += ["## Subgroups", "", _folded(markdown(*subgroup_table(head.subgroups))), ""]
+        other = changes(base.metrics, head.metrics)
+        parts += ["## Headline figures that differ", "", _folded(_changed(other, "None.")), ""]
+    figures = head.details["figures"]
+    parts += [f"## Figures of {head.name}", "", INTERVALS, ""]
+    parts += [markdown(["figure", "test", "validation"], headline_rows(figures)), ""]
+    if calibration_rows(figures):
+        parts += ["## Calibration", "", markdown(["figure", "value"], calibration_rows(figures)), ""]
+        parts += ["## Predictive values", "", markdown(["prevalence", "PPV", "NPV"], predictive_rows(figures)), ""]
+    parts += ["## Subgroups", "", _folded(markdown(*subgroup_table(head.details["subgroups"]))), ""]
     parts += ["## Curves", ""]
     parts += [f"![{title}]({path.relative_to(folder).as_posix()})" for title, path in images.items()]
     parts += ["", "Film pictures stay out of the comment; `report.html` holds them, and a threshold slider.", ""]

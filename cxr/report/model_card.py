@@ -1,12 +1,22 @@
 """docs/model_card.md from metrics, params and data facts."""
 
+import json
 from pathlib import Path
 from string import Template
 from typing import Any
 
 from cxr.report.checks import check_rows
 from cxr.report.revisions import Results
-from cxr.report.tables import figure, headline_rows, markdown, subgroup_table, title
+from cxr.report.tables import (
+    calibration_rows,
+    figure,
+    headline_rows,
+    markdown,
+    predictive_rows,
+    reported,
+    subgroup_table,
+    title,
+)
 
 DEMO = "data/demo"  # what the demo stage writes
 TEMPLATE = Path(__file__).with_name("model_card.template.md")
@@ -14,8 +24,8 @@ TEMPLATE = Path(__file__).with_name("model_card.template.md")
 
 def model_card(results: Results) -> str:
     """The text of the card; raises KeyError where metrics are of another version."""
-    metrics, data, params = results.metrics, results.data, results.params
-    cohort, point = params.get("data", {}), results.point
+    details, params, point = results.details, results.params, results.run.point
+    figures, data, cohort = details["figures"], details["data"], params.get("data", {})
     root = str(cohort.get("root", "unknown"))
     return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
         model=_facts(results),
@@ -27,15 +37,17 @@ def model_card(results: Results) -> str:
         dropped=data.get("dropped_for_leakage", "unknown"),
         classes=", ".join(point.classes),
         patients=_patients(cohort),
-        scope=_scope(metrics),
+        scope=_scope(figures),
         operating_point=_operating_point(results),
-        figures=markdown(["figure", "test", "validation"], headline_rows(metrics)),
-        at_half=_at_half(metrics),
-        prevalence=_prevalence(metrics),
-        subgroups=markdown(*subgroup_table(results.subgroups)),
-        checks=markdown(["check", "value"], check_rows(metrics)),
-        segment=_segment(results.segment),
+        figures=markdown(["figure", "test", "validation"], headline_rows(figures)),
+        at_half=_at_half(figures),
+        calibration_figures=_table(["figure", "value"], calibration_rows(figures)),
+        prevalence=_table(["prevalence", "PPV", "NPV"], predictive_rows(figures)),
+        subgroups=markdown(*subgroup_table(details["subgroups"])),
+        checks=markdown(["check", "value", "chance"], check_rows(details["checks"])),
+        segment=_segment(details["segmentation"]),
         threshold_interval=_threshold_interval(results),
+        seeds=_seeds(results),
         calibration=point.temperature_reason and f"Here: {point.temperature_reason}; probabilities are as trained.",
     )
 
@@ -52,20 +64,21 @@ def _patients(cohort: dict[str, Any]) -> str:
 def _facts(results: Results) -> str:
     train = results.params.get("train", {})
     rows = [
-        ["task", f"{' / '.join(results.point.classes)}, one frontal film at a time"],
+        ["task", f"{' / '.join(results.run.point.classes)}, one frontal film at a time"],
         ["network", f"{train.get('backbone', 'unknown')} (timm), linear head"],
         ["starting weights", str(train.get("weights", "unknown"))],
         ["input", f"{results.params.get('preprocess', {}).get('image_px', '?')} px, region "
                   f"`{results.params.get('preprocess', {}).get('region', '?')}`, lung mask channel "
                   f"`{train.get('mask_channel', '?')}`"],
-        ["weights' fingerprint", f"`{results.point.classifier}`"],
+        ["weights' fingerprint", f"`{results.run.point.classifier}`"],
+        ["training data's fingerprint", f"`{results.details['training'].get('data', 'unknown')}`"],
         ["decision", _operating_point(results)],
     ]  # fmt: skip
     return "\n".join(f"| {name} | {value} |" for name, value in rows)
 
 
 def _operating_point(results: Results) -> str:
-    point = results.point
+    point = results.run.point
     if point.threshold is None:
         return f"the likeliest class; temperature {point.temperature:.3f}"
     return f"rule `{point.rule}`: probability ≥ {point.threshold:.3f}; temperature {point.temperature:.3f}"
@@ -78,28 +91,34 @@ def _splits(data: dict[str, Any]) -> str:
     return markdown(["split", *names], rows)
 
 
-def _scope(metrics: dict[str, Any]) -> str:
-    if metrics["reported_split"] == "test":
+def _scope(figures: dict[str, Any]) -> str:
+    if figures["reported_split"] == "test":
         return "Test films were set aside before training."
     return "**This cohort has no test set: validation films chose the model, so these figures flatter it.**"
 
 
-def _at_half(metrics: dict[str, Any]) -> str:
-    block = metrics[metrics["reported_split"]].get("at_half")
+def _at_half(figures: dict[str, Any]) -> str:
+    block = reported(figures).get("at_half")
     if block is None:
         return "given for two classes only"
     return ", ".join(f"{title(name)} {figure(block, name)}" for name in block if not name.endswith("_reason"))
 
 
-def _prevalence(metrics: dict[str, Any]) -> str:
-    block = metrics[metrics["reported_split"]].get("prevalence")
-    if block is None:
-        return "Given for two classes only."
-    percents = sorted({int(name.rpartition("_")[2]) for name in block if not name.endswith("_reason")})
+def _table(header: list[str], rows: list[list[str]]) -> str:
+    return markdown(header, rows) if rows else "Given for two classes only."
+
+
+def _seeds(results: Results) -> str:
+    if results.seeds is None:
+        return "Training with another seed gives other figures; how much was not measured here (`make seeds` does)."
+    document = json.loads(results.seeds)
     rows = [
-        [f"{percent} %", figure(block, f"ppv_at_{percent}"), figure(block, f"npv_at_{percent}")] for percent in percents
+        [name, *(f"{facts[key]:.3f}" for key in ("mean", "sd", "min", "max"))]
+        for name, facts in document["figures"].items()
+        if not name.endswith(("_low", "_high")) and facts["sd"] is not None
     ]
-    return markdown(["prevalence", "PPV", "NPV"], rows)
+    told = f"Over {len(document['seeds'])} training seeds, of which the weights described here are one:"
+    return told + "\n\n" + markdown(["figure", "mean", "sd", "lowest", "highest"], rows)
 
 
 def _segment(segment: dict[str, Any]) -> str:
@@ -112,7 +131,7 @@ def _plain(block: dict[str, Any], name: str) -> str:
 
 
 def _threshold_interval(results: Results) -> str:
-    low, high = results.point.threshold_low, results.point.threshold_high
+    low, high = results.run.point.threshold_low, results.run.point.threshold_high
     if low is None or high is None:
         return "no interval could be given here"
     return f"resampled validation patients put it between {low:.3f} and {high:.3f}"

@@ -11,12 +11,22 @@ from typing import Any
 
 from plotly.offline import get_plotlyjs
 
-from cxr.evaluate.paired import Comparison
+from cxr.evaluate.comparison import Comparison
 from cxr.report import curves
 from cxr.report.checks import check_rows
-from cxr.report.comparison import as_rows, notes, sentence
-from cxr.report.revisions import Results
-from cxr.report.tables import changes, flat, headline_rows, html, subgroup_table
+from cxr.report.markdown import INTERVALS
+from cxr.report.revisions import Results, RunResults
+from cxr.report.tables import (
+    calibration_rows,
+    changes,
+    flat,
+    headline_rows,
+    html,
+    inline,
+    predictive_rows,
+    subgroup_table,
+)
+from cxr.report.verdict import as_rows, heading, notes, sentence
 
 HERE = Path(__file__).parent
 START = "It starts at the operating point, which was chosen on validation films only"
@@ -25,36 +35,41 @@ LIBRARIES = ("torch", "torchvision", "timm", "lightning", "scikit-learn", "numpy
 GALLERIES = {"gradcam.png": "Grad-CAM gallery", "lungs_worst_first.png": "Lung segmentation, least trustworthy first"}
 
 
-def report_page(head: Results, base: Results | None, found: Comparison | str, pictures: Path) -> str:
+def report_page(
+    head: Results, base: RunResults | None, found: Comparison | str, pictures: Path, warnings: list[str]
+) -> str:
     """The page as text.
 
     Args:
         head: the revision shown.
-        base: the one it is measured against, drawn in grey; None where it has no results.
+        base: the one it is measured against, drawn in another colour; None where it has no results.
         found: the paired comparison, or why there is none.
         pictures: folder that may hold the galleries.
+        warnings: what does not belong together.
     """
     own = curves.series(head)
     other = [] if base is None else curves.series(base)
     drawn = _figures(head, own, other)
-    names = {name: escape(str(value)) for name, value in (("head", head.name), ("verdict", _verdict(found)))}
+    details, point = head.details, head.run.point
     return Template((HERE / "page.html").read_text(encoding="utf-8")).substitute(
-        **names,
         **drawn,
+        head=escape(head.name),
+        verdict=inline(found if isinstance(found, str) else sentence(found)),
+        warnings="".join(f'<p class="warning">{inline(warning)}</p>' for warning in warnings),
         style=(HERE / "page.css").read_text(encoding="utf-8"),
         script=(HERE / "page.js").read_text(encoding="utf-8"),
         plotly=get_plotlyjs(),
-        films=_json(
-            {"threshold": 0.5 if head.point.threshold is None else head.point.threshold, "series": _films(own, other)}
-        ),
-        start=START if head.point.threshold is not None else START_OF_CLASSES,
+        films=_json({"threshold": 0.5 if point.threshold is None else point.threshold, "series": _films(own, other)}),
+        start=START if point.threshold is not None else START_OF_CLASSES,
         comparison=_comparison(found, base, head),
+        intervals=INTERVALS,
         operating_point=escape(_operating_point(head)),
-        figures=html(["figure", "test", "validation"], headline_rows(head.metrics)),
-        checks=html(["check", "value"], check_rows(head.metrics)),
-        subgroups=html(*subgroup_table(head.subgroups)),
+        figures=html(["figure", "test", "validation"], headline_rows(details["figures"])),
+        calibration=_calibration(details["figures"]),
+        checks=html(["check", "value", "chance"], check_rows(details["checks"])),
+        subgroups=html(*subgroup_table(details["subgroups"])),
         galleries=_galleries(pictures),
-        data=html(["fact", "value"], [[name, str(value)] for name, value in flat(head.data).items()]),
+        data=html(["fact", "value"], [[name, str(value)] for name, value in flat(details["data"]).items()]),
         params=html(["parameter", "value"], [[name, str(value)] for name, value in flat(head.params).items()]),
         environment=html(["what", "version"], _environment()),
     )
@@ -87,23 +102,34 @@ def _films(own: list[dict[str, Any]], other: list[dict[str, Any]]) -> list[dict[
     return found
 
 
-def _verdict(found: Comparison | str) -> str:
-    return found if isinstance(found, str) else sentence(found)
-
-
-def _comparison(found: Comparison | str, base: Results | None, head: Results) -> str:
+def _comparison(found: Comparison | str, base: RunResults | None, head: Results) -> str:
     if isinstance(found, str) or base is None:
-        return f"<p>{escape(str(found))}</p>"
-    header = ["figure", base.name, head.name, "difference", "95 % interval", "verdict"]
+        return f"<p>{inline(str(found))}</p>"
     changed = changes(base.params, head.params)
     params = html(["parameter", "before", "after"], changed) if changed else "<p>No parameter differs.</p>"
-    remarks = "".join(f"<p>{escape(note)}</p>" for note in notes(found))
-    size = f"<p>The same {found.films} films of {found.patients} patients, split {found.split}.</p>"
-    return size + html(header, as_rows(found)) + remarks + params
+    size = f"<p>{inline(heading(found, base.name, head.name))}.</p>"
+    if found.identical:
+        return f"{size}<p>Identical predictions.</p>{params}"
+    # What decides stands first, so that it is in view on a phone.
+    header = ["figure", "verdict", "B − A", "95 % interval", "p", "A", "B"]
+    rows = [[name, verdict, gap, interval, p, a, b] for name, a, b, gap, interval, p, verdict in as_rows(found)]
+    remarks = "".join(f"<p>{inline(note)}</p>" for note in notes(found))
+    return size + html(header, rows) + remarks + params
+
+
+def _calibration(figures: dict[str, Any]) -> str:
+    rows = calibration_rows(figures)
+    if not rows:
+        return ""
+    predictive = html(["prevalence", "PPV", "NPV"], predictive_rows(figures))
+    return (
+        f"<section><h2>Calibration</h2>{html(['figure', 'value'], rows)}</section>"
+        f"<section><h2>Predictive values</h2>{predictive}</section>"
+    )
 
 
 def _operating_point(head: Results) -> str:
-    point = head.point
+    point = head.run.point
     if point.threshold is None:
         return f"the likeliest class, temperature {point.temperature:.3f}"
     return f"{point.rule}, threshold {point.threshold:.3f}, temperature {point.temperature:.3f}, fitted on validation"
@@ -111,11 +137,11 @@ def _operating_point(head: Results) -> str:
 
 def _galleries(pictures: Path) -> str:
     sections = []
-    for name, heading in GALLERIES.items():
+    for name, caption in GALLERIES.items():
         if (pictures / name).is_file():
             data = base64.b64encode((pictures / name).read_bytes()).decode()
-            picture = f'<img alt="{heading}" src="data:image/png;base64,{data}">'
-            sections.append(f"<section><h2>{heading}</h2>{picture}</section>")
+            picture = f'<img alt="{caption}" src="data:image/png;base64,{data}">'
+            sections.append(f"<section><h2>{caption}</h2>{picture}</section>")
     return "\n".join(sections)
 
 

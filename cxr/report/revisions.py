@@ -11,44 +11,40 @@ from dvc.api import DVCFileSystem
 from dvc.exceptions import DvcException
 from dvc.repo import Repo
 from dvc.scm import RevError, resolve_rev
-from pydantic import TypeAdapter, ValidationError
 from ruamel.yaml import YAML
 
-from cxr.core.config import parse_section
 from cxr.core.errors import CxrError
-from cxr.evaluate.config import EvaluateSection
-from cxr.evaluate.operating_point import OperatingPoint
+from cxr.evaluate.comparison import Run
+from cxr.evaluate.operating_point import parse_operating_point
 from cxr.evaluate.predictions import check_operating_point, check_predictions, parse_predictions
+from cxr.evaluate.training_noise import SEEDS
 
 WORKSPACE = "workspace"
 PREDICTIONS = "metrics/predictions.csv"
 OPERATING_POINT = "models/operating_point.json"
 METRICS = "metrics/metrics.json"
-SUBGROUPS = "metrics/subgroups.json"
-DATA = "metrics/data.json"
-SEGMENT = "metrics/segment.json"
+DETAILS = ("figures", "checks", "subgroups", "data", "segmentation", "training")
 PARAMS = "params.yaml"
 HISTORY = "plots/learning_curves.csv"
 
 
 @dataclass(frozen=True)
-class Results:
-    """Predictions, operating point, metrics and parameters of one revision."""
+class RunResults:
+    """What a comparison needs of one revision."""
 
     name: str
-    predictions: pd.DataFrame
-    point: OperatingPoint
+    run: Run
     metrics: dict[str, Any]
-    subgroups: dict[str, Any]
-    data: dict[str, Any]
-    segment: dict[str, Any]
     params: dict[str, Any]
     history: pd.DataFrame | None  # one row an epoch
+    seeds: str | None  # text of metrics/seeds.json
 
-    @property
-    def section(self) -> EvaluateSection:
-        """The revision's own `evaluate` parameters."""
-        return parse_section(self.params.get("evaluate", {}), EvaluateSection, f"{self.name}: {PARAMS}: evaluate")
+
+@dataclass(frozen=True)
+class Results(RunResults):
+    """Everything that evaluation left."""
+
+    details: dict[str, dict[str, Any]]  # by the name of the file in metrics/details
 
 
 class Revision:
@@ -75,24 +71,43 @@ class Revision:
         except (OSError, DvcException) as error:
             raise CxrError(f"{self.name}: no {path}; run `dvc repro evaluate` there and commit its results") from error
 
+    def json(self, path: str) -> dict[str, Any]:
+        """A file's JSON object; raises CxrError when it is missing or damaged."""
+        try:
+            return dict(json.loads(self.text(path)))
+        except ValueError as error:
+            raise CxrError(f"{self.name}: {path} is damaged; run `dvc repro evaluate` there") from error
+
     def has(self, path: str) -> bool:
         """Whether the revision holds a file."""
         return (self._repository / path).is_file() if self._files is None else bool(self._files.isfile(path))
 
 
+def read_run(name: str, repository: Path = Path(".")) -> RunResults:
+    """What a comparison needs; raises CxrError naming the revision and the file at fault."""
+    return _run(Revision(name, repository))
+
+
 def read_results(name: str, repository: Path = Path(".")) -> Results:
-    """Everything that evaluation left at a revision; raises CxrError naming the revision and the file at fault."""
+    """Everything that evaluation left; raises CxrError naming the revision and the file at fault."""
     revision = Revision(name, repository)
-    where = f"{name}: {PREDICTIONS}"
+    run = _run(revision)
+    details = {part: revision.json(f"metrics/details/{part}.json") for part in DETAILS}
+    return Results(**vars(run), details=details)
+
+
+def _run(revision: Revision) -> RunResults:
+    where = f"{revision.name}: {PREDICTIONS}"
     predictions = parse_predictions(revision.text(PREDICTIONS), where)
-    try:
-        point = TypeAdapter(OperatingPoint).validate_json(revision.text(OPERATING_POINT))
-        paths = (METRICS, SUBGROUPS, DATA, SEGMENT)
-        metrics, subgroups, data, segment = (json.loads(revision.text(path)) for path in paths)
-    except (ValueError, ValidationError) as error:
-        raise CxrError(f"{name}: damaged metrics or operating point; run `dvc repro evaluate` there") from error
+    point = parse_operating_point(revision.text(OPERATING_POINT), f"{revision.name}: {OPERATING_POINT}")
     check_predictions(predictions, point.classes, where)
-    check_operating_point(predictions, point, f"{name}: {OPERATING_POINT}")
+    check_operating_point(predictions, point, f"{revision.name}: {OPERATING_POINT}")
     params = YAML(typ="safe", pure=True).load(revision.text(PARAMS))
-    history = pd.read_csv(io.StringIO(revision.text(HISTORY))) if revision.has(HISTORY) else None
-    return Results(name, predictions, point, metrics, subgroups, data, segment, dict(params), history)
+    return RunResults(
+        name=revision.name,
+        run=Run(predictions, point),
+        metrics=revision.json(METRICS),
+        params=dict(params),
+        history=pd.read_csv(io.StringIO(revision.text(HISTORY))) if revision.has(HISTORY) else None,
+        seeds=revision.text(SEEDS) if revision.has(SEEDS) else None,
+    )

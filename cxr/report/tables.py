@@ -1,5 +1,6 @@
 """Metrics, parameters and differences as rows of text, for Markdown, HTML and the model card."""
 
+import re
 from collections.abc import Iterable
 from html import escape
 from typing import Any
@@ -10,7 +11,6 @@ NAMES = {
     "auprc": "AUPRC",
     "macro_auroc": "AUROC (macro)",
     "macro_auprc": "AUPRC (macro)",
-    "recall": "sensitivity (recall)",
     "precision": "precision (PPV)",
     "npv": "NPV",
     "f1": "F1",
@@ -21,10 +21,16 @@ NAMES = {
     "brier": "Brier score",
     "ece": "calibration error (ECE)",
     "log_loss": "log loss",
+    "slope": "calibration slope",
+    "intercept": "calibration intercept",
+    "o_to_e": "observed / expected (O:E)",
+    "ece_if_calibrated": "ECE of perfect probabilities on these films, mean",
+    "ece_if_calibrated_high": "the same, 95th percentile",
 }
 
 
-SUBGROUP_FIGURES = ("auroc", "recall", "specificity", "accuracy", "macro_f1")
+BOUNDS = ("ece_if_calibrated_high",)  # ends like the upper bound of an interval, and is a figure
+SUBGROUP_FIGURES = ("auroc", "sensitivity", "specificity", "accuracy", "macro_f1")
 
 
 def title(name: str) -> str:
@@ -44,9 +50,9 @@ def figure(block: dict[str, Any], name: str, digits: int = 3) -> str:
     return f"{value:.{digits}f}{interval}"
 
 
-def headline_rows(metrics: dict[str, Any]) -> Rows:
-    """Each figure with its interval, on test and on validation films."""
-    blocks = [metrics["test"], metrics["validation"]]
+def headline_rows(figures: dict[str, Any]) -> Rows:
+    """Each figure with its interval, on test and on validation films; `figures` as in details/figures.json."""
+    blocks = [figures["test"], figures["validation"]]
     names = [name[: -len("_low")] for name in blocks[1] if name.endswith("_low")]
     names += [name[: -len("_reason")] for name in blocks[1] if name.endswith("_reason")]
     sizes = ["films"] + [str(block["films"]) for block in blocks]
@@ -57,19 +63,52 @@ def _known(names: Iterable[str]) -> list[str]:
     return [name for name in dict.fromkeys(names) if not name.endswith("_interval")]
 
 
+def reported(figures: dict[str, Any]) -> dict[str, Any]:
+    """The block of the films that count: test, or validation where there is no test set."""
+    return dict(figures[figures["reported_split"]])
+
+
+def calibration_rows(figures: dict[str, Any]) -> Rows:
+    """Calibration of the reported films; empty for three or more classes."""
+    block = reported(figures).get("calibration", {})
+    return [[title(name), figure(block, name)] for name in _figures(block)]
+
+
+def predictive_rows(figures: dict[str, Any]) -> Rows:
+    """Prevalence, PPV and NPV of the reported films; empty for three or more classes."""
+    block = reported(figures).get("prevalence", {})
+    percents = list(dict.fromkeys(name.rpartition("_")[2] for name in _figures(block)))
+    return [[f"{share} %", figure(block, f"ppv_at_{share}"), figure(block, f"npv_at_{share}")] for share in percents]
+
+
+def _figures(block: dict[str, Any]) -> list[str]:
+    """The names of a block without those of bounds and reasons."""
+    return [name for name in block if name not in BOUNDS and not name.endswith(("_low", "_reason", "_high"))] + [
+        name for name in block if name in BOUNDS
+    ]
+
+
 def subgroup_table(subgroups: dict[str, Any]) -> tuple[list[str], Rows]:
-    """Header and one row a value of a subgroup column."""
+    """Header and one row a value of a subgroup column; small groups share a row."""
     columns = {name: groups for name, groups in subgroups.items() if isinstance(groups, dict)}
-    blocks = [block for groups in columns.values() if "reason" not in groups for block in groups.values()]
+    blocks = [block for groups in columns.values() for block in groups.values() if isinstance(block, dict)]
     names = [name for name in SUBGROUP_FIGURES if any(name in block for block in blocks)]
     rows = []
     for column, groups in columns.items():
         if "reason" in groups:
-            rows.append([column, f"– ({groups['reason']})", "", *("" for _ in names)])
+            rows.append([column, f"– ({groups['reason']})", "", *("" for _ in names), "", ""])
             continue
         for group, block in groups.items():
-            rows.append([column, group, f"{block['films']} ({block['patients']})", *(figure(block, n) for n in names)])
-    return ["column", "value", "films (patients)", *map(title, names)], rows
+            if group == "too_small":
+                small = ", ".join(f"{name} ({patients})" for name, patients in block.items())
+                least = subgroups["patients_at_least"]
+                rows.append([column, f"fewer than {least} patients: {small}", "", *("" for _ in names), "", ""])
+                continue
+            size = f"{block['films']} ({block['patients']})"
+            p_value = block.get("difference_p_holm")
+            against = [figure(block, "difference"), "–" if p_value is None else f"{p_value:.2f}"]
+            rows.append([column, group, size, *(figure(block, n) for n in names), *against])
+    return ["column", "value", "films (patients)", *map(title, names), "against the others", "p (Holm)"], rows
 
 
 def flat(values: dict[str, Any], path: str = "") -> dict[str, Any]:
@@ -102,7 +141,12 @@ def markdown(header: list[str], rows: Rows) -> str:
 
 
 def html(header: list[str], rows: Rows) -> str:
-    """An HTML table; all text is escaped."""
-    head = "".join(f"<th>{escape(cell)}</th>" for cell in header)
-    body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    """An HTML table that scrolls where the page is narrow; all text is escaped."""
+    head = "".join(f"<th>{inline(cell)}</th>" for cell in header)
+    body = "".join("<tr>" + "".join(f"<td>{inline(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+    return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+
+
+def inline(text: str) -> str:
+    """Text as HTML: escaped, with `code` between backticks."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))

@@ -8,8 +8,10 @@ import pandas as pd
 import pytest
 import torch
 
+from cxr.evaluate.config import EvaluateSection
 from cxr.evaluate.operating_point import OperatingPoint
 from cxr.evaluate.predictions import put_scores
+from cxr.evaluate.result import EvaluationResult, evaluation_result
 from cxr.models.classifier import Classifier, new_classifier
 from cxr.npz.npz_set import NpzFilm, NpzRow, encode_npz, write_index
 from tests.conftest import phantom
@@ -71,10 +73,23 @@ def predictions(
     return pd.concat(parts, ignore_index=True)
 
 
-def operating_point(classes: tuple[str, ...] = BINARY, threshold: float | None = 0.5) -> OperatingPoint:
+def operating_point(
+    classes: tuple[str, ...] = BINARY, threshold: float | None = 0.5, classifier: str = "0" * 32
+) -> OperatingPoint:
     rule = "youden" if len(classes) == 2 else "argmax"
     at = threshold if len(classes) == 2 else None
-    return OperatingPoint("0" * 32, classes, rule, at, at, at, 1.0, "", "val", 10, 10)
+    return OperatingPoint(classifier, classes, rule, at, at, at, 1.0, "", "val", 10, 10)
+
+
+EARLIER = {
+    "data": {"films": 240, "splits": {"val": {"films": 120}, "test": {"films": 120}}},
+    "segmentation": {"films": 240, "fallbacks": 0, "dice": 0.95, "dice_worst_5_percent": 0.9},
+    "training": {"best": {"epoch": 3, "corrupted_auroc": 0.91}, "data": "d" * 32},
+}
+
+
+def conclude(table: pd.DataFrame, section: EvaluateSection, classes: tuple[str, ...] = BINARY) -> EvaluationResult:
+    return evaluation_result(table, "f" * 32, classes, section, EARLIER, "here")
 
 
 @pytest.fixture(autouse=True)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import auc, average_precision_score, roc_auc_score
 
-from cxr.evaluate.curves import decision_curve_table, histogram_table, pr_table, roc_table
+from cxr.evaluate.curves import histogram_table, pr_table, roc_table
 
 
 def _films(count: int = 500) -> tuple[np.ndarray, np.ndarray]:
@@ -29,15 +29,6 @@ def test_the_precision_recall_curve_drawn_has_the_area_reported():
 def test_a_curve_of_many_films_stays_small():
     positive, score = _films(20_000)
     assert len(pr_table(positive, score)) <= 400
-
-
-def test_net_benefit_by_hand():
-    """Four films, two ill; at 0.5 one of the ill and one healthy film are called: 1/4 - 1/4 * 1 = 0."""
-    table = decision_curve_table(np.array([1, 1, 0, 0.0]), np.array([0.9, 0.1, 0.8, 0.2])).set_index("threshold")
-    assert table.loc[0.5, "classifier"] == 0
-    assert table.loc[0.25, "classifier"] == pytest.approx(1 / 4 - 1 / 4 / 3, abs=1e-5)
-    assert table.loc[0.25, "call_all"] == pytest.approx(0.5 - 0.5 / 3, abs=1e-5)
-    assert (table["call_none"] == 0).all()
 
 
 def test_the_histogram_counts_each_film_under_its_reference():

@@ -10,11 +10,11 @@ import torch
 
 from cxr.core.errors import CxrError
 from cxr.evaluate.config import EvaluateSection
-from cxr.evaluate.evaluate import evaluate
+from cxr.evaluate.evaluate import ResultPaths, evaluate
 from cxr.evaluate.gallery import choose_films
 from cxr.evaluate.predictions import read_predictions
 from cxr.models.classifier import Classifier
-from tests.evaluate.conftest import BINARY, THREE, make_npz_set, operating_point, tiny_classifier
+from tests.evaluate.conftest import BINARY, EARLIER, THREE, make_npz_set, operating_point, tiny_classifier
 from tests.settings import machine, section
 
 SECTION = section(EvaluateSection, resamples=100, gallery_films=6, subgroups=("view",))
@@ -22,8 +22,9 @@ CPU = machine(workers=1, accelerator="cpu")
 
 
 def _run(classifier: Classifier, npz: Path, folder: Path, section: EvaluateSection = SECTION) -> dict:
-    evaluate(classifier, npz, section, CPU, folder, folder / "plots", folder / "operating_point.json")
-    return json.loads((folder / "metrics.json").read_text())
+    paths = ResultPaths(folder, folder / "plots", folder / "operating_point.json")
+    evaluate(classifier, npz, section, CPU, EARLIER, paths)
+    return {name: json.loads((folder / "details" / f"{name}.json").read_text()) for name in ("figures", "checks")}
 
 
 def _bytes(folder: Path) -> dict[str, bytes]:
@@ -35,9 +36,9 @@ def test_twice_gives_the_same_bytes_pictures_included(npz_set: Path, tmp_path: P
         _run(tiny_classifier(), npz_set, tmp_path / name)
     first = _bytes(tmp_path / "one")
     assert first == _bytes(tmp_path / "two")
-    assert {"metrics.json", "subgroups.json", "predictions.csv", "operating_point.json", "plots/gradcam.png"} <= set(
-        first
-    )
+    assert {"metrics.json", "predictions.csv", "operating_point.json", "plots/gradcam.png"} <= set(first)
+    details = {"figures", "checks", "subgroups", "data", "segmentation", "training"}
+    assert {f"details/{name}.json" for name in details} <= set(first)
     assert {"plots/roc_val.csv", "plots/roc_test.csv", "plots/confusion.csv", "plots/scores.csv"} <= set(first)
 
 
@@ -46,30 +47,30 @@ def test_every_held_out_film_is_in_the_table_with_all_its_scores(npz_set: Path, 
     table = read_predictions(tmp_path / "predictions.csv")
     assert table["split"].value_counts().to_dict() == {"test": 20, "val": 16}
     test = table[table["split"] == "test"]
-    for column in ("logit", "probability", "lungs_removed_logit", "lungs_only_logit", "baseline_logit"):
+    for column in ("logit", "probability", "lungs_removed_logit", "lungs_only_logit", "baseline_logit", "lung_area"):
         assert test[column].notna().all(), column
     assert set(test["view"]) == {"AP", "PA"}
 
 
 def test_the_baseline_learns_what_plainly_differs(npz_set: Path, tmp_path: Path):
     metrics = _run(tiny_classifier(), npz_set, tmp_path)
-    assert metrics["baselines"]["hog_logistic"]["auroc"] == 1.0
-    assert metrics["baselines"]["hog_logistic"]["gain"] < 0
+    assert metrics["checks"]["baselines"]["hog_logistic"]["auroc"] == 1.0
+    assert metrics["checks"]["baselines"]["hog_logistic"]["gain"] < 0
 
 
 def test_three_classes_go_all_the_way(tmp_path: Path):
     npz = make_npz_set(tmp_path / "npz", {"train": 24, "val": 18, "test": 18}, THREE)
     metrics = _run(tiny_classifier(THREE), npz, tmp_path)
-    assert set(metrics["test"]["per_class"]) == set(THREE)
-    assert metrics["operating_point"]["rule"] == "argmax"
+    assert set(metrics["figures"]["test"]["per_class"]) == set(THREE)
+    assert metrics["figures"]["operating_point"]["rule"] == "argmax"
     assert (tmp_path / "plots" / "gradcam.png").is_file()
 
 
 def test_without_a_test_set_validation_is_reported_and_drawn(tmp_path: Path):
     npz = make_npz_set(tmp_path / "npz", {"train": 12, "val": 16})
     metrics = _run(tiny_classifier(), npz, tmp_path)
-    assert metrics["reported_split"] == "validation"
-    assert metrics["shortcuts"]["auroc_lungs_only"] is not None
+    assert metrics["figures"]["reported_split"] == "validation"
+    assert metrics["checks"]["shortcuts"]["auroc_lungs_only"] is not None
     plots = {path.name for path in (tmp_path / "plots").iterdir()}
     assert "roc_val.csv" in plots
     assert "roc_test.csv" not in plots
@@ -78,8 +79,8 @@ def test_without_a_test_set_validation_is_reported_and_drawn(tmp_path: Path):
 def test_switched_off_checks_say_so(npz_set: Path, tmp_path: Path):
     section = SECTION.model_copy(update={"shortcuts": False, "baseline": False, "gallery_films": 0})
     metrics = _run(tiny_classifier(), npz_set, tmp_path, section)
-    assert metrics["shortcuts"]["auroc_lungs_only_reason"] == "evaluate.shortcuts is off"
-    assert metrics["baselines"]["hog_logistic"] == {"reason": "evaluate.baseline is off"}
+    assert metrics["checks"]["shortcuts"]["auroc_lungs_only_reason"] == "evaluate.shortcuts is off"
+    assert metrics["checks"]["baselines"]["hog_logistic"] == {"reason": "evaluate.baseline is off"}
     assert not (tmp_path / "plots" / "gradcam.png").exists()
 
 

@@ -36,7 +36,7 @@ def test_figures_agree_with_scikit_learn(weight: np.ndarray):
         "brier": np.average(((p - truth) ** 2).sum(axis=1), weights=weight),
         "2:auroc": sk.roc_auc_score(y == 2, p[:, 2], **w),
         "2:auprc": sk.average_precision_score(y == 2, p[:, 2], **w),
-        "2:recall": sk.recall_score(y, called, average=None, **w)[2],
+        "2:sensitivity": sk.recall_score(y, called, average=None, **w)[2],
         "2:precision": sk.precision_score(y, called, average=None, **w)[2],
         "2:f1": sk.f1_score(y, called, average=None, **w)[2],
     }
@@ -53,5 +53,5 @@ def test_calibration_error_agrees_with_torchmetrics():
 def test_a_missing_class_is_named_as_the_reason():
     labels = np.array([0, 0, 1])
     assert why_undefined("macro_auroc", labels, ("a", "b", "c")) == "no film of class c"
-    assert why_undefined("2:recall", labels, ("a", "b", "c")) == "no film of class c"
+    assert why_undefined("2:sensitivity", labels, ("a", "b", "c")) == "no film of class c"
     assert why_undefined("0:precision", labels, ("a", "b", "c")) == "no film is called a"

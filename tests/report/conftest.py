@@ -10,11 +10,10 @@ import pandas as pd
 import pytest
 import yaml
 
-from cxr.core.files import write_json
 from cxr.evaluate.config import EvaluateSection
-from cxr.evaluate.document import conclude
 from cxr.evaluate.plots import write_plots
-from tests.evaluate.conftest import BINARY, predictions
+from cxr.evaluate.result import evaluation_result
+from tests.evaluate.conftest import BINARY, EARLIER, predictions
 from tests.settings import section
 
 ROOT = Path(__file__).parents[2]
@@ -34,15 +33,14 @@ def write_results(
     random = np.random.default_rng(3)
     for name in [name for name in table.columns if name.startswith("logit")]:
         table[name] = (table[name] + random.normal(0, noise, len(table))).round(6)
-    found = conclude(table, "ab" * 16, classes, SECTION, "here")
+    weights = f"{int(noise * 1000):032x}"
+    found = evaluation_result(table, weights, classes, SECTION, EARLIER, "here")
     found.write(root / "metrics", root / "models" / "operating_point.json")
-    write_plots(root / "plots", found.table, found.point)
+    write_plots(root / "plots", found.table, found.operating_point, SECTION.prevalence)
     history = {"epoch": [0, 1], "train_loss": [0.7, 0.5], "val_loss": [0.7, 0.6], "val_auroc": [0.6, 0.9]}
     history |= {"corrupted_loss": [0.7, 0.65], "corrupted_auroc": [0.55, 0.8]}
     pd.DataFrame(history).to_csv(root / "plots" / "learning_curves.csv", index=False)
-    write_json(root / "metrics" / "data.json", {"films": 160, "splits": {"val": {"films": 80}, "test": {"films": 80}}})
-    write_json(root / "metrics" / "segment.json", {"films": 160, "dice": 0.95, "dice_worst_5_percent": 0.9})
-    params = {"train": {"lr": float(lr)}, "evaluate": SECTION.model_dump(mode="json")}
+    params = {"train": {"lr": float(lr), "seed": 13}, "evaluate": SECTION.model_dump(mode="json")}
     (root / "params.yaml").write_text(yaml.safe_dump(params))
 
 
@@ -75,5 +73,5 @@ def two_revisions(_two_revisions: Path, tmp_path: Path, monkeypatch: pytest.Monk
     return root
 
 
-def metrics(root: Path) -> dict:
-    return json.loads((root / "metrics" / "metrics.json").read_text())
+def figures(root: Path) -> dict:
+    return json.loads((root / "metrics" / "details" / "figures.json").read_text())

@@ -9,30 +9,93 @@ import cv2
 import pytest
 
 from cxr.core.errors import CxrError
+from cxr.report.belonging import stale
 from cxr.report.build import compared
 from cxr.report.markdown import report_markdown
 from cxr.report.model_card import model_card
 from cxr.report.page import report_page
 from cxr.report.revisions import WORKSPACE, read_results
 from tests.evaluate.conftest import THREE
-from tests.report.conftest import git, write_results
-from tests.report.conftest import metrics as metrics_of
+from tests.report.conftest import figures, git, write_results
 from tools import compare, metrics, report
+from tools import model_card as card_tool
+
+SEEDS = '{"figures": {"test.auroc": {"sd": 0.005}}, "seeds": {"13": {}, "14": {}, "15": {}, "16": {}, "17": {}}}'
+
+
+def _commit_seeds(root: Path) -> None:
+    (root / "metrics" / "seeds.json").write_text(SEEDS)
+    git(root, "add", "-A")
+    git(root, "commit", "-q", "-m", "seeds")
 
 
 def test_compare_tells_the_difference_of_two_revisions(two_revisions: Path, capsys: pytest.CaptureFixture[str]):
+    _commit_seeds(two_revisions)
     compare.main(["base", "HEAD"])
     told = capsys.readouterr().out
     assert re.match(r"ΔAUROC -0\.\d{3} \[-0\.\d{3}, -0\.\d{3}\]: worse\n", told)
     assert "A = base, B = HEAD: the same 80 films of 40 patients, split test" in told
-    assert "DeLong (films taken as independent): ΔAUROC -0." in told
+    assert "hierarchical bootstrap over patients and training noise (sd over 5 seeds, HEAD: metrics/seeds.json)" in told
 
 
-def test_a_revision_does_not_differ_from_itself(two_revisions: Path, capsys: pytest.CaptureFixture[str]):
-    compare.main(["HEAD", "workspace", "--split", "val"])
+def test_without_measured_training_noise_compare_gives_no_verdict(
+    two_revisions: Path, capsys: pytest.CaptureFixture[str]
+):
+    compare.main(["base", "HEAD"])
     told = capsys.readouterr().out
-    assert told.startswith("ΔAUROC +0.000 [0.000, 0.000]: not distinguishable")
+    assert re.match(r"ΔAUROC -0\.\d{3} \[.*\]: training noise unknown, so no verdict\n", told)
     assert "worse" not in told
+    assert "`make seeds` measures it" in told
+
+
+def test_a_workspace_without_changes_has_identical_predictions(two_revisions: Path, capsys: pytest.CaptureFixture[str]):
+    compare.main(["main", "workspace", "--split", "val"])
+    told = capsys.readouterr().out
+    assert told.startswith("identical predictions\n")
+    assert "worse" not in told
+
+
+def test_the_workspace_is_compared_before_a_commit(two_revisions: Path, capsys: pytest.CaptureFixture[str]):
+    _commit_seeds(two_revisions)
+    write_results(two_revisions, 0.1, "0.002")
+    compare.main(["main", "workspace"])
+    assert ": better\n" in capsys.readouterr().out
+
+
+def test_several_runs_a_side_bring_their_own_noise(two_revisions: Path, capsys: pytest.CaptureFixture[str]):
+    """Three runs of `base` and three of a far noisier idea, by branch; their parameters differ by the seed alone."""
+    for number, (idea, noise) in enumerate([("a", 0.1), ("a", 0.2), ("a", 0.3), ("b", 6.0), ("b", 7.0), ("b", 8.0)]):
+        git(two_revisions, "checkout", "-q", "-b", f"{idea}{number % 3}", "base")
+        write_results(two_revisions, noise, "0.001" if idea == "a" else "0.01")
+        params = Path("params.yaml")
+        params.write_text(params.read_text().replace("seed: 13", f"seed: {number}"))
+        git(two_revisions, "commit", "-q", "-am", "run")
+    compare.main(["a0,a1,a2", "b0,b1,b2"])
+    told = capsys.readouterr().out
+    assert ": worse\n" in told
+    assert "A = a0,a1,a2 (3 runs), B = b0,b1,b2 (3 runs)" in told
+    assert "sd over the 3 and 3 runs" in told
+    with pytest.raises(CxrError, match=r"a0, b0: train.lr differs; runs of one side differ by train.seed alone"):
+        compare.main(["a0,b0", "b1"])
+
+
+def test_the_seeds_of_a_revision_are_its_experiments_with_another_seed(
+    two_revisions: Path, capsys: pytest.CaptureFixture[str]
+):
+    git(two_revisions, "checkout", "-q", "--detach", "base")
+    base = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
+    for number, edit in ((14, ""), (15, ""), (16, "lr")):
+        write_results(two_revisions, 0.1 * number, "0.5" if edit else "0.001")
+        params = Path("params.yaml")
+        params.write_text(params.read_text().replace("seed: 13", f"seed: {number}"))
+        git(two_revisions, "commit", "-q", "-am", "run")
+        # where DVC keeps an experiment: refs/exps/<first two digits>/<rest of the baseline>/<name>
+        git(two_revisions, "update-ref", f"refs/exps/{base[:2]}/{base[2:]}/run-{number}", "HEAD")
+        git(two_revisions, "reset", "-q", "--hard", "base")
+    compare.main(["base~seeds", "main"])
+    assert "A = base~seeds (3 runs), B = main: " in capsys.readouterr().out
+    with pytest.raises(CxrError, match=r"main: no experiment made from it differs by train.seed alone; run `make"):
+        compare.main(["main~seeds", "base"])
 
 
 def test_an_unknown_revision_is_told(two_revisions: Path):
@@ -48,11 +111,14 @@ def test_a_revision_without_results_is_told(two_revisions: Path):
 
 
 def test_metrics_come_back_byte_for_byte_from_predictions_alone(two_revisions: Path):
-    before = {path: path.read_bytes() for path in sorted(Path("metrics").iterdir())}
-    for name in ("metrics.json", "subgroups.json"):
+    def content() -> dict[Path, bytes]:
+        return {path: path.read_bytes() for path in sorted(Path("metrics").rglob("*")) if path.is_file()}
+
+    before = content()
+    for name in ("metrics.json", "details/figures.json", "details/checks.json", "details/subgroups.json"):
         Path("metrics", name).unlink()
     metrics.main()
-    assert {path: path.read_bytes() for path in sorted(Path("metrics").iterdir())} == before
+    assert content() == before
 
 
 def test_metrics_need_no_deep_learning_library():
@@ -63,11 +129,13 @@ def test_metrics_need_no_deep_learning_library():
 
 
 def test_the_report_holds_verdict_parameters_figures_and_curves(two_revisions: Path):
+    _commit_seeds(two_revisions)
     report.main(["--base", "base"])
     text = Path("reports/report.md").read_text()
     assert re.search(r"\*\*ΔAUROC -0\.\d{3} .*: worse\*\*", text)
     assert "| train.lr | 0.001 | 0.01 |" in text
-    assert "| operating_point.temperature |" in text
+    assert re.search(r"\| test\.auroc \| [01]\.\d+ \| 0\.\d+ \|", text)
+    assert "given this trained model and threshold" in text
     images = re.findall(r"!\[.*?\]\((.*?)\)", text)
     assert {Path(image).stem for image in images} >= {"roc", "precision_recall", "confusion", "learning_curves"}
     for image in images:
@@ -78,7 +146,7 @@ def test_the_report_holds_verdict_parameters_figures_and_curves(two_revisions: P
 
 def test_a_first_report_has_no_base_and_says_so(two_revisions: Path):
     base, found = compared(None, read_results(WORKSPACE), Path("."))
-    text = report_markdown(read_results(WORKSPACE), base, found, {}, Path("."))
+    text = report_markdown(read_results(WORKSPACE), base, found, {}, Path("."), [])
     assert "No comparison: no base revision was named" in text
 
 
@@ -86,7 +154,7 @@ def test_a_base_of_other_classes_is_reported_without_a_comparison(two_revisions:
     write_results(two_revisions, 0.5, "0.01", THREE)
     head = read_results(WORKSPACE)
     base, found = compared("base", head, Path("."))
-    text = report_markdown(head, base, found, {}, Path("."))
+    text = report_markdown(head, base, found, {}, Path("."), [])
     assert "No comparison: not compared with base: classes differ" in text
     assert "AUROC (macro)" in text
 
@@ -97,7 +165,7 @@ def test_the_model_card_tells_figures_limits_and_that_films_are_synthetic(two_re
     card = model_card(read_results(WORKSPACE))
     assert "**Not a medical device.**" in card
     assert "**synthetic films**" in card
-    test = metrics_of(two_revisions)["test"]
+    test = figures(two_revisions)["test"]
     assert f"| AUROC | {test['auroc']:.3f} [{test['auroc_low']:.3f}, {test['auroc_high']:.3f}] |" in card
     assert "resampled validation patients put it between 0." in card
 
@@ -111,5 +179,33 @@ def test_the_card_of_a_cohort_without_a_test_set_warns(two_revisions: Path):
 def test_text_from_results_cannot_become_markup(two_revisions: Path):
     path = Path("params.yaml")
     path.write_text(path.read_text().replace("lr: 0.01", "lr: </script><b>x"))
-    page = report_page(read_results(WORKSPACE), None, "<b>x", Path("plots"))
+    page = report_page(read_results(WORKSPACE), None, "<b>x", Path("plots"), [])
     assert "<b>x" not in page
+
+
+def test_what_is_quoted_as_code_is_shown_as_code(two_revisions: Path):
+    page = report_page(read_results(WORKSPACE), None, "no results; run `dvc repro`", Path("plots"), [])
+    body = page[page.index("<body>") : page.index('id="films"')]
+    assert "<code>dvc repro</code>" in body
+    assert "`" not in re.sub(r"<script.*?</script>", "", body, flags=re.S)
+
+
+def test_results_of_other_parameters_and_a_card_of_another_cohort_are_told(two_revisions: Path):
+    Path("docs").mkdir()
+    card_tool.main([])
+    card_tool.main(["--check"])
+    results = read_results(WORKSPACE)
+    assert stale(results) == []
+    write_results(two_revisions, 0.5, "0.01")
+    lock = "stages:\n  train:\n    params:\n      params.yaml:\n        train.lr: 0.01\n        train.seed: 7\n"
+    Path("dvc.lock").write_text(lock)
+    told = stale(read_results(WORKSPACE))
+    assert told[0].startswith("These results belong to other parameters: train.seed changed in params.yaml since;")
+    assert told[1] == "docs/model_card.md describes another classifier or cohort; run `make model-card`."
+    with pytest.raises(
+        CxrError, match=r"docs/model_card.md does not describe the results in metrics/; run `make model-card`"
+    ):
+        card_tool.main(["--check"])
+    report.main([])
+    assert f"**{told[1]}**" in Path("reports/report.md").read_text()
+    assert "describes another classifier or cohort" in Path("reports/report.html").read_text()

@@ -1,30 +1,19 @@
-"""Figures of the earlier stages, carried over into metrics that Git tracks: data and segmentation."""
+"""metrics/details/segmentation.json: how the lungs were found."""
 
-import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from cxr.core.errors import CxrError
-from cxr.evaluate.summary import rounded
+from cxr.evaluate.measure import Block, rounded
 from cxr.segment.mask_table import read_mask_table
 
 MASK_SCORES = ("dice", "iou", "hd95")
 
 
-def data_figures(audit: Path) -> dict[str, Any]:
-    """The audit of ingest as metrics: films and patients by split and class, quarantined, dropped."""
-    try:
-        return dict(json.loads(audit.read_text(encoding="utf-8")))
-    except (OSError, ValueError) as error:
-        raise CxrError(f"{audit}: no readable audit; run `dvc repro ingest` first") from error
-
-
-def segment_figures(masks: Path) -> dict[str, Any]:
-    """Lung segmentation: fallbacks and area of all films; Dice, IoU and HD95 where reference masks exist."""
+def segmentation_details(masks: Path) -> Block:
+    """Fallbacks and area of all films; Dice, IoU and HD95 where reference masks exist."""
     table = read_mask_table(masks)
-    figures: dict[str, Any] = {
+    figures: Block = {
         "films": len(table),
         "fallbacks": int(table["fallback"].sum()),
         "area_mean": rounded(float(table["area"].mean())),

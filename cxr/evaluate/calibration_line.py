@@ -1,0 +1,100 @@
+"""Calibration in figures: slope, intercept, observed over expected, and the calibration error of a perfect classifier.
+
+TRIPOD+AI (Collins et al. 2024) asks for them; definitions of Van Calster et al. 2019. The slope is the coefficient of
+the logit in a logistic regression of the label (1 is right, below 1 the probabilities are too extreme); the intercept
+is that of the same regression with a slope of 1 (0 is right, above 0 the finding is commoner than predicted).
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from cxr.evaluate.arrays import Floats
+from cxr.evaluate.bootstrap import CELLS
+from cxr.evaluate.calibration import bin_members
+from cxr.evaluate.intervals import Sample, leave_out_weights, plain_interval, ratio_interval, standard_error
+from cxr.evaluate.measure import Block, interval_entries, rounded
+
+STEPS, TOLERANCE = 50, 1e-10
+DRAWS = 2000
+
+
+def calibration_block(positive: Floats, probability: Floats, logit: Floats, patients: Sequence[str]) -> Block:
+    """Slope, intercept and O:E with intervals over patients; nulls with reasons where they do not exist.
+
+    Args:
+        positive: 1 or 0, (films,).
+        probability: calibrated, (films,).
+        logit: of that probability, (films,).
+        patients: of each film.
+    """
+    ones, left_out = np.ones((1, len(positive))), leave_out_weights(patients)
+    sample = Sample(len(set(patients)), len(positive))
+    figures = {
+        "slope": (slopes(positive, logit, ones)[0], slopes(positive, logit, left_out), plain_interval),
+        "intercept": (intercepts(positive, logit, ones)[0], intercepts(positive, logit, left_out), plain_interval),
+        "o_to_e": (
+            (positive.sum() / probability.sum()),
+            left_out @ positive / (left_out @ probability),
+            ratio_interval,
+        ),
+    }
+    block: Block = {}
+    for name, (value, values, interval) in figures.items():
+        if not np.isfinite(value):
+            one_class = len(np.unique(positive)) < 2
+            reason = "films of one class only" if one_class else "the films are separated without error"
+            block |= {name: None, f"{name}_reason": reason}
+            continue
+        block[name] = rounded(value)
+        block |= interval_entries(name, interval(float(value), standard_error(values), sample))
+    mean, high = error_if_calibrated(probability)
+    return block | {"ece_if_calibrated": rounded(mean), "ece_if_calibrated_high": rounded(high)}
+
+
+def slopes(positive: Floats, logit: Floats, weights: Floats) -> Floats:
+    """Calibration slope for each row of weights, by Newton's method; NaN where no finite slope is best."""
+    line = np.zeros((len(weights), 2))  # intercept, slope
+    design = np.stack([np.ones_like(logit), logit], axis=1)
+    with np.errstate(all="ignore"):
+        for _ in range(STEPS):
+            p = _expit(line @ design.T)
+            gradient = (weights * (positive - p)) @ design
+            a, b, d = ((weights * p * (1 - p)) @ column for column in (design[:, 0], logit, logit**2))
+            determinant = a * d - b * b
+            step = np.stack([d * gradient[:, 0] - b * gradient[:, 1], a * gradient[:, 1] - b * gradient[:, 0]], axis=1)
+            step /= determinant[:, None]
+            line = line + np.clip(step, -1, 1)
+            if np.nanmax(np.abs(step), initial=0.0) < TOLERANCE:
+                break
+    separated = (weights * np.abs(positive - p)).max(axis=1) < 1e-6  # no error is left, so steeper is always better
+    settled = (np.abs(step).max(axis=1) < 1e-6) & ~separated
+    return np.where(settled, line[:, 1], np.nan)
+
+
+def intercepts(positive: Floats, logit: Floats, weights: Floats) -> Floats:
+    """Calibration in the large for each row of weights; NaN where only one class has weight."""
+    shift = np.zeros(len(weights))
+    with np.errstate(all="ignore"):
+        for _ in range(STEPS):
+            p = _expit(logit + shift[:, None])
+            step = (weights * (positive - p)).sum(axis=1) / (weights * p * (1 - p)).sum(axis=1)
+            shift = shift + np.clip(step, -1, 1)
+            if np.nanmax(np.abs(step), initial=0.0) < TOLERANCE:
+                break
+    return np.where(np.abs(step) < 1e-6, shift, np.nan)
+
+
+def error_if_calibrated(probability: Floats) -> tuple[float, float]:
+    """Mean and 95th percentile of ECE if labels were drawn from these very probabilities (Bröcker & Smith 2007)."""
+    random, member = np.random.default_rng(0), bin_members(probability)
+    rows, found = max(1, CELLS // len(probability)), []
+    for start in range(0, DRAWS, rows):
+        drawn = random.random((min(rows, DRAWS - start), len(probability))) < probability
+        found.append(np.abs((probability - drawn) @ member).sum(axis=1) / len(probability))
+    errors = np.concatenate(found)
+    return float(errors.mean()), float(np.quantile(errors, 0.95))
+
+
+def _expit(values: Floats) -> Floats:
+    return np.asarray(1 / (1 + np.exp(-np.clip(values, -500, 500))))

@@ -1,0 +1,157 @@
+"""Two classes or more? Decided here, once; the rest of evaluation asks the task for columns, figures, reasons."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from typing_extensions import override
+
+from cxr.evaluate import binary, multiclass
+from cxr.evaluate.arrays import Bools, Floats, Indices
+from cxr.evaluate.calibration import one_hot
+from cxr.evaluate.intervals import Measure
+
+
+class Task(Protocol):
+    """What depends on the number of classes. `probability` is (films,) for two classes, else (films, classes)."""
+
+    classes: tuple[str, ...]
+    main_figure: str  # ranks classifiers and decides comparisons
+    figures: tuple[str, ...]  # told of each split, with intervals
+    short: tuple[str, ...]  # those of them in metrics.json
+    subgroup_figures: tuple[str, ...]
+    chance: float  # of the main figure
+
+    def columns(self, score: str) -> list[str]:
+        """Names of the columns that hold a score of each film."""
+
+    def array(self, columns: Floats) -> Floats:
+        """Those columns, (films, columns), as logits or probabilities are passed on."""
+
+    def measure(self, label: Indices, logits: Floats, probability: Floats, called: Indices) -> Measure:
+        """The function from weights to all figures of some films."""
+
+    def counted(self, figure: str, label: Indices, called: Indices) -> Bools:
+        """The films in the denominator of a figure."""
+
+    def why_undefined(self, figure: str, label: Indices, called: Indices) -> str:
+        """Why a figure of these films has no value."""
+
+    def one_versus_rest(self, label: Indices, probability: Floats) -> list[tuple[str, Floats, Floats]]:
+        """Name, reference (1 or 0) and probability of each class that has a curve of its own."""
+
+    def confidence(self, probability: Floats, called: Indices) -> Floats:
+        """Probability of the class that is called, (films,)."""
+
+    def mistakes(self, label: Indices, called: Indices) -> dict[str, Bools]:
+        """Films by the kind of mistake made on them."""
+
+    def evidence_for(self) -> str:
+        """What a Grad-CAM shows evidence for."""
+
+
+def task_of(classes: tuple[str, ...]) -> Task:
+    """The task of a classifier of these classes."""
+    return Binary(classes) if len(classes) == 2 else Multiclass(classes)
+
+
+@dataclass(frozen=True)
+class Binary(Task):
+    """Two classes; the second is the positive one."""
+
+    classes: tuple[str, ...]
+    main_figure: str = "auroc"
+    figures: tuple[str, ...] = binary.FIGURES
+    short: tuple[str, ...] = ("auroc", "auprc", "accuracy", "sensitivity", "specificity", "f1", "ece")
+    subgroup_figures: tuple[str, ...] = ("auroc", "sensitivity", "specificity", "accuracy")
+    chance: float = 0.5
+
+    @override
+    def columns(self, score: str) -> list[str]:
+        return [score]
+
+    @override
+    def array(self, columns: Floats) -> Floats:
+        return columns[:, 0]
+
+    @override
+    def measure(self, label: Indices, logits: Floats, probability: Floats, called: Indices) -> Measure:
+        films = binary.Scored(label.astype(np.float64), logits, probability, called.astype(np.float64))
+        return lambda weights: binary.binary_figures(films, weights)
+
+    @override
+    def counted(self, figure: str, label: Indices, called: Indices) -> Bools:
+        return binary.counted(figure, label, called)
+
+    @override
+    def why_undefined(self, figure: str, label: Indices, called: Indices) -> str:
+        return binary.why_undefined(figure, label, called)
+
+    @override
+    def one_versus_rest(self, label: Indices, probability: Floats) -> list[tuple[str, Floats, Floats]]:
+        return [(self.classes[1], label.astype(np.float64), probability)]
+
+    @override
+    def confidence(self, probability: Floats, called: Indices) -> Floats:
+        return np.where(called == 1, probability, 1 - probability)
+
+    @override
+    def mistakes(self, label: Indices, called: Indices) -> dict[str, Bools]:
+        return {
+            "false negative": np.asarray((label == 1) & (called == 0)),
+            "false positive": np.asarray((label == 0) & (called == 1)),
+        }
+
+    @override
+    def evidence_for(self) -> str:
+        return "the positive class"
+
+
+@dataclass(frozen=True)
+class Multiclass(Task):
+    """Three classes or more; the likeliest is called."""
+
+    classes: tuple[str, ...]
+    main_figure: str = "macro_auroc"
+    figures: tuple[str, ...] = multiclass.FIGURES
+    short: tuple[str, ...] = ("macro_auroc", "macro_auprc", "accuracy", "balanced_accuracy", "macro_f1", "mcc", "ece")
+    subgroup_figures: tuple[str, ...] = ("accuracy", "macro_f1")
+    chance: float = 0.5
+
+    @override
+    def columns(self, score: str) -> list[str]:
+        return [f"{score}_{name}" for name in self.classes]
+
+    @override
+    def array(self, columns: Floats) -> Floats:
+        return columns
+
+    @override
+    def measure(self, label: Indices, logits: Floats, probability: Floats, called: Indices) -> Measure:
+        films = multiclass.ScoredClasses(label, probability, called)
+        return lambda weights: multiclass.multiclass_figures(films, weights)
+
+    @override
+    def counted(self, figure: str, label: Indices, called: Indices) -> Bools:
+        return np.ones(len(label), bool)
+
+    @override
+    def why_undefined(self, figure: str, label: Indices, called: Indices) -> str:
+        return multiclass.why_undefined(figure, label, self.classes)
+
+    @override
+    def one_versus_rest(self, label: Indices, probability: Floats) -> list[tuple[str, Floats, Floats]]:
+        truth = one_hot(label, len(self.classes))
+        return [(name, truth[:, k], probability[:, k]) for k, name in enumerate(self.classes)]
+
+    @override
+    def confidence(self, probability: Floats, called: Indices) -> Floats:
+        return np.asarray(probability.max(axis=1))
+
+    @override
+    def mistakes(self, label: Indices, called: Indices) -> dict[str, Bools]:
+        return {"mistake": np.asarray(label != called)}
+
+    @override
+    def evidence_for(self) -> str:
+        return "the likeliest class"

@@ -1,0 +1,33 @@
+import numpy as np
+import pytest
+
+from cxr.evaluate.decision_curve import decision_curve_table
+
+
+def test_net_benefit_by_hand():
+    """Half of the ill and half of the healthy are called at 0.5; at a prevalence of one half that gains nothing."""
+    films = np.array([1, 1, 0, 0.0]), np.array([0.9, 0.1, 0.8, 0.2])
+    table = decision_curve_table(*films, list("abcd"), 0.5).set_index("threshold")
+    assert table.loc[0.5, "classifier"] == 0
+    assert table.loc[0.25, "classifier"] == pytest.approx(1 / 4 - 1 / 4 / 3, abs=1e-5)
+    assert table.loc[0.25, "call_all"] == pytest.approx(0.5 - 0.5 / 3, abs=1e-5)
+    assert (table["call_none"] == 0).all()
+
+
+def test_a_rare_finding_makes_false_calls_dearer():
+    films = np.array([1, 1, 0, 0.0]), np.array([0.9, 0.1, 0.8, 0.2])
+    table = decision_curve_table(*films, list("abcd"), 0.1).set_index("threshold")
+    assert table.loc[0.25, "classifier"] == pytest.approx(0.1 * 0.5 - 0.9 * 0.5 / 3, abs=1e-5)
+
+
+def test_the_interval_holds_the_curve_and_narrows_with_patients():
+    random = np.random.default_rng(0)
+    widths = []
+    for count in (60, 600):
+        positive = (np.arange(count) % 2).astype(float)
+        probability = 1 / (1 + np.exp(-random.normal(2 * positive - 1, 1)))
+        table = decision_curve_table(positive, probability, [f"p{i // 2}" for i in range(count)], 0.3)
+        assert (table["classifier_low"] <= table["classifier"]).all()
+        assert (table["classifier"] <= table["classifier_high"]).all()
+        widths.append((table["classifier_high"] - table["classifier_low"]).iloc[20])
+    assert widths[1] < widths[0] / 2
