@@ -20,12 +20,19 @@ from cxr.compute.settings import load_compute
 from cxr.core.config import load_section
 from cxr.evaluate.bootstrap import patient_weights, percentile_interval
 from cxr.evaluate.config import EvaluateSection
-from cxr.evaluate.evaluate import evaluate
+from cxr.evaluate.evaluate import ResultPaths, evaluate
 from cxr.evaluate.ranking import weighted_auroc
 from cxr.models.classifier import new_classifier
 from cxr.npz.npz_set import NpzFilm, NpzRow, encode_npz, write_index
+from cxr.npz.preparation import Preparation, SegmentStep, Step, to_json
 
 CLASSES = ("normal", "pneumonia")
+PREPARATION = Preparation(
+    segment=SegmentStep(settings={}, code="", versions={}, lung_model=""),
+    preprocess=Step(settings={}, code="", versions={}),
+)
+SPEC = to_json(PREPARATION)
+EARLIER = {"data": {}, "segmentation": {"dice": None, "fallbacks": 0}}
 LIMITS = {"without explanations": 60.0, "with 24 Grad-CAMs": 180.0}
 
 
@@ -40,7 +47,7 @@ def write_films(folder: Path, counts: dict[str, int]) -> None:
             image[..., 3] = 0
             image[40:180, 40:180, 3] = 255
             film = NpzFilm(
-                image, label, name, f"{split}p{number // 2}", CLASSES, name, (0, 0, 224, 224), (224, 224), "{}"
+                image, label, name, f"{split}p{number // 2}", CLASSES, name, (0, 0, 224, 224), (224, 224), SPEC
             )
             path = folder / f"{name}.npz"
             path.write_bytes(encode_npz(film))
@@ -91,11 +98,13 @@ def main() -> None:
         npz.mkdir()
         write_films(npz, {"train": options.train, "val": options.val, "test": options.test})
         classifier = new_classifier("tf_efficientnet_lite0", CLASSES, image_px=224).eval()
+        classifier.facts["npz_spec"] = SPEC
+        paths = ResultPaths(out, out / "plots", out / "point.json")
         compute = load_compute().model_copy(update={"accelerator": "cpu"})
         for name, gallery in (("without explanations", 0), ("with 24 Grad-CAMs", 24)):
             changes = {"gallery_films": gallery, "shortcuts": bool(gallery)}
             section = load_section("evaluate", EvaluateSection).model_copy(update=changes)
-            took = seconds(lambda: evaluate(classifier, npz, section, compute, out, out / "plots", out / "point.json"))  # noqa: B023
+            took = seconds(lambda: evaluate(classifier, npz, section, compute, EARLIER, paths))  # noqa: B023
             share = took / LIMITS[name]
             print(
                 f"evaluate {options.test} films {name}: {took:.1f} s, {share:.0%} of the limit of {LIMITS[name]:.0f} s"

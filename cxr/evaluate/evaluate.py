@@ -1,6 +1,5 @@
 """The whole evaluation: predictions, operating point, metrics, plots."""
 
-import json
 import logging
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +22,7 @@ from cxr.evaluate.splits import films_of, reported_split
 from cxr.evaluate.task import task_of
 from cxr.models.classifier import Classifier
 from cxr.npz.npz_set import read_index, read_npz
+from cxr.npz.preparation import Preparation, first_difference, from_json
 
 log = logging.getLogger(__name__)
 
@@ -98,23 +98,20 @@ def _check_films(films: NpzSet, facts: dict[str, Any]) -> None:
             f"{films.folder}: classes {'|'.join(found)}, but the classifier knows {'|'.join(classes)}; "
             "run `dvc repro train` to train on these classes"
         )
-    trained_on, scored = facts.get("npz_spec"), read_npz(films.folder / films.rows[0].file).spec
-    if trained_on is not None and trained_on != scored:
+    where = films.folder / films.rows[0].file
+    scored = from_json(read_npz(where).spec, Preparation, str(where))
+    trained_on = from_json(facts["npz_spec"], Preparation, "models/classifier.ckpt")
+    other = first_difference(trained_on, scored)
+    if other:
         raise CxrError(
-            f"{films.folder}: prepared otherwise than the films that the classifier was trained on "
-            f"({_difference(json.loads(trained_on), json.loads(scored))}); run `dvc repro` to train on these"
+            f"{films.folder}: prepared otherwise than the films that the classifier was trained on ({other}); "
+            "run `dvc repro` to train on these"
         )
     if not films.split("val").rows:
         raise CxrError(
             f"{films.folder}: no film with split 'val'; the operating point is fitted on validation films only: "
             "set data.val_fraction above 0"
         )
-
-
-def _difference(before: dict[str, Any], after: dict[str, Any]) -> str:
-    """The first fact that differs, such as `clahe_clip 2.0, here 3.0`."""
-    name = next(name for name in sorted({*before, *after}) if before.get(name) != after.get(name))
-    return f"{name} {before.get(name)}, here {after.get(name)}"
 
 
 def _log_figures(figures: Block, name: str) -> None:

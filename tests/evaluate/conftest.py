@@ -14,10 +14,12 @@ from cxr.evaluate.predictions import put_scores
 from cxr.evaluate.result import EvaluationResult, evaluation_result
 from cxr.models.classifier import Classifier, new_classifier
 from cxr.npz.npz_set import NpzFilm, NpzRow, encode_npz, write_index
-from tests.conftest import phantom
+from cxr.npz.preparation import to_json
+from tests.conftest import PREPARATION, phantom
 
 BINARY = ("normal", "pneumonia")
 THREE = ("bacterial", "normal", "viral")
+SPEC = to_json(PREPARATION)
 
 
 def make_npz_set(folder: Path, counts: dict[str, int], classes: tuple[str, ...] = BINARY) -> Path:
@@ -31,7 +33,7 @@ def make_npz_set(folder: Path, counts: dict[str, int], classes: tuple[str, ...] 
             film = np.where((mask > 0) & (np.indices(mask.shape)[0] > 32), film // 2 + 60 * label, film)
             image = np.dstack([film, film, film, mask]).astype(np.uint8)
             patient = f"{split}-p{number // 2}"
-            entry = NpzFilm(image, label, name, patient, classes, f"{number:032x}", (0, 0, 64, 64), (64, 64), "{}")
+            entry = NpzFilm(image, label, name, patient, classes, f"{number:032x}", (0, 0, 64, 64), (64, 64), SPEC)
             path = folder / split / f"{name}.npz"
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(encode_npz(entry))
@@ -44,7 +46,9 @@ def make_npz_set(folder: Path, counts: dict[str, int], classes: tuple[str, ...] 
 
 def tiny_classifier(classes: tuple[str, ...] = BINARY) -> Classifier:
     torch.manual_seed(0)
-    return new_classifier("test_efficientnet", classes, image_px=64).eval()
+    classifier = new_classifier("test_efficientnet", classes, image_px=64).eval()
+    classifier.facts["npz_spec"] = SPEC
+    return classifier
 
 
 def predictions(

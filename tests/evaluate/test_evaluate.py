@@ -14,7 +14,9 @@ from cxr.evaluate.evaluate import ResultPaths, evaluate
 from cxr.evaluate.gallery import choose_films
 from cxr.evaluate.predictions import read_predictions
 from cxr.models.classifier import Classifier
+from cxr.npz.preparation import to_json
 from tests.evaluate.conftest import BINARY, EARLIER, THREE, make_npz_set, operating_point, tiny_classifier
+from tests.npz.test_preparation import changed
 from tests.settings import machine, section
 
 SECTION = section(EvaluateSection, resamples=100, gallery_films=6, subgroups=("view",))
@@ -107,8 +109,8 @@ def test_a_classifier_of_other_classes_is_refused(npz_set: Path, tmp_path: Path)
 
 def test_films_prepared_otherwise_than_in_training_are_refused(npz_set: Path, tmp_path: Path):
     classifier = tiny_classifier()
-    classifier.facts["npz_spec"] = '{"clahe_clip":2.0}'
-    with pytest.raises(CxrError, match=r"npz0: prepared otherwise .* \(clahe_clip 2.0, here None\); run `dvc repro`"):
+    classifier.facts["npz_spec"] = to_json(changed(image_px=999))
+    with pytest.raises(CxrError, match=r"npz0: prepared otherwise .*preprocess.settings.image_px: 999 against \d+"):
         _run(classifier, npz_set, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
