@@ -15,8 +15,8 @@ from cxr.bundle.reference import Reference
 from cxr.core.errors import CxrError
 from cxr.deploy.journal import Record
 from cxr.evaluate.config import EvaluateSection
-from cxr.evaluate.predictions import LOGIT, put_decisions
 from cxr.evaluate.details.figures import split_block
+from cxr.evaluate.predictions import LOGIT, put_decisions
 
 SPLIT = "test"
 

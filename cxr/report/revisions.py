@@ -25,6 +25,7 @@ OPERATING_POINT = "models/operating_point.json"
 METRICS = "metrics/metrics.json"
 DETAILS = ("figures", "checks", "subgroups", "data", "segmentation", "training")
 PARAMS = "params.yaml"
+LOCK = "dvc.lock"
 HISTORY = "plots/learning_curves.csv"
 
 
@@ -38,6 +39,7 @@ class RunResults:
     params: dict[str, Any]
     history: pd.DataFrame | None  # one row an epoch
     seeds: str | None  # text of metrics/seeds.json
+    trained_on: dict[str, str]  # content hash of each dependency of the train stage, from dvc.lock
 
 
 @dataclass(frozen=True)
@@ -110,4 +112,10 @@ def _run(revision: Revision) -> RunResults:
         params=dict(params),
         history=pd.read_csv(io.StringIO(revision.text(HISTORY))) if revision.has(HISTORY) else None,
         seeds=revision.text(SEEDS) if revision.has(SEEDS) else None,
+        trained_on=_trained_on(revision.text(LOCK)) if revision.has(LOCK) else {},
     )
+
+
+def _trained_on(lock: str) -> dict[str, str]:
+    stage = YAML(typ="safe", pure=True).load(lock)["stages"].get("train", {})
+    return {dep["path"]: dep["md5"] for dep in stage.get("deps", [])}

@@ -5,10 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from dvc.repo import Repo
-from dvc.scm import resolve_rev
 
 from cxr.core.errors import CxrError
-from cxr.report.revisions import WORKSPACE, RunResults, read_run
+from cxr.report.revisions import RunResults, read_run
 from cxr.report.tables import flat
 
 ALL_SEEDS = "~seeds"
@@ -18,8 +17,8 @@ SEED = "train.seed"
 def read_side(text: str, repository: Path = Path(".")) -> list[RunResults]:
     """The runs that a command line means by `main`, `exp-a,exp-b,exp-c` or `main~seeds`.
 
-    `main~seeds` is the results of `main` and the experiments made from it that differ by nothing but `train.seed`, as
-    `make seeds` makes them.
+    `main~seeds` is the results of `main` and the experiments, from whichever commit, that differ from it by nothing
+    but `train.seed`: the other parameters, the code and the data of the training are the same. `make seeds` makes them.
 
     Raises:
         CxrError: a revision is unknown or has no results, no experiment has another seed, or the runs of a list differ
@@ -38,22 +37,21 @@ def read_side(text: str, repository: Path = Path(".")) -> list[RunResults]:
 def _seeds(name: str, repository: Path) -> list[RunResults]:
     first = read_run(name, repository)
     by_seed = {_seed(first.params): first}
-    for experiment in _experiments("HEAD" if name == WORKSPACE else name, repository):
+    for experiment in _experiments(repository):
         try:
             run = read_run(experiment, repository)
         except CxrError:  # of an older layout, or without results
             continue
-        if not _other_than_seed(first.params, run.params):
+        if run.trained_on == first.trained_on and not _other_than_seed(first.params, run.params):
             by_seed.setdefault(_seed(run.params), run)
     if len(by_seed) == 1:
-        raise CxrError(f"{name}: no experiment made from it differs by {SEED} alone; run `make seeds` first")
+        raise CxrError(f"{name}: no experiment differs from it by {SEED} alone; run `make seeds` first")
     return list(by_seed.values())
 
 
-def _experiments(name: str, repository: Path) -> Iterator[str]:
-    """Names of the finished experiments that were made from a revision."""
-    repo = Repo(str(repository))
-    for entries in repo.experiments.ls(rev=resolve_rev(repo.scm, name)).values():
+def _experiments(repository: Path) -> Iterator[str]:
+    """Names of the finished experiments."""
+    for entries in Repo(str(repository)).experiments.ls(all_commits=True).values():
         yield from (str(entry[0]) for entry in entries)
 
 

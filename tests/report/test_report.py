@@ -94,7 +94,7 @@ def test_the_seeds_of_a_revision_are_its_experiments_with_another_seed(
         git(two_revisions, "reset", "-q", "--hard", "base")
     compare.main(["base~seeds", "main"])
     assert "A = base~seeds (3 runs), B = main: " in capsys.readouterr().out
-    with pytest.raises(CxrError, match=r"main: no experiment made from it differs by train.seed alone; run `make"):
+    with pytest.raises(CxrError, match=r"main: no experiment differs from it by train.seed alone; run `make"):
         compare.main(["main~seeds", "base"])
 
 
