@@ -23,7 +23,7 @@ from cxr.films.letterbox import Image
 from cxr.films.read import Source, decode
 from cxr.report.tables import markdown
 
-CODES = ("no_lungs", "inverted", "turned_right", "turned_left", "upside_down", "unfamiliar", "small")
+CODES = ("no_lungs", "inverted", "turned_right", "turned_left", "upside_down", "unsure", "unfamiliar", "small")
 VIEWS: dict[str, Callable[[Image], Image]] = {
     "as they are": lambda film: film,
     "inverted": lambda film: np.asarray(255 - film, np.uint8),

@@ -17,6 +17,7 @@ def main() -> None:
         classifier=Path("models/classifier.ckpt"),
         operating_point=Path("models/operating_point.json"),
         npz=Path("data/npz"),
+        acquisition=Path("data/acquisition.csv"),
         segmenter=Path("models/lung_segmenter.onnx"),
         metrics=Path("metrics"),
         licence=Path("LICENSE"),

@@ -67,6 +67,7 @@ def places() -> Places:
         classifier=Path("models/classifier.ckpt"),
         operating_point=Path("models/operating_point.json"),
         npz=Path("data/npz"),
+        acquisition=Path("data/acquisition.csv"),
         segmenter=ROOT / "models/lung_segmenter.onnx",
         metrics=Path("metrics"),
         licence=ROOT / "LICENSE",

@@ -21,7 +21,7 @@ class Reference:
     """Feature space and acquisition of the training films."""
 
     familiarity: Familiarity
-    acquisition: Floats  # quantiles of each of STATISTICS, (101, 8)
+    acquisition: Floats  # quantiles of each of STATISTICS, (101, statistics)
     films: int  # training films
 
 

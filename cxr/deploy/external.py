@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cxr.bundle.acquisition import LEVELS, STATISTICS, Floats
+from cxr.bundle.acquisition import STATISTICS, Floats
 from cxr.bundle.config import InferenceConfig
 from cxr.bundle.reference import Reference
 from cxr.core.errors import CxrError
@@ -72,7 +72,10 @@ def drift(records: Sequence[Record], reference: Reference) -> dict[str, dict[str
 
 
 def _gap(now: Floats, quantiles: Floats) -> float:
-    """The largest distance between the empirical distribution of sorted values and one given by its quantiles."""
-    before = np.interp(now, quantiles, LEVELS, left=0, right=1)
-    steps = np.arange(len(now) + 1) / len(now)
-    return float(max(np.abs(steps[1:] - before).max(), np.abs(steps[:-1] - before).max()))
+    """The largest distance between two distributions: that of sorted values, and one given by its 101 quantiles."""
+    at = np.concatenate([now, quantiles])
+    return float(np.abs(_share_up_to(at, now) - _share_up_to(at, quantiles)).max())
+
+
+def _share_up_to(at: Floats, values: Floats) -> Floats:
+    return np.searchsorted(values, at, side="right") / len(values)

@@ -4,11 +4,12 @@ import itertools
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 
-from cxr.bundle.acquisition import acquisition
+from cxr.bundle.acquisition import acquisition_of
 from cxr.console.progress import progress
 from cxr.core.errors import CxrError
 from cxr.core.files import write_bytes
@@ -22,7 +23,23 @@ from cxr.deploy.rows import answered, refused
 BATCH = 8
 AHEAD = 4  # films in work or waiting, a thread
 
-Outcome = tuple[NamedFilm, Prediction | str]  # the answer, or why there is none
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a film."""
+
+    film: NamedFilm
+    answer: Prediction | str  # or why there is none
+    statistics: list[float]  # of its acquisition; empty without an answer
+
+
+@dataclass(frozen=True)
+class _Ready:
+    film: PreparedFilm
+    statistics: list[float]
+
+
+_Waiting = tuple[NamedFilm, _Ready | str]
 
 
 def predict_all(
@@ -40,14 +57,14 @@ def predict_all(
     todo = [film for film in films if journal.done(film) is None]
     classes, bundle = predictor.config.classes, predictor.version
     with journal.open():
-        for film, answer in progress(outcomes(predictor, todo, workers), len(todo), "predict"):
+        for one in progress(outcomes(predictor, todo, workers), len(todo), "predict"):
+            film, answer = one.film, one.answer
             if isinstance(answer, str):
                 journal.add(film, Record(refused(film.address, answer, classes, bundle), []))
                 continue
             if overlays is not None:
                 write_bytes(overlays / f"{overlay_name(film.address)}.png", overlay_png(answer), durable=False)
-            statistics = [float(value) for value in acquisition(answer.image, answer.film_size)]
-            journal.add(film, Record(answered(answer, classes, bundle), statistics))
+            journal.add(film, Record(answered(answer, classes, bundle), one.statistics))
     records = [journal.done(film) for film in films]
     return [record for record in records if record is not None]
 
@@ -57,17 +74,17 @@ def outcomes(predictor: Predictor, films: Sequence[NamedFilm], workers: int) -> 
     cv2.setNumThreads(1)  # the threads share films, not pixels
     with ThreadPoolExecutor(workers) as pool:
         for batch in _batches(_prepared(predictor, films, pool, workers * AHEAD)):
-            ready = [one for _, one in batch if isinstance(one, PreparedFilm)]
+            ready = [one.film for _, one in batch if isinstance(one, _Ready)]
             answers = iter(predictor.answer(ready) if ready else [])
             for film, one in batch:
-                yield film, next(answers) if isinstance(one, PreparedFilm) else one
+                yield Outcome(film, one, []) if isinstance(one, str) else Outcome(film, next(answers), one.statistics)
 
 
 def _prepared(
     predictor: Predictor, films: Sequence[NamedFilm], pool: ThreadPoolExecutor, ahead: int
-) -> Iterator[tuple[NamedFilm, PreparedFilm | str]]:
+) -> Iterator[_Waiting]:
     """Prepare a few films ahead of the one that is asked for, so that memory does not grow with their number."""
-    waiting: deque[tuple[NamedFilm, Future[PreparedFilm | str]]] = deque()
+    waiting: deque[tuple[NamedFilm, Future[_Ready | str]]] = deque()
     rest = iter(films)
     while True:
         for film in itertools.islice(rest, ahead - len(waiting)):
@@ -78,18 +95,17 @@ def _prepared(
         yield film, future.result()
 
 
-def _prepare(predictor: Predictor, film: NamedFilm) -> PreparedFilm | str:
+def _prepare(predictor: Predictor, film: NamedFilm) -> _Ready | str:
     try:
-        return predictor.prepare(film.read())
+        prepared = predictor.prepare(film.read())
+        return _Ready(prepared, [float(value) for value in acquisition_of(prepared.film.grey)])
     except CxrError as error:
         return str(error)
     except Exception as error:  # whatever a decoder raises on a damaged film must not end the run
         return f"{film.address}: cannot be read ({type(error).__name__}: {error})"
 
 
-def _batches(
-    items: Iterator[tuple[NamedFilm, PreparedFilm | str]],
-) -> Iterator[list[tuple[NamedFilm, PreparedFilm | str]]]:
+def _batches(items: Iterator[_Waiting]) -> Iterator[list[_Waiting]]:
     while batch := list(itertools.islice(items, BATCH)):
         yield batch
 

@@ -14,7 +14,7 @@ Array = np.ndarray[Any, np.dtype[np.float32]]
 class Flag:
     """One reason not to believe an answer."""
 
-    code: str  # no_lungs, inverted, turned_left, turned_right, upside_down, unfamiliar, small
+    code: str  # no_lungs, inverted, turned_left, turned_right, upside_down, unsure, unfamiliar, small
     text: str  # the same for a person, with its figures
 
 

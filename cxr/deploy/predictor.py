@@ -11,7 +11,7 @@ from cxr.bundle.files import CLASSIFIER, CONFIG, REFERENCE, SEGMENTER, verify_su
 from cxr.bundle.network import Network, Scores, load_network
 from cxr.bundle.reference import Reference, read_reference
 from cxr.core.errors import CxrError
-from cxr.deploy.orientation import misplaced, sureness
+from cxr.deploy.orientation import doubtful, sureness
 from cxr.deploy.prediction import Array, Flag, Prediction
 from cxr.films.film import Film
 from cxr.films.letterbox import Box, Image, Letterbox
@@ -30,6 +30,7 @@ class PreparedFilm:
     """A film on its way: everything but what the classifier says."""
 
     source: Source
+    film: Film
     picture: Image  # in the segmenter's frame
     lungs: Lungs
     image: Image  # as the classifier sees it
@@ -90,11 +91,10 @@ class Predictor:
         probability = self.segmenter.probability(picture)
         lungs = postprocess(probability, frame, self.segment_settings)
         sure = sureness(probability, lungs.found)
-        turned = misplaced(picture, frame, sure, self.segmenter, self.segment_settings)
+        doubt = doubtful(picture, frame, sure, self.segmenter, self.segment_settings)
         image, box = prepare_film(film, lungs.mask, self.pixel_settings, source.film_hash)
-        return PreparedFilm(
-            source, picture, lungs, image, box, (*_flags(film, lungs, image), *([turned] if turned else []))
-        )
+        flags = (*_flags(film, lungs, image), *([doubt] if doubt else []))
+        return PreparedFilm(source, film, picture, lungs, image, box, flags)
 
     def answer(self, films: Sequence[PreparedFilm]) -> list[Prediction]:
         """Score prepared films together."""

@@ -43,6 +43,7 @@ class Places:
     classifier: Path
     operating_point: Path
     npz: Path
+    acquisition: Path  # statistics of the films, by ingest
     segmenter: Path
     metrics: Path  # folder with metrics.json and predictions.csv
     licence: Path  # of this repository
@@ -61,7 +62,8 @@ def build_bundle(places: Places, section: PackageSection, folder: Path, archive:
     preparation = _preparation(places, rows)
     with atomic_folder(folder) as bundle:
         parity = _write_networks(bundle, classifier, _parity_films(places.npz, rows), section)
-        reference, familiar = remember(load_network(bundle / files.CLASSIFIER), places.npz, rows, section.familiar)
+        network = load_network(bundle / files.CLASSIFIER)
+        reference, familiar = remember(network, places.npz, rows, places.acquisition, section.familiar)
         write_reference(bundle / files.REFERENCE, reference)
         config = _config(classifier, preparation, point, familiar, places)
         write_config(bundle / files.CONFIG, config)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from cxr.bundle import files
+from cxr.bundle.acquisition import STATISTICS
 from cxr.bundle.config import read_config
 from cxr.bundle.files import verify_sums, write_sums
 from cxr.bundle.reference import read_reference
@@ -115,4 +116,4 @@ def test_the_limit_of_the_familiar_holds_its_share_of_validation_films(project: 
     config, reference = read_config(project.bundle / files.CONFIG), read_reference(project.bundle / files.REFERENCE)
     assert config.familiar.films == 12
     assert reference.films == 24
-    assert reference.acquisition.shape == (101, 8)
+    assert reference.acquisition.shape == (101, len(STATISTICS))
