@@ -6,6 +6,7 @@ decoded; the address names it in messages.
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -55,7 +56,7 @@ def decode(source: Source) -> Film:
         return dicom.decode_dicom(address, content)
     if content.startswith(medmnist.MAGIC):
         return film_from_array(address, medmnist.decode_member(address, content))
-    pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
+    pixels = _imdecode(content, cv2.IMREAD_UNCHANGED)
     if pixels is None:
         raise CxrError(f"{address}: cannot be decoded as an image; replace or remove it")
     if pixels.ndim == 3 and pixels.shape[2] >= 3:
@@ -70,11 +71,18 @@ def decode_reduced(source: Source, size: tuple[int, int], enough_px: int) -> Ima
     """
     reduction = max((by for by in _REDUCED if max(size) >= by * enough_px), default=1)
     if reduction > 1 and source.content.startswith(JPEG_MAGIC):
-        content = np.frombuffer(source.content, np.uint8)
-        pixels = cv2.imdecode(content, _REDUCED[reduction] | cv2.IMREAD_IGNORE_ORIENTATION)
+        pixels = _imdecode(source.content, _REDUCED[reduction] | cv2.IMREAD_IGNORE_ORIENTATION)
         if pixels is not None:
             return np.asarray(pixels, np.uint8)
     return decode(source).grey
+
+
+def _imdecode(content: bytes, flags: int) -> Any:
+    """The pixels of an image, or None where OpenCV cannot decode it or refuses its size."""
+    try:
+        return cv2.imdecode(np.frombuffer(content, np.uint8), flags)
+    except cv2.error:
+        return None
 
 
 def read_film(address: str) -> Film:

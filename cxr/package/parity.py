@@ -11,7 +11,7 @@ from cxr.core.errors import CxrError
 from cxr.models.classifier import Classifier
 from cxr.models.score import Images, Logits, score
 
-TOLERANCE = {"float32": 1e-4, "int16": 2e-3}  # of logits, by how the weights are stored
+TOLERANCE = {"float32": 1e-4, "int16": 1e-3}  # share of the largest logit (at least 1), by how the weights are stored
 SCRIPT_TOLERANCE = 1e-4
 
 
@@ -35,9 +35,9 @@ def check_script(classifier: Classifier, script: bytes, images: Images) -> float
 
 def _within(ours: Logits, theirs: Logits, tolerance: float, what: str) -> float:
     difference = float(np.abs(ours - theirs).max())
-    if not difference <= tolerance:
+    if not difference <= tolerance * max(1.0, float(np.abs(ours).max())):
         raise CxrError(
-            f"{what}: logits differ from PyTorch's by {difference:.2g}, more than {tolerance:g}; "
+            f"{what}: logits differ from PyTorch's by {difference:.2g}, more than {tolerance:g} of the largest; "
             "set package.weights: float32, or report the backbone"
         )
     return difference
