@@ -57,15 +57,16 @@ def phantom(seed: int = 0, width: int = 160, height: int = 128) -> tuple[Image, 
     return np.clip(film, 0, 255).astype(np.uint8), mask
 
 
-def write_dicom(path: Path, film: Image, bits: int = 8, photometric: str = "MONOCHROME2", **tags: str) -> Path:
-    """An uncompressed DICOM file whose stored values are the film's, scaled to `bits`."""
+def write_dicom(path: Path, film: Image, bits: int = 8, photometric: str = "MONOCHROME2", **tags: object) -> Path:
+    """An uncompressed DICOM file whose stored values are a 16-bit film's, or an 8-bit film's scaled to `bits`."""
     path.parent.mkdir(parents=True, exist_ok=True)
     dataset = Dataset()
     dataset.SOPClassUID, dataset.SOPInstanceUID = ComputedRadiographyImageStorage, generate_uid()
     dataset.PatientID, dataset.Modality = "unknown", "CR"
     for keyword, value in tags.items():
         setattr(dataset, keyword, value)
-    stored = (film.astype(np.uint16) << (bits - 8)).astype(np.uint8 if bits == 8 else np.uint16)
+    deep = film if film.dtype == np.uint16 else film.astype(np.uint16) << (bits - 8)
+    stored = deep.astype(np.uint8 if bits == 8 else np.uint16)
     dataset.file_meta = FileMetaDataset()
     dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
     dataset.set_pixel_data(stored, photometric, bits)

@@ -1,11 +1,13 @@
 """Films from DICOM files."""
 
 import io
+from typing import Any
 
 import numpy as np
 
 from cxr.core.errors import CxrError
-from cxr.films.film import Film, stretch
+from cxr.films.film import Film, scale
+from cxr.films.quality import Refused, refusal
 
 DICOM_SUFFIXES = (".dcm", ".dicom")
 _HEADER = {"view": "ViewPosition", "sex": "PatientSex", "age": "PatientAge"}
@@ -17,28 +19,61 @@ def is_dicom(address: str, content: bytes) -> bool:
 
 
 def decode_dicom(address: str, content: bytes) -> Film:
-    """The film of a DICOM file; raises CxrError when it is damaged, or not one grey picture."""
+    """The film of a DICOM file, scaled as its window says, or else over the grey values that its pixels use.
+
+    Raises:
+        Refused: its header says that it is no frontal chest film. Its pixels are not looked at then.
+        CxrError: it is damaged, or not one grey picture.
+    """
     # Imported here: it costs each process half a second, and most cohorts have no DICOM.
     import pydicom
     from pydicom.pixels.processing import apply_modality_lut, apply_voi_lut
 
     try:
         dataset = pydicom.dcmread(io.BytesIO(content))
-        pixels = apply_voi_lut(apply_modality_lut(dataset.pixel_array, dataset), dataset)
+    except Exception as error:  # pydicom raises many types on damaged files
+        raise _damaged(address, error) from error
+    reason = refusal(*(_text(dataset, tag) for tag in ("Modality", "BodyPartExamined", "ViewPosition")))
+    if reason:
+        raise Refused(f"{address}: {reason}")
+    try:
+        stored = dataset.pixel_array
+        values = apply_voi_lut(apply_modality_lut(stored, dataset), dataset)
+        padding = _padding(stored, dataset)
     except NotImplementedError as error:
         raise CxrError(f"{address}: no decoder for this transfer syntax ({error})") from error
-    except Exception as error:  # pydicom and its plugins raise many types on damaged files
-        raise CxrError(f"{address}: cannot be decoded as DICOM ({' '.join(str(error).split())})") from error
+    except Exception as error:  # and so do its plugins
+        raise _damaged(address, error) from error
     photometric = str(dataset.get("PhotometricInterpretation", ""))
-    bits = int(dataset.get("BitsStored", 8))
-    if photometric not in ("MONOCHROME1", "MONOCHROME2") or pixels.ndim != 2:
+    if photometric not in ("MONOCHROME1", "MONOCHROME2") or values.ndim != 2:
         raise CxrError(
-            f"{address}: {photometric or 'no photometric interpretation'} with {pixels.ndim} dimensions; "
+            f"{address}: {photometric or 'no photometric interpretation'} with {values.ndim} dimensions; "
             "expected one MONOCHROME1 or MONOCHROME2 film a file"
         )
-    grey = stretch(pixels.astype(np.float32))
-    header = {name: str(dataset.get(tag, "") or "") for name, tag in _HEADER.items()}
-    return Film(255 - grey if photometric == "MONOCHROME1" else grey, None, bits, 0.0, header)
+    grey = scale(values.astype(np.float32), None if padding is None else ~padding)
+    if photometric == "MONOCHROME1":
+        grey = np.asarray(255 - grey, np.uint8)
+    if padding is not None:
+        grey[padding] = 0
+    header = {name: _text(dataset, tag) for name, tag in _HEADER.items()}
+    return Film(grey, None, int(dataset.get("BitsStored", 8)), 0.0, header)
+
+
+def _padding(stored: np.ndarray[Any, Any], dataset: Any) -> np.ndarray[Any, np.dtype[np.bool_]] | None:
+    """Where a film was padded to a rectangle: DICOM PS3.3 C.7.5.1.1.2. None where the header names no such value."""
+    first = dataset.get("PixelPaddingValue")
+    if first is None:
+        return None
+    low, high = sorted((int(first), int(dataset.get("PixelPaddingRangeLimit", first))))
+    return np.asarray((stored >= low) & (stored <= high))
+
+
+def _text(dataset: Any, keyword: str) -> str:
+    return str(dataset.get(keyword, "") or "")
+
+
+def _damaged(address: str, error: Exception) -> CxrError:
+    return CxrError(f"{address}: cannot be decoded as DICOM ({' '.join(str(error).split())})")
 
 
 def dicom_tag(address: str, content: bytes, keyword: str) -> str:
@@ -50,6 +85,6 @@ def dicom_tag(address: str, content: bytes, keyword: str) -> str:
     import pydicom
 
     try:
-        return str(pydicom.dcmread(io.BytesIO(content), stop_before_pixels=True).get(keyword, "") or "")
+        return _text(pydicom.dcmread(io.BytesIO(content), stop_before_pixels=True), keyword)
     except Exception as error:  # as above
-        raise CxrError(f"{address}: cannot be decoded as DICOM ({' '.join(str(error).split())})") from error
+        raise _damaged(address, error) from error

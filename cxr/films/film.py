@@ -1,5 +1,6 @@
 """A film in memory: 8-bit grey (height, width), bright bone on dark air, whatever its file looked like."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +10,8 @@ import numpy as np
 from cxr.core.errors import CxrError
 from cxr.films.letterbox import Image
 
+TAIL = 0.5  # percent of a deep film's pixels that may turn black, and as many white
+SAMPLE = 250_000  # pixels are enough to find the percentiles
 MIN_COLOUR = 24  # difference between two channels, of 255, that JPEG noise on a grey film does not reach
 
 
@@ -47,14 +50,39 @@ def film_from_array(address: str, pixels: np.ndarray[Any, Any]) -> Film:
     return Film(_to_8_bit(pixels), None, bits, 0.0, {})
 
 
+def scale(
+    values: np.ndarray[Any, np.dtype[np.float32]], counts: np.ndarray[Any, np.dtype[np.bool_]] | None = None
+) -> Image:
+    """Scale the values of a deep film linearly to 0..255 between the percentiles `TAIL` and 100 - `TAIL`.
+
+    Not between the extremes: most films hold 10 to 14 bits, and one hot pixel or a burned-in letter would leave a few
+    grey levels to all others. Constant input gives zeros.
+
+    Args:
+        values: (height, width[, channels]).
+        counts: which pixels tell the range; all by default.
+    """
+    step = max(1, math.isqrt(values.shape[0] * values.shape[1] // SAMPLE))
+    sample = values[::step, ::step] if counts is None else values[::step, ::step][counts[::step, ::step]]
+    if sample.size == 0:
+        return np.zeros(values.shape, np.uint8)
+    low, high = (float(value) for value in np.percentile(sample, (TAIL, 100 - TAIL), method="nearest"))
+    if low == high:  # nearly all pixels are one value: a film with a large border
+        low, high = float(sample.min()), float(sample.max())
+    return _linear(values, low, high)
+
+
 def stretch(values: np.ndarray[Any, np.dtype[np.float32]]) -> Image:
     """Scale values linearly to 0..255; constant input gives zeros."""
-    low, high = float(values.min()), float(values.max())
+    return _linear(values, float(values.min()), float(values.max()))
+
+
+def _linear(values: np.ndarray[Any, np.dtype[np.float32]], low: float, high: float) -> Image:
     if high <= low:
         return np.zeros(values.shape, np.uint8)
-    return np.asarray(np.rint((values - low) * (255.0 / (high - low))), dtype=np.uint8)
+    return np.asarray(np.clip(np.rint((values - low) * (255.0 / (high - low))), 0, 255), dtype=np.uint8)
 
 
 def _to_8_bit(pixels: np.ndarray[Any, Any]) -> Image:
-    """Stretch 16-bit pixels over the range in use, because most hold 10 to 14 bits; 8-bit ones stay as they are."""
-    return pixels if pixels.dtype == np.uint8 else stretch(pixels.astype(np.float32))
+    """8-bit pixels stay as they are."""
+    return pixels if pixels.dtype == np.uint8 else scale(pixels.astype(np.float32))

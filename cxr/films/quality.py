@@ -3,11 +3,35 @@
 import cv2
 import numpy as np
 
+from cxr.core.errors import CxrError
 from cxr.films.film import Film
 
+# DICOM's words for what can be a frontal chest film; `OT` (other) is what converters write.
+MODALITIES = ("CR", "DX", "RG", "PX", "OT")
+BODY_PARTS = ("CHEST", "THORA", "TORAX", "TÓRAX", "LUNG")  # as a part of the word: CHEST_PORT, THORAX
+LATERAL = ("LATERAL", "LAT", "LL", "RL", "LLAT", "RLAT")
 MAX_ASPECT = 3.0  # longer side over shorter side; no frontal film is longer
 MIN_LEVELS = 16  # distinct grey levels; masks, logos and text pages have fewer
 MAX_COLOURED = 0.1  # share of pixels with a visible hue; marks on a film cover less
+
+
+class Refused(CxrError):
+    """A file that is sound, but no frontal chest film."""
+
+
+def refusal(modality: str, body_part: str, view: str) -> str:
+    """Why a picture with these DICOM attributes is no frontal chest film, in one line, or an empty string.
+
+    An empty attribute says nothing: many archives blank them.
+    """
+    modality, body_part, view = (value.strip().upper() for value in (modality, body_part, view))
+    if modality and modality not in MODALITIES:
+        return f"not a radiograph: Modality {modality}; remove it"
+    if body_part and not any(word in body_part for word in BODY_PARTS):
+        return f"not a chest film: BodyPartExamined {body_part}; remove it"
+    if view in LATERAL:
+        return f"not a frontal film: ViewPosition {view}; remove it"
+    return ""
 
 
 def unusable(film: Film, min_px: int) -> str:

@@ -9,7 +9,7 @@ from cxr.core.errors import CxrError
 from cxr.core.files import digest
 from cxr.films.acquisition import acquisition_statistics
 from cxr.films.dicom import dicom_tag, is_dicom
-from cxr.films.quality import unusable
+from cxr.films.quality import Refused, unusable
 from cxr.films.read import Source, decode
 
 
@@ -40,6 +40,8 @@ def inspect_film(source: Source, min_px: int, patient_tag: str) -> dict[str, Any
     try:
         film = decode(source)
         patient = _patient(source, patient_tag) if patient_tag else ""
+    except Refused as error:
+        return {**found, "reason": _reason(error, source.address)}
     except CxrError as error:
         return {**found, "reason": unreadable(error, source.address)}
     width, height = film.size
@@ -57,8 +59,13 @@ def inspect_film(source: Source, min_px: int, patient_tag: str) -> dict[str, Any
 
 
 def unreadable(error: CxrError, address: str) -> str:
+    """The reason of a film that cannot be read or decoded."""
+    return "unreadable: " + _reason(error, address)
+
+
+def _reason(error: CxrError, address: str) -> str:
     """The message without the address, which has a column of its own (and may differ between equal films)."""
-    return "unreadable: " + str(error).removeprefix(f"{address}: ")
+    return str(error).removeprefix(f"{address}: ")
 
 
 def _patient(source: Source, keyword: str) -> str:

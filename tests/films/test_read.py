@@ -8,6 +8,7 @@ import PIL.Image
 import pytest
 
 from cxr.core.errors import CxrError
+from cxr.films.quality import Refused
 from cxr.films.read import decode_reduced, read_film, read_source
 from tests.conftest import phantom, write_dicom, write_image
 
@@ -96,6 +97,94 @@ def test_a_window_in_the_header_is_applied(tmp_path: Path) -> None:
     grey = read_film(str(path)).grey
     assert (grey[FILM < 75] == 0).all()
     assert (grey[FILM > 125] == 255).all()
+
+
+@pytest.mark.parametrize("kind", ["png", "dicom"])
+@pytest.mark.parametrize("spoilt", [65535, 0])
+def test_one_hot_or_dead_pixel_leaves_a_deep_film_its_grey_levels(tmp_path: Path, kind: str, spoilt: int) -> None:
+    """Scaled by its extremes, a 12-bit film with one hot pixel kept 18 grey levels."""
+    deep = FILM.astype(np.uint16) * 16 + np.arange(FILM.shape[1], dtype=np.uint16) % 16 + 1000
+    clean, hot = deep.copy(), deep.copy()
+    hot[5, 5] = spoilt
+    greys = []
+    for name, pixels in (("clean", clean), ("hot", hot)):
+        path = tmp_path / f"{name}.{kind}"
+        path = write_image(path, pixels) if kind == "png" else write_dicom(path, pixels, 16)
+        greys.append(read_film(str(path)).grey)
+    assert len(np.unique(greys[1])) > 150
+    difference = np.abs(greys[0].astype(int) - greys[1])
+    difference[5, 5] = 0
+    assert difference.max() <= 1
+
+
+def test_8_bit_pictures_are_not_scaled(tmp_path: Path) -> None:
+    narrow = FILM // 4 + 90
+    assert np.array_equal(read_film(str(write_image(tmp_path / "a.png", narrow))).grey, narrow)
+
+
+def padded(value: int, limit: int | None = None) -> np.ndarray:
+    """A 12-bit film inside of a border of the padding value, or of values up to a limit."""
+    film = np.full((FILM.shape[0] + 60, FILM.shape[1] + 60), value, np.uint16)
+    film[30:-30, 30:-30] = FILM.astype(np.uint16) * 4 + 1500
+    if limit is not None:
+        film[:15] = limit
+    return film
+
+
+@pytest.mark.parametrize(("value", "limit"), [(4095, None), (0, None), (4000, 4095), (100, 0)])
+@pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
+def test_padding_is_black_and_takes_no_part_in_the_scaling(
+    tmp_path: Path, value: int, limit: int | None, photometric: str
+) -> None:
+    alone = write_dicom(tmp_path / "alone.dcm", FILM.astype(np.uint16) * 4 + 1500, 16, photometric)
+    tags = {"PixelPaddingValue": value} | ({} if limit is None else {"PixelPaddingRangeLimit": limit})
+    grey = read_film(str(write_dicom(tmp_path / "a.dcm", padded(value, limit), 16, photometric, **tags))).grey
+    assert np.array_equal(grey[30:-30, 30:-30], read_film(str(alone)).grey)
+    grey[30:-30, 30:-30] = 0
+    assert not grey.any()
+
+
+def test_a_deep_film_that_is_mostly_border_is_still_seen(tmp_path: Path) -> None:
+    border = np.zeros((1200, 1200), np.uint16)
+    border[600:608, 600:608] = np.arange(64, dtype=np.uint16).reshape(8, 8) * 100
+    grey = read_film(str(write_image(tmp_path / "a.png", border))).grey
+    assert len(np.unique(grey)) > 10
+
+
+@pytest.mark.parametrize(
+    ("tags", "reason"),
+    [
+        ({"Modality": "CT"}, "not a radiograph: Modality CT; remove it"),
+        ({"Modality": "MR"}, "not a radiograph: Modality MR"),
+        ({"Modality": "US"}, "not a radiograph: Modality US"),
+        ({"Modality": "DX", "BodyPartExamined": "HAND"}, "not a chest film: BodyPartExamined HAND"),
+        ({"BodyPartExamined": "CHEST", "ViewPosition": "LATERAL"}, "not a frontal film: ViewPosition LATERAL"),
+        ({"ViewPosition": "LL"}, "not a frontal film: ViewPosition LL"),
+        ({"ViewPosition": "RL"}, "not a frontal film: ViewPosition RL"),
+    ],
+)
+def test_a_dicom_that_is_no_frontal_chest_film_is_refused_before_its_pixels_are_read(
+    tmp_path: Path, tags: dict[str, str], reason: str
+) -> None:
+    path = write_dicom(tmp_path / "a.dcm", FILM, **tags)
+    path.write_bytes(path.read_bytes()[:-5000])
+    with pytest.raises(Refused, match=rf"^{path}: {reason}") as caught:
+        read_film(str(path))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "tags",
+    [
+        {"Modality": "DX", "BodyPartExamined": "CHEST", "ViewPosition": "PA"},
+        {"Modality": "CR", "BodyPartExamined": "PORT CHEST", "ViewPosition": "AP"},
+        {"Modality": "RG", "BodyPartExamined": "THORAX"},
+        {"Modality": "", "BodyPartExamined": "", "ViewPosition": ""},
+        {"ViewPosition": "LLD"},  # lying on the left side, seen from the front
+    ],
+)
+def test_a_frontal_chest_film_and_one_whose_attributes_are_blank_are_read(tmp_path: Path, tags: dict[str, str]) -> None:
+    assert likeness(read_film(str(write_dicom(tmp_path / "a.dcm", FILM, **tags))).grey, FILM) > 0.99
 
 
 def test_dicom_headers_travel_with_the_film(tmp_path: Path) -> None:
