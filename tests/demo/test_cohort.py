@@ -1,5 +1,7 @@
 """The embedded cohort: what is planned, what lands on disk, and that nothing but the lungs gives the label away."""
 
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from demo.config import DemoSection
 from demo.dicom import Encoding
 from tests.settings import machine, section
 
+ROOT = Path(__file__).parents[2]
 SECTION = section(DemoSection, patients=100, seed=1)
 SMALL = section(DemoSection, patients=12, seed=3)
 
@@ -121,3 +124,19 @@ def test_writing_again_leaves_no_film_of_the_old_cohort(tmp_path: Path, monkeypa
 
 def test_a_name_carries_the_patient() -> None:
     assert PlannedFilm(12, 2, "train", "NORMAL", ".png").stem == "P0012_02"
+
+
+def test_the_stage_has_numpy_keep_to_vectors_that_every_processor_has() -> None:
+    code = """
+import os, stages.demo, sys
+assert "numpy" not in sys.modules
+class Reached(Exception): pass
+def reached(*_):
+    assert os.environ["NPY_DISABLE_CPU_FEATURES"] == stages.demo.WIDE_VECTORS
+    raise Reached
+stages.demo.load_section = reached
+try: stages.demo.main()
+except Reached: print("reached")
+"""
+    ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == "reached"
