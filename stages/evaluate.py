@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from cxr.compute.settings import load_compute
 from cxr.console.stage import run_stage
 from cxr.core.config import load_section
 from cxr.core.folders import atomic_folder
@@ -12,7 +11,8 @@ from cxr.models.portable import use_portable_arithmetic
 
 def main() -> None:
     """Score the held-out films, choose the operating point, and write what the results are and how sure they are."""
-    use_portable_arithmetic()  # a checkpoint has the same figures on any processor; set before torch is loaded
+    use_portable_arithmetic()  # before numpy and torch are loaded: a checkpoint has the same figures everywhere
+    from cxr.compute.settings import load_compute
     from cxr.evaluate.details.data import data_details
     from cxr.evaluate.details.segmentation import segmentation_details
     from cxr.evaluate.evaluate import ResultPaths, evaluate

@@ -10,7 +10,7 @@ from cxr.package.config import PackageSection
 
 def main() -> None:
     """Pack the classifier with all that is needed to answer about a film."""
-    use_portable_arithmetic()  # before torch is loaded
+    use_portable_arithmetic()  # before numpy and torch are loaded
     from cxr.package.build import Places, build_bundle
 
     places = Places(

@@ -2,7 +2,7 @@
 
 A sum is rounded in the order in which it is added up, and libraries choose that order by processor: by the width of its
 vectors, the size of its caches, the number of threads, even the maker. The variables below fix each choice. They are
-read when torch is loaded, so a stage sets them first; nothing here loads torch before it is asked to.
+read when torch and numpy are loaded, so a stage sets them first; nothing here loads either before it is asked to.
 """
 
 import os
@@ -18,11 +18,15 @@ VARIABLES = {
     "MKL_NUM_THREADS": str(THREADS),
     "OMP_DYNAMIC": "FALSE",
     "OMP_NUM_THREADS": str(THREADS),
+    # What is fitted after training: numpy's functions, and matrix products and factorisations of numpy and scipy.
+    "NPY_DISABLE_CPU_FEATURES": "X86_V4 AVX512_ICL AVX512_SPR",
+    "OPENBLAS_CORETYPE": "Haswell",
+    "OPENBLAS_NUM_THREADS": "1",
 }
 
 
 def use_portable_arithmetic() -> None:
-    """Set the variables for this process and its children; torch is not loaded yet."""
+    """Set the variables for this process and its children; neither torch nor numpy is loaded yet."""
     os.environ.update(VARIABLES)
 
 
