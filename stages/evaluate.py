@@ -18,6 +18,7 @@ def main() -> None:
     from cxr.evaluate.evaluate import ResultPaths, evaluate
     from cxr.evaluate.lung_sheet import contact_sheet
     from cxr.evaluate.plots import write_learning_curves
+    from cxr.films.acquisition_table import read_acquisition
     from cxr.models.classifier import load_classifier
 
     classifier = load_classifier(Path("models/classifier.ckpt"))
@@ -28,7 +29,8 @@ def main() -> None:
     }
     with atomic_folder(Path("plots")) as plots:
         paths = ResultPaths(Path("metrics"), plots, Path("models/operating_point.json"))
-        evaluate(classifier, Path("data/npz"), section, load_compute(), earlier, paths)
+        statistics = read_acquisition(Path("data/acquisition.csv"))
+        evaluate(classifier, Path("data/npz"), statistics, section, load_compute(), earlier, paths)
         contact_sheet(Path("data/masks.csv"), Path("data/npz"), plots / "lungs_worst_first.png")
         write_learning_curves(plots / "learning_curves.csv", Path("models/history.csv"))
 

@@ -1,21 +1,17 @@
 """metrics/metrics.json: the headline figures, few enough for `dvc exp show` and `dvc metrics diff`."""
 
-from typing import Any
-
-from cxr.evaluate.measure import Block, rounded
+from cxr.evaluate.measure import Block
 from cxr.evaluate.task import Task
 
-CORRUPTED = "corrupted_auroc"  # in the facts of a checkpoint: of its epoch, on the corrupted copy of validation
 
-
-def metrics_json(task: Task, figures: Block, segmentation: Block, facts: dict[str, Any]) -> Block:
-    """At most 15 scalars: test, validation, corrupted validation, lungs; null where a figure cannot be had.
+def metrics_json(task: Task, figures: Block, shift: Block, segmentation: Block) -> Block:
+    """At most 15 scalars: test, validation, two copies of it, lungs; null where a figure cannot be had.
 
     Args:
         task: names the figures.
         figures: as in metrics/details/figures.json.
+        shift: as in metrics/details/shift.json.
         segmentation: as in metrics/details/segmentation.json.
-        facts: of the checkpoint; `best` holds the row of the training history that was kept.
     """
     test, validation, main = figures["test"], figures["validation"], task.main_figure
     interval = (main, f"{main}_low", f"{main}_high")
@@ -25,9 +21,9 @@ def metrics_json(task: Task, figures: Block, segmentation: Block, facts: dict[st
         block["val"] = {name: validation.get(name) for name in interval}
     else:
         block["val"] = {name: validation.get(name) for name in (*interval, *task.short[1:])}
-    corrupted = facts.get("best", {}).get(CORRUPTED)
-    if corrupted is not None:
-        block["corrupted_val"] = {"auroc": rounded(corrupted)}
+    for copy in ("corrupted", "swapped"):
+        if shift[copy]["films"]:
+            block[f"{copy}_val"] = {main: shift[copy].get(main)}
     if segmentation["dice"] is not None:
         return block | {"lungs": {"dice": segmentation["dice"]}}
     return block | {"lungs": {"fallbacks": segmentation["fallbacks"]}}

@@ -10,6 +10,7 @@ from cxr.core.files import write_json
 from cxr.evaluate.config import EvaluateSection
 from cxr.evaluate.details.checks import check_details
 from cxr.evaluate.details.figures import figure_details
+from cxr.evaluate.details.shift import shift_details
 from cxr.evaluate.details.subgroups import subgroup_details
 from cxr.evaluate.fit_operating_point import fit_operating_point
 from cxr.evaluate.measure import Block
@@ -77,8 +78,9 @@ def evaluation_result(
     details: dict[str, Any] = {
         "figures": figure_details(decided, point, section),
         "checks": check_details(decided, point, section),
+        "shift": shift_details(decided, point),
         "subgroups": subgroup_details(decided, point, section),
         **{name: earlier[name] for name in EARLIER},
     }
-    metrics = metrics_json(task_of(classes), details["figures"], details["segmentation"], details["training"])
+    metrics = metrics_json(task_of(classes), details["figures"], details["shift"], details["segmentation"])
     return EvaluationResult(decided, point, details, metrics)

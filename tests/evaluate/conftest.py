@@ -12,8 +12,9 @@ from cxr.evaluate.config import EvaluateSection
 from cxr.evaluate.operating_point import OperatingPoint
 from cxr.evaluate.predictions import put_scores
 from cxr.evaluate.result import EvaluationResult, evaluation_result
+from cxr.films.acquisition import STATISTICS, acquisition_statistics
 from cxr.models.classifier import Classifier, new_classifier
-from cxr.npz.npz_set import NpzFilm, NpzRow, encode_npz, write_index
+from cxr.npz.npz_set import NpzFilm, NpzRow, encode_npz, read_index, read_npz, write_index
 from cxr.npz.preparation import to_json
 from tests.conftest import PREPARATION, phantom
 
@@ -42,6 +43,13 @@ def make_npz_set(folder: Path, counts: dict[str, int], classes: tuple[str, ...] 
             rows.append(NpzRow(file, name, patient, split, classes[label], classes, entry.film_hash, attributes))
     write_index(folder / "index.csv", rows)
     return folder
+
+
+def acquisition(npz: Path) -> pd.DataFrame:
+    """The acquisition statistics of every film, as ingest measures them."""
+    rows = read_index(npz)
+    values = [acquisition_statistics(read_npz(npz / row.file).image[..., 0]) for row in rows]
+    return pd.DataFrame(values, columns=list(STATISTICS), index=[row.image_id for row in rows])
 
 
 def tiny_classifier(classes: tuple[str, ...] = BINARY) -> Classifier:
@@ -88,7 +96,7 @@ def operating_point(
 EARLIER = {
     "data": {"films": 240, "splits": {"val": {"films": 120}, "test": {"films": 120}}},
     "segmentation": {"films": 240, "fallbacks": 0, "dice": 0.95, "dice_worst_5_percent": 0.9},
-    "training": {"best": {"epoch": 3, "corrupted_auroc": 0.91}, "data": "d" * 32},
+    "training": {"best": {"epoch": 3}, "data": "d" * 32},
 }
 
 
@@ -107,4 +115,6 @@ def one_thread() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def npz_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_npz_set(tmp_path_factory.mktemp("npz"), {"train": 24, "val": 16, "test": 20})
+    return make_npz_set(
+        tmp_path_factory.mktemp("npz"), {"train": 24, "val": 16, "test": 20, "corrupted": 16, "swapped": 16}
+    )

@@ -15,7 +15,7 @@ from cxr.evaluate.gallery import choose_films
 from cxr.evaluate.predictions import read_predictions
 from cxr.models.classifier import Classifier
 from cxr.npz.preparation import to_json
-from tests.evaluate.conftest import BINARY, EARLIER, THREE, make_npz_set, operating_point, tiny_classifier
+from tests.evaluate.conftest import BINARY, EARLIER, THREE, acquisition, make_npz_set, operating_point, tiny_classifier
 from tests.npz.test_preparation import changed
 from tests.settings import machine, section
 
@@ -25,7 +25,7 @@ CPU = machine(workers=1, accelerator="cpu")
 
 def _run(classifier: Classifier, npz: Path, folder: Path, section: EvaluateSection = SECTION) -> dict:
     paths = ResultPaths(folder, folder / "plots", folder / "operating_point.json")
-    evaluate(classifier, npz, section, CPU, EARLIER, paths)
+    evaluate(classifier, npz, acquisition(npz), section, CPU, EARLIER, paths)
     return {name: json.loads((folder / "details" / f"{name}.json").read_text()) for name in ("figures", "checks")}
 
 
@@ -39,7 +39,7 @@ def test_twice_gives_the_same_bytes_pictures_included(npz_set: Path, tmp_path: P
     first = _bytes(tmp_path / "one")
     assert first == _bytes(tmp_path / "two")
     assert {"metrics.json", "predictions.csv", "operating_point.json", "plots/gradcam.png"} <= set(first)
-    details = {"figures", "checks", "subgroups", "data", "segmentation", "training"}
+    details = {"figures", "checks", "shift", "subgroups", "data", "segmentation", "training"}
     assert {f"details/{name}.json" for name in details} <= set(first)
     assert {"plots/roc_val.csv", "plots/roc_test.csv", "plots/confusion.csv", "plots/scores.csv"} <= set(first)
 
@@ -47,11 +47,12 @@ def test_twice_gives_the_same_bytes_pictures_included(npz_set: Path, tmp_path: P
 def test_every_held_out_film_is_in_the_table_with_all_its_scores(npz_set: Path, tmp_path: Path):
     _run(tiny_classifier(), npz_set, tmp_path)
     table = read_predictions(tmp_path / "predictions.csv")
-    assert table["split"].value_counts().to_dict() == {"test": 20, "val": 16}
+    assert table["split"].value_counts().to_dict() == {"test": 20, "val": 16, "corrupted": 16, "swapped": 16}
     test = table[table["split"] == "test"]
     for column in ("logit", "probability", "lungs_removed_logit", "lungs_only_logit", "baseline_logit", "lung_area"):
         assert test[column].notna().all(), column
     assert set(test["view"]) == {"AP", "PA"}
+    assert (table["acquisition_logit"].notna() == (table["split"] == "val")).all()
 
 
 def test_the_baseline_learns_what_plainly_differs(npz_set: Path, tmp_path: Path):
@@ -97,7 +98,7 @@ def test_a_diverged_classifier_is_told(npz_set: Path, tmp_path: Path):
     classifier = tiny_classifier()
     with torch.no_grad():
         classifier.head[1].weight.fill_(torch.nan)
-    with pytest.raises(CxrError, match=r"classifier.ckpt: the classifier gives no finite logit for 36 of 36 films"):
+    with pytest.raises(CxrError, match=r"classifier.ckpt: the classifier gives no finite logit for 68 of 68 films"):
         _run(classifier, npz_set, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 

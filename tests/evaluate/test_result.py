@@ -225,7 +225,8 @@ def test_ids_that_look_like_numbers_stay_text():
 
 @pytest.mark.parametrize("classes", [BINARY, THREE])
 def test_metrics_json_holds_at_most_15_numbers_of_all_parts(classes: tuple[str, ...]):
-    found = conclude(predictions(classes=classes), SECTION, classes)
+    table = predictions(classes=classes, splits=("val", "test", "corrupted", "swapped"))
+    found = conclude(table, SECTION, classes)
     leaves = _leaves(found.metrics)
     assert len(leaves) <= 15
     main = task_of(classes).main_figure
@@ -233,7 +234,8 @@ def test_metrics_json_holds_at_most_15_numbers_of_all_parts(classes: tuple[str, 
     assert leaves[f"test.{main}"] == figures["test"][main]
     assert leaves[f"test.{main}_low"] == figures["test"][f"{main}_low"]
     assert leaves[f"val.{main}_high"] == figures["validation"][f"{main}_high"]
-    assert leaves["corrupted_val.auroc"] == 0.91
+    assert leaves[f"corrupted_val.{main}"] == found.details["shift"]["corrupted"][main]
+    assert leaves[f"swapped_val.{main}"] == found.details["shift"]["swapped"][main]
     assert leaves["lungs.dice"] == 0.95
 
 

@@ -1,0 +1,67 @@
+"""metrics/details/shift.json: the classifier on validation films that were, or might have been, taken differently.
+
+Plain validation films come from where the training films come from, and cannot see a classifier that has learned how
+normal and ill films were taken. Three views of the same films can:
+
+- `corrupted`: a copy with another exposure, crop, sharpness and noise;
+- `swapped`: a copy with the exposure, contrast and sharpness of a film of the other class;
+- `conflicting`: the third of each class whose acquisition is most like the other class's, as they are.
+"""
+
+import numpy as np
+import pandas as pd
+
+from cxr.evaluate.binary import Scored, binary_figures
+from cxr.evaluate.measure import Block, Films, rounded
+from cxr.evaluate.operating_point import OperatingPoint
+from cxr.evaluate.predictions import ACQUISITION
+from cxr.evaluate.splits import films_of
+from cxr.evaluate.task import Binary, task_of
+
+SHARE = 1 / 3  # of each class that counts as conflicting
+AT_THRESHOLD = ("sensitivity", "specificity", "ece")
+
+
+def shift_details(table: pd.DataFrame, point: OperatingPoint) -> Block:
+    """Figures of each view at the stored operating point, and what acquisition alone says of the label."""
+    validation = films_of(table, "val")
+    views = {
+        "plain": validation,
+        "corrupted": films_of(table, "corrupted"),
+        "swapped": films_of(table, "swapped"),
+        "conflicting": conflicting(validation, point.classes),
+    }
+    return {"acquisition_auroc": _acquisition_auroc(validation, point.classes)} | {
+        name: _figures(films, point) for name, films in views.items()
+    }
+
+
+def conflicting(validation: pd.DataFrame, classes: tuple[str, ...]) -> pd.DataFrame:
+    """The SHARE of each class whose acquisition speaks most for the other class; none where it was not scored."""
+    if ACQUISITION not in validation.columns or not bool(validation[ACQUISITION].notna().all()):
+        return validation.iloc[:0]
+    against = validation[ACQUISITION] * np.where(validation["label"] == classes[1], -1, 1)
+    parts = []
+    for name in classes:
+        own = against[validation["label"] == name].sort_values(ascending=False, kind="stable")
+        parts.append(own.index[: int(np.ceil(SHARE * len(own)))])
+    return validation.loc[sorted(index for part in parts for index in part)].reset_index(drop=True)
+
+
+def _figures(films: pd.DataFrame, point: OperatingPoint) -> Block:
+    if films.empty:
+        return {"films": 0, "reason": "there are no such films: they need validation films and two classes"}
+    task = task_of(point.classes)
+    names = (task.main_figure, *(AT_THRESHOLD if isinstance(task, Binary) else ("accuracy",)))
+    sizes: Block = {"films": len(films), "patients": int(films["patient_id"].nunique())}
+    return sizes | Films(films, point).with_intervals(names)
+
+
+def _acquisition_auroc(validation: pd.DataFrame, classes: tuple[str, ...]) -> float | None:
+    if ACQUISITION not in validation.columns or not bool(validation[ACQUISITION].notna().all()):
+        return None
+    positive = (validation["label"] == classes[1]).to_numpy(np.float64)
+    score = validation[ACQUISITION].to_numpy(np.float64)
+    called = (score > 0).astype(np.float64)
+    figures = binary_figures(Scored(positive, score, 1 / (1 + np.exp(-score)), called), np.ones((1, len(score))))
+    return rounded(float(figures["auroc"][0]))

@@ -1,0 +1,72 @@
+"""Figures on validation films that were, or might have been, taken differently."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from cxr.core.errors import CxrError
+from cxr.evaluate.acquisition import acquisition_logits
+from cxr.evaluate.details.shift import conflicting, shift_details
+from cxr.evaluate.predictions import ACQUISITION, put_decisions
+from cxr.npz.npz_set import NpzRow
+from tests.evaluate.conftest import BINARY, THREE, operating_point, predictions
+
+VIEWS = ("val", "test", "corrupted", "swapped")
+
+
+def with_acquisition(table: pd.DataFrame) -> pd.DataFrame:
+    """An acquisition score that tells the label of most validation films."""
+    random = np.random.default_rng(3)
+    ill = (table["label"] == "pneumonia").to_numpy()
+    table[ACQUISITION] = np.where(table["split"] == "val", random.normal(2.0 * ill - 1, 1), np.nan)
+    return table
+
+
+def rows(label: list[str]) -> list[NpzRow]:
+    return [NpzRow(f"f{k}.npz", f"f{k}", f"p{k}", "train", name, BINARY, "0") for k, name in enumerate(label)]
+
+
+def test_a_classifier_that_learned_the_acquisition_falls_on_swapped_and_conflicting_films_only() -> None:
+    table = with_acquisition(predictions(splits=VIEWS))
+    honest = shift_details(put_decisions(table, operating_point()), operating_point())
+    shortcut = table.copy()
+    val, swapped = shortcut["split"] == "val", shortcut["split"] == "swapped"
+    shortcut.loc[val, "logit"] = shortcut.loc[val, ACQUISITION]
+    shortcut.loc[swapped, "logit"] = -shortcut.loc[swapped, "logit"]
+    fallen = shift_details(put_decisions(shortcut, operating_point()), operating_point())
+    assert fallen["plain"]["auroc"] > 0.85
+    assert fallen["swapped"]["auroc"] < 0.2
+    assert fallen["conflicting"]["auroc"] < 0.5 < honest["conflicting"]["auroc"]
+    assert abs(honest["plain"]["auroc"] - honest["swapped"]["auroc"]) < 0.1
+
+
+def test_conflicting_films_are_a_third_of_each_class() -> None:
+    table = with_acquisition(predictions(films=120, splits=("val",)))
+    found = conflicting(table, BINARY)
+    assert found["label"].value_counts().to_dict() == {"normal": 20, "pneumonia": 20}
+    normal = table[table["label"] == "normal"]
+    assert found.loc[found["label"] == "normal", ACQUISITION].min() >= normal[ACQUISITION].quantile(0.6)
+
+
+def test_three_classes_have_copies_but_no_conflicting_films() -> None:
+    table = predictions(classes=THREE, splits=VIEWS)
+    found = shift_details(put_decisions(table, operating_point(THREE)), operating_point(THREE))
+    assert found["acquisition_auroc"] is None
+    assert found["conflicting"]["films"] == 0
+    assert found["swapped"]["macro_auroc"] > 0.5
+
+
+def test_acquisition_is_scored_for_films_that_it_was_not_fitted_on() -> None:
+    random, label = np.random.default_rng(0), ["normal", "pneumonia"] * 20
+    names = [f"f{k}" for k in range(40)] + ["a", "b"]
+    values = np.r_[random.normal(size=(40, 3)) + np.array([[0.0], [3.0]] * 20), [[0, 0, 0], [3, 3, 3]]]
+    found = acquisition_logits(pd.DataFrame(values, index=names), rows(label), BINARY, ["b", "a"])
+    assert found is not None
+    assert found[0] > 0 > found[1]
+
+
+def test_a_film_without_statistics_is_named_and_one_class_cannot_be_fitted() -> None:
+    table = pd.DataFrame(np.zeros((2, 3)), index=["f0", "f1"])
+    with pytest.raises(CxrError, match="no row of lost"):
+        acquisition_logits(table, rows(["normal", "pneumonia"]), BINARY, ["lost"])
+    assert acquisition_logits(table, rows(["normal", "normal"]), BINARY, ["f0"]) is None
