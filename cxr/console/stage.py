@@ -1,4 +1,4 @@
-"""The edge of a stage: logging set up, a user's fault told in one line, exit code 1."""
+"""The edge of a stage: logging set up, a user's fault as one line, exit code 1."""
 
 import logging
 import os

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 
 class CxrError(Exception):
-    """A fault that the user can mend. The message is one line: what, where, what to do."""
+    """A fault that the user can correct. The message is one line: what, where, what to do."""
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

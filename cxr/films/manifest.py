@@ -1,4 +1,4 @@
-"""The manifest: one row a film, written by ingest and read by every stage after it."""
+"""The manifest: one row for each film, written by ingest and read by every stage after it."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
@@ -25,7 +25,7 @@ class Record:
     split: str  # train, val or test
     width: int  # pixels
     height: int
-    bits: int  # stored bits a pixel
+    bits: int  # stored for each pixel
     film_hash: str  # of the file's bytes
     pixel_hash: str  # of the decoded pixels
     mask_path: str  # reference lung mask, or empty

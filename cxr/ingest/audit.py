@@ -18,7 +18,7 @@ class Leak:
 
     kind: str  # patient or film
     who: str  # the patient id, or the path of one of the identical films
-    paths: tuple[str, ...]  # one film a split
+    paths: tuple[str, ...]  # one film from each split
 
 
 def find_leaks(records: Sequence[Record]) -> list[Leak]:
@@ -50,7 +50,8 @@ def settle_leaks(records: Sequence[Record], policy: str) -> tuple[list[Record], 
         culprits = "; ".join(f"{leak.kind} {leak.who} in {' and '.join(leak.paths)}" for leak in leaks[:SHOWN])
         more = f"; and {len(leaks) - SHOWN} more" if len(leaks) > SHOWN else ""
         raise CxrError(
-            f"leakage: {found} in two splits: {culprits}{more}; mend the split or set data.on_leakage: drop_from_train"
+            f"leakage: {found} in two splits: {culprits}{more}; "
+            "correct the split or set data.on_leakage: drop_from_train"
         )
     groups = linked_groups(records)
     ranks = {split: rank for rank, split in enumerate(SPLITS)}

@@ -143,7 +143,7 @@ def _patient(candidate: Candidate, finding: Finding, image_id: str, settings: Da
     patient = finding.patient_id if settings.patient_from == "dicom" else (candidate.patient_id or "")
     if not patient:
         remedies = {
-            "pattern": f"data.path_pattern {settings.path_pattern!r} finds no patient_id in its path; mend the pattern",
+            "pattern": f"data.path_pattern {settings.path_pattern!r} finds no patient_id in its path; correct it",
             "column": f"column {settings.columns.patient_id!r} is empty; fill it",
             "dicom": f"DICOM tag {settings.patient_tag} is empty; name another in data.patient_tag",
         }

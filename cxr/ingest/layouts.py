@@ -103,7 +103,7 @@ def _label_file(root: Path, settings: DataSection) -> Iterator[Candidate]:
         where, given = f"{csv}:{index + 2}", str(row[columns.path])
         path = root / given if settings.layout == "csv" else films.get(given)
         if path is None:
-            raise CxrError(f"{where}: no DICOM file {given!r} under {root}; mend the row or remove it")
+            raise CxrError(f"{where}: no DICOM file {given!r} under {root}; correct the row or remove it")
         name = path.relative_to(root).as_posix()
         label = class_name(str(row[columns.label]), where, settings)
         if labels.setdefault(name, label) != label:

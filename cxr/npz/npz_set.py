@@ -1,4 +1,4 @@
-"""One NPZ a film, and the index of a set of them.
+"""One NPZ for each film, and the index of a set of them.
 
 An NPZ holds `image`, uint8 (side, side, 4) = [R, G, B, lung mask of 0 or 255], the class index `label`, and what is
 needed to trace the film: its ids, the hash of its source, the crop box and the specification of its preparation.

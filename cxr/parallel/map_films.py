@@ -12,7 +12,7 @@ from cxr.core.errors import CxrError
 
 T = TypeVar("T")
 R = TypeVar("R")
-CHUNK = 16  # films a task: large enough to hide dispatch, small enough to keep the bar moving
+CHUNK = 16  # films in a task: large enough to hide dispatch, small enough to keep the bar moving
 
 
 def map_films(

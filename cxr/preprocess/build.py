@@ -1,28 +1,25 @@
 """The NPZ set of a cohort, film by film, in parallel, over the per-film cache."""
 
-import bisect
 import functools
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from cxr.compute.settings import Compute
 from cxr.core.code import code_version
-from cxr.core.errors import CxrError, did_you_mean
+from cxr.core.errors import CxrError
 from cxr.core.files import digest
 from cxr.core.folders import atomic_folder
 from cxr.films.decoders import decoder_versions
-from cxr.films.manifest import Record, read_manifest, read_recorded
+from cxr.films.manifest import read_manifest, read_recorded
 from cxr.films.read import Source
-from cxr.npz.npz_set import INDEX, SUFFIX, NpzRow, write_index
+from cxr.npz.npz_set import INDEX, write_index
 from cxr.npz.preparation import SEGMENT_FACTS, Preparation, SegmentStep, Step, from_json, to_json
 from cxr.parallel.film_cache import Entry, FilmCache, cache_root, spec_key
 from cxr.parallel.map_cached import Work, map_cached
 from cxr.preprocess.config import PixelSection, PreprocessSection
-from cxr.preprocess.copies import CORRUPTED, SWAPPED, Copy
+from cxr.preprocess.copies import Copy
 from cxr.preprocess.film import npz_of_film
-
-NAME_FIELDS = ("patient_id", "image_id", "split")
+from cxr.preprocess.items import Item, copies, index_row, npz_names
 
 
 @dataclass(frozen=True)
@@ -33,16 +30,6 @@ class Job:
     classes: tuple[str, ...]
     masks: Path
     spec: str
-
-
-@dataclass(frozen=True)
-class Item:
-    """One NPZ to be made: of a film, or of a copy of it."""
-
-    record: Record
-    name: str  # of the file
-    kind: str = ""  # of the copy; empty for the film itself
-    reference: Record | None = None  # of a swapped copy
 
 
 def build_npz_set(manifest: Path, masks: Path, out: Path, settings: PreprocessSection, compute: Compute) -> None:
@@ -66,25 +53,7 @@ def build_npz_set(manifest: Path, masks: Path, out: Path, settings: PreprocessSe
             path = folder / item.name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(npz)  # the folder appears as a whole
-        write_index(folder / INDEX, [_row(item, classes) for item in items])
-
-
-def copies(records: Sequence[Record]) -> list[Item]:
-    """The copies of the validation films: a corrupted one, and one with the acquisition of a training film of another
-    class; none of the latter where the training films are of one class.
-
-    That film is the next one by content hash, so that a film that is added later changes few pairs.
-    """
-    training = sorted((record for record in records if record.split == "train"), key=lambda record: record.film_hash)
-    found: list[Item] = []
-    for record in (record for record in records if record.split == "val"):
-        found.append(Item(record, f"{CORRUPTED}/{record.image_id}{SUFFIX}", CORRUPTED))
-        others = [other for other in training if other.label != record.label]
-        if others:
-            place = bisect.bisect([other.film_hash for other in others], record.film_hash)
-            reference = others[place % len(others)]
-            found.append(Item(record, f"{SWAPPED}/{record.image_id}{SUFFIX}", SWAPPED, reference))
-    return found
+        write_index(folder / INDEX, [index_row(item, classes) for item in items])
 
 
 def preprocess_step(settings: PixelSection) -> Step:
@@ -98,34 +67,6 @@ def _segment_facts(masks: Path) -> SegmentStep:
         return from_json(path.read_bytes(), SegmentStep, str(path))
     except OSError as error:
         raise CxrError(f"{path}: no facts of how the masks were found; run `dvc repro segment`") from error
-
-
-def npz_names(records: Sequence[Record], template: str) -> list[str]:
-    """The file name of each film; raises CxrError for an unknown field, a bad path or one name for two films."""
-    owners: dict[str, Record] = {}
-    for record in records:
-        fields = {field: _file_safe(getattr(record, field)) for field in NAME_FIELDS}
-        try:
-            name = template.format(**fields) + SUFFIX
-        except (KeyError, IndexError, ValueError, AttributeError) as error:
-            word = str(error.args[0]) if error.args else ""
-            raise CxrError(
-                f"params.yaml: preprocess.name: {template!r}: unknown field {word!r}; "
-                f"fields are {', '.join(NAME_FIELDS)}{did_you_mean(word, NAME_FIELDS)}"
-            ) from error
-        if Path(name).is_absolute() or ".." in Path(name).parts:
-            raise CxrError(f"params.yaml: preprocess.name: {template!r} leaves the folder; use a relative name")
-        if name in owners:
-            raise CxrError(
-                f"params.yaml: preprocess.name: {template!r} names both {owners[name].path} and {record.path} "
-                f"{name}; add {{image_id}}"
-            )
-        owners[name] = record
-    return list(owners)
-
-
-def _file_safe(text: str) -> str:
-    return "".join(letter if letter.isalnum() or letter in "._-" else "_" for letter in text)
 
 
 def _prepare(job: Job, item: Item) -> Work:
@@ -144,17 +85,3 @@ def _prepare(job: Job, item: Item) -> Work:
         return {}, npz_of_film(read_recorded(record), mask, record, job.classes, job.settings, job.spec, copy)
 
     return Work(key, compute)
-
-
-def _row(item: Item, classes: tuple[str, ...]) -> NpzRow:
-    record = item.record
-    return NpzRow(
-        item.name,
-        Copy(item.kind).image_id(record.image_id) if item.kind else record.image_id,
-        record.patient_id,
-        item.kind or record.split,
-        record.label,
-        classes,
-        record.film_hash,
-        record.attributes,
-    )

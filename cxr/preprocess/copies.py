@@ -86,7 +86,7 @@ def swap_acquisition(grey: Image, reference: Image) -> Image:
         reference: a film of another class, of any size.
 
     Returns:
-        The film at the size of `grey`; computed on a square of at most FRAME_PX pixels a side.
+        The film at the size of `grey`; computed on a square of at most FRAME_PX by FRAME_PX pixels.
     """
     height, width = grey.shape
     side = min(FRAME_PX, max(height, width))

@@ -1,4 +1,4 @@
-"""data/masks.csv: one row a film, in the order of the manifest."""
+"""data/masks.csv: one row for each film, in the order of the manifest."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, fields

@@ -34,7 +34,8 @@ class Job:
 def segment_cohort(
     manifest: Path, model: Path, masks: Path, table: Path, settings: SegmentSection, compute: Compute
 ) -> None:
-    """Write `<masks>/<image_id>.png` in the letterbox frame, the facts of this step, and one row a film in `table`.
+    """Write `<masks>/<image_id>.png` in the letterbox frame, the facts of this step, and one row for each film in
+    `table`.
 
     Both are replaced as a whole, at the end.
 
@@ -42,7 +43,7 @@ def segment_cohort(
         CxrError: the model, a film or a reference mask is missing or damaged.
     """
     records, _ = read_manifest(manifest)
-    load_segmenter(model)  # a missing or broken model is told before the work starts
+    load_segmenter(model)  # a missing or broken model stops the run before the work starts
     facts = segment_step(settings, model_hash(model))
     cache = FilmCache(cache_root(), "segment", spec_key([to_json(facts)]))
     work = functools.partial(_segment, Job(settings, model.resolve(), facts.lung_model))
@@ -78,5 +79,5 @@ def _segment(job: Job, record: Record) -> Work:
 
 @functools.lru_cache(maxsize=1)
 def _open(model: Path, _model_hash: str) -> LungSegmenter:
-    """One session a process and model; the hash tells a retrained file of the same name apart."""
+    """One session for each process and model; the hash tells a retrained file of the same name apart."""
     return load_segmenter(model)
