@@ -109,10 +109,10 @@ wheels: .venv/.installed  ## packages that travel with a SageMaker job (docs/aws
 
 IMAGE_INTERPRETER = $(or $(shell uv python find --quiet $(IMAGE_PYTHON) 2>/dev/null),\
   $(lastword $(wildcard $(HOME)/.pyenv/versions/$(IMAGE_PYTHON).*/bin/python)),$(IMAGE_PYTHON))
-drill: .venv/.installed-dev wheels data/npz  ## train the demo in what AWS's image brings: its Python, torch, no network
+drill: .venv/.installed-dev wheels data/shards  ## train the demo in what AWS's image brings: its Python, torch, no network
 	uv venv --quiet --clear --seed --python $(IMAGE_INTERPRETER) .cache/image
 	uv pip install --quiet --python .cache/image/bin/python $$(grep -oE '^(torch|torchvision)==[0-9.]+' requirements.txt)
 	python -m tests.launch.drill .cache/image/bin/python
 
-data/npz:
-	dvc repro preprocess
+data/shards:
+	dvc repro shard

@@ -26,6 +26,7 @@ from cxr.preprocess.build import build_npz_set
 from cxr.preprocess.config import PreprocessSection
 from cxr.segment.config import SegmentSection
 from cxr.segment.segment import segment_cohort
+from cxr.shards.build import build_shards
 
 STAGES = ("ingest", "segment", "preprocess")
 
@@ -56,6 +57,7 @@ def main() -> None:
         for stage in STAGES:
             ratio, gain = one[stage] / peer[stage], every[stage] / one[stage]
             print(f"{stage:<12}{one[stage]:>10.1f}{peer[stage]:>15.1f}{ratio:>8.1f}{every[stage]:>12.1f}{gain:>10.2f}")
+        print(f"{'shard':<12}{one['shard']:>10.1f}{'':>23}{every['shard']:>12.1f}")
         if rates_file:
             rates_file.write_text(json.dumps(facts(one, options.films), indent=2) + "\n", encoding="utf-8")
 
@@ -70,10 +72,11 @@ def our_rates(cache: Path, compute: Compute, films: int, clock: Callable[[], flo
     )
     model = ROOT / "models" / "lung_segmenter.onnx"
     manifest, masks, table = out / "manifest.csv", out / "masks", out / "masks.csv"
-    steps: dict[str, Callable[[], None]] = {
+    steps: dict[str, Callable[[], object]] = {
         "ingest": lambda: ingest(data_section(Path("films")), compute, out),
         "segment": lambda: segment_cohort(manifest, model, masks, table, segment, compute),
         "preprocess": lambda: build_npz_set(manifest, masks, out / "npz", preprocess, compute),
+        "shard": lambda: build_shards(out / "npz", out / "shards"),
     }
     rates = {}
     for stage, step in steps.items():
@@ -94,7 +97,7 @@ def rate(work: Callable[[Path], None], films: list[Path]) -> float:
 
 def facts(one_core: dict[str, float], films: int) -> dict[str, object]:
     """What benchmarks.scale needs: rates on one core and bytes a film."""
-    folders = {"films": "films", "masks": "data/masks", "npz": "data/npz", "cache": "one"}
+    folders = {"films": "films", "masks": "data/masks", "npz": "data/npz", "shards": "data/shards", "cache": "one"}
     sizes = {
         name: sum(path.stat().st_size for path in Path(folder).rglob("*") if path.is_file()) / films
         for name, folder in folders.items()

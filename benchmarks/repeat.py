@@ -1,7 +1,7 @@
 """Whether the weights have the same bits on other processors, and what that costs.
 
-Trains the films of data/npz, for few epochs, with `train.portable` off and on, as other processors would: with the caps
-that torch, oneDNN and MKL put on their instruction sets, and with other numbers of threads. `--emulate` also takes
+Trains the films of data/shards, for few epochs, with `train.portable` off and on, as other processors would: with the
+caps that torch, oneDNN and MKL put on their instruction sets, and with other numbers of threads. `--emulate` also takes
 training steps on emulated processors, with their vendor, caches and instruction sets (`apt install qemu-user`).
 
     python -m benchmarks.repeat
@@ -40,12 +40,12 @@ class Training:
     processor: float  # seconds of processor time
 
 
-def train(npz: Path, epochs: int, portable: bool, caps: dict[str, str]) -> Training:
+def train(shards: Path, epochs: int, portable: bool, caps: dict[str, str]) -> Training:
     """Run the train stage in a folder of its own; raises CalledProcessError when it fails."""
     with tempfile.TemporaryDirectory(prefix="repeat-") as name:
         folder = Path(name)
         (folder / "data").mkdir()
-        (folder / "data" / "npz").symlink_to(npz.resolve())
+        (folder / "data" / "shards").symlink_to(shards.resolve())
         params = load_yaml(ROOT / "params.yaml")
         params["train"] |= {"epochs": epochs, "warmup": 0.0, "portable": portable}
         save_yaml(folder / "params.yaml", params)
@@ -75,16 +75,16 @@ def steps_on(processor: str, px: int, batch: int) -> str:
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--npz", type=Path, default=ROOT / "data" / "npz")
+    parser.add_argument("--shards", type=Path, default=ROOT / "data" / "shards")
     parser.add_argument("--epochs", type=int, default=1)
     parser.add_argument("--emulate", nargs="*", default=[], metavar="CPU", help="names of `qemu-x86_64 -cpu help`")
     options = parser.parse_args()
-    train(options.npz, options.epochs, False, {})  # caches of files are warm in each of the following
+    train(options.shards, options.epochs, False, {})  # caches of files are warm in each of the following
     runs: dict[bool, dict[str, Training]] = {False: {}, True: {}}
     print(f"{'processor':<36}{'portable: false':<36}{'portable: true'}")
     for name, caps in PROCESSORS.items():
         for portable, found in runs.items():
-            found[name] = train(options.npz, options.epochs, portable, caps)
+            found[name] = train(options.shards, options.epochs, portable, caps)
         print(f"{name:<36}{runs[False][name].md5:<36}{runs[True][name].md5}", flush=True)
     off, on = runs[False]["this one"], runs[True]["this one"]
     print(f"cost of portable: {on.wall / off.wall:.2f} times the wall time, "

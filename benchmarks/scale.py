@@ -1,12 +1,16 @@
 """What a large cohort costs in time, disk and money, from measured rates.
 
 python -m benchmarks.preprocess --films 200 --width 2544 --height 3056 --rates rates.json
+python -m benchmarks.s3 --rates rates.json
 python -m benchmarks.scale rates.json --films 377110
 """
 
 import argparse
 import json
+from math import ceil
 from pathlib import Path
+
+from cxr.shards.build import SHARD_BYTES
 
 MACHINES = ((1, 2), (1, 16), (1, 64), (4, 16), (16, 16))  # machines, cores of each
 EFFICIENCY = 0.85  # of many cores against one: they share memory and disks
@@ -20,6 +24,7 @@ def main() -> None:
     parser.add_argument("--films", type=int, default=377_110, help="MIMIC-CXR has 377,110")
     parser.add_argument("--film-megabytes", type=float, help="a film's file, where it is not that of the measurement")
     parser.add_argument("--storage", type=float, default=1.0, help="GB/s that all machines together can read")
+    parser.add_argument("--gpu-hour", type=float, default=1.41, help="dollars; an ml.g5.xlarge hour")
     parser.add_argument("--core-hour", type=float, default=0.0446, help="dollars; a sixteenth of a c7i.4xlarge hour")
     parser.add_argument("--gigabyte-month", type=float, default=0.023, help="dollars; S3 Standard")
     options = parser.parse_args()
@@ -42,6 +47,11 @@ def main() -> None:
     print(f"\n{'kept':<18}{'GB':>8}{'dollars a month in S3':>24}")
     for name, size in sizes.items():
         print(f"{name:<18}{size:>8.1f}{size * options.gigabyte_month:>24.2f}")
+    print(f"\nshards: {ceil(sizes['shards'] * 1e9 / SHARD_BYTES)} objects or more")
+    for direction, rate in facts["shard_bytes_per_second"].items():
+        took = sizes["shards"] * 1e9 / rate / 3600
+        print(f"  {direction} in {took:.2f} hours at the measured {rate / 1e6:.0f} MB/s; ", end="")
+        print(f"a GPU that waits for it costs {took * options.gpu_hour:.2f} dollars")
 
 
 if __name__ == "__main__":

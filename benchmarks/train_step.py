@@ -21,8 +21,8 @@ from cxr.models.classifier import new_classifier
 from cxr.train.augment import augment
 from cxr.train.batches import Batch, TrainBatches, epoch_order
 from cxr.train.config import TrainSection
+from cxr.train.films import Films
 from cxr.train.loss import film_losses
-from cxr.train.packed import Films
 
 SIDE = 224
 ROUNDS = 5

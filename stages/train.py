@@ -1,4 +1,4 @@
-"""train: data/npz -> models/classifier.ckpt, models/history.csv, models/curves."""
+"""train: data/shards -> models/classifier.ckpt, models/history.csv, models/curves."""
 
 from pathlib import Path
 
@@ -24,12 +24,11 @@ def main() -> None:
     from cxr.train.train import Places, scratch_root, train
 
     places = Places(
-        npz=[Path("data/npz")],
+        shards=Path("data/shards"),
         checkpoint=Path("models/classifier.ckpt"),
         history=Path("models/history.csv"),
         curves=Path("models/curves"),
         runs=scratch_root() / "runs",
-        packs=scratch_root() / "packs",
     )
     train(settings, compute, places)
 

@@ -81,7 +81,6 @@ def test_training_is_run_again_only_by_code_that_trains() -> None:
     assert {package for package in PACKAGES if "train" in run_again_by(f"cxr/{package}")} == {
         "core",
         "models",
-        "npz",
         "train",
     }
 

@@ -31,8 +31,7 @@ def main(arguments: list[str] | None = None) -> None:
         return
     plan = plan_job(train, settings)
     print(json.dumps(plan.request(attempt=1), indent=2))
-    films = sum(item.size for item in plan.data.items)
-    print(f"data: {len(plan.data.items)} objects, {films / 1e6:.1f} MB; code: {len(plan.code.items)} objects")
+    print(f"data: {len(plan.data.items)} objects, {plan.data.size / 1e6:.1f} MB; code: {len(plan.code.items)} objects")
     print("image: by its tag here; a job pins its digest, which decides the job's name too")
     print(f"cost class: {cost_class(plan.settings)}")
 

@@ -1,6 +1,8 @@
 """Names that both sides of a job share. Standard library only: a container reads them before it has its packages."""
 
-SPLITS = ("train", "val", "test", "corrupted", "swapped")
+# Channel of a job -> splits whose films it brings: the copies of validation films come with these.
+CHANNELS = {"train": ("train",), "val": ("val", "corrupted", "swapped"), "test": ("test",)}
+SPLITS = tuple(split for splits in CHANNELS.values() for split in splits)
 INDEX = "index.csv"
 # What the console shows beside the parameters, for people who look for these names; a job reads none of it.
 ALIASES = {"batch_size": "batch", "learning_rate": "lr", "use_amp": "amp", "scheduler": "schedule"}

@@ -21,9 +21,9 @@ from cxr.launch.artifact import unpack_outs
 from cxr.launch.config import SageMakerSection
 from cxr.launch.faults import faults
 from cxr.launch.jobs import artifact_key, find_job, latest_job, stop_job, why_it_ended
-from cxr.launch.npz_channels import publish_channels
 from cxr.launch.plan import JobPlan, plan_job
 from cxr.launch.request import cost_class
+from cxr.launch.shard_channels import publish_channels
 from cxr.launch.store import Store, aws_session
 from cxr.launch.watch import follow
 
@@ -91,7 +91,7 @@ def _start(plan: JobPlan, store: Store, session: Any) -> tuple[str, bool]:
     name, _ = find_job(plan, store, session)
     if name:
         return name, False
-    sent = publish_channels(plan.data, _store(plan, session, "npz/"))
+    sent = publish_channels(plan.data, store)
     sent += _store(plan, session, "sagemaker-code/").put_all(plan.code.items, "upload code")
     log.info("%d objects uploaded", sent)
     name, attempts = find_job(plan, store, session)  # somebody else may have been faster meanwhile

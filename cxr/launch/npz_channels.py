@@ -1,4 +1,4 @@
-"""An NPZ set as SageMaker channels: `<data md5>/{train,val,test}/`, each with the index of the whole set.
+"""An NPZ set on S3: `<data md5>/{train,val,test}/`, each with the index of the whole set.
 
 The address is DVC's hash of the folder, so the key under which films are stored is the one that dvc.lock records.
 Objects go up first, then the manifest, then the completion marker: what carries the marker is whole.
@@ -15,7 +15,7 @@ from pathlib import Path
 
 from cxr.core.errors import CxrError
 from cxr.launch.channels import INDEX, SPLITS
-from cxr.launch.store import Item, Store, file_md5
+from cxr.launch.store import Item, Store, dvc_hash, file_md5
 from cxr.npz.npz_set import read_index
 
 MANIFEST = "manifest.csv"
@@ -52,7 +52,7 @@ def plan_channels(folder: Path) -> NpzChannels:
     indexes = {INDEX: (folder / INDEX).read_bytes(), **{f"{split}/{INDEX}": laid_out for split in SPLITS}}
     for key, content in indexes.items():
         items[key] = Item(key, content, len(content), hashlib.md5(content).hexdigest())
-    data_md5 = _dvc_hash({path.relative_to(folder).as_posix(): md5 for path, md5 in md5s.items()})
+    data_md5 = dvc_hash({path.relative_to(folder).as_posix(): md5 for path, md5 in md5s.items()})
     placed = (Item(f"{data_md5}/{key}", item.content, item.size, item.md5) for key, item in items.items())
     return NpzChannels(data_md5, tuple(placed))
 
@@ -111,12 +111,6 @@ def _laid_out(path: Path) -> bytes:
     writer.writeheader()
     writer.writerows({**row, "file": _key(row["split"], row["file"])} for row in rows)
     return text.getvalue().encode()
-
-
-def _dvc_hash(md5s: dict[str, str]) -> str:
-    """DVC's hash of a directory: MD5 over the JSON list of its files' hashes, in the order of their paths."""
-    listing = [{"md5": md5s[name], "relpath": name} for name in sorted(md5s)]
-    return _hex(json.dumps(listing, sort_keys=True).encode())
 
 
 def _hex(content: bytes) -> str:

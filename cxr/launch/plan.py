@@ -11,13 +11,13 @@ from cxr.launch.code import CodeChannel, kept, plan_code
 from cxr.launch.config import SageMakerSection
 from cxr.launch.image import Image, choose_image, pin_image
 from cxr.launch.instances import has_local_disk
-from cxr.launch.npz_channels import NpzChannels, plan_channels
 from cxr.launch.request import JobInputs, build_request, hyperparameters
 from cxr.launch.settings import resolve
+from cxr.launch.shard_channels import ShardChannels, plan_channels
 from cxr.launch.wheels import read_wheels
-from cxr.npz.npz_set import read_npz
+from cxr.shards.shard_set import open_shards
 
-DATA = Path("data/npz")
+DATA = Path("data/shards")
 ROOM_GB = 5.0  # packages, checkpoints and the model
 
 
@@ -26,7 +26,7 @@ class JobPlan:
     """Settings, inputs and addresses of a job."""
 
     settings: SageMakerSection  # placeholders filled in
-    data: NpzChannels
+    data: ShardChannels
     code: CodeChannel
     image: Image
     hyperparameters: dict[str, str]
@@ -67,18 +67,16 @@ def plan_job(train: Section, settings: SageMakerSection, root: Path = Path()) ->
             "or set sagemaker.network_isolation: false in compute.yaml"
         )
     wheels = None if settings.wheels == "none" else read_wheels(kept(root, settings.wheels), settings.image_python)
-    data = plan_channels(root / DATA)
-    code = plan_code(root, wheels, weights)
-    films = [item.content for item in data.items if isinstance(item.content, Path) and item.key.endswith(".npz")]
-    image = read_npz(films[0]).image
-    _check_room(settings, sum(item.size for item in (*data.items, *code.items)) + len(films) * image.size)
+    shards = open_shards(root / DATA)
+    data, code = plan_channels(shards), plan_code(root, wheels, weights)
+    _check_room(settings, data.size + sum(item.size for item in code.items))
     outs = read_yaml(root / "dvc.yaml")["stages"]["train"]["outs"]
     return JobPlan(
         settings=settings,
         data=data,
         code=code,
         image=choose_image(settings),
-        hyperparameters=hyperparameters(values, {"img_size": int(image.shape[0])}),
+        hyperparameters=hyperparameters(values, {"img_size": shards.image_px}),
         epochs=int(values["epochs"]),
         store_url=f"s3://{settings.bucket.rstrip('/')}/",
         outs=tuple(Path(out if isinstance(out, str) else next(iter(out))) for out in outs),

@@ -6,10 +6,11 @@ from typing import Any
 
 from cxr.core.errors import CxrError
 from cxr.core.files import digest
-from cxr.launch.channels import ALIASES, COMPUTE, METRICS, SPLITS
+from cxr.launch.channels import ALIASES, CHANNELS, COMPUTE, METRICS
 from cxr.launch.config import SageMakerSection
 from cxr.launch.instances import family, processor
 from cxr.launch.settings import job_compute
+from cxr.launch.shard_channels import manifest_key
 
 PROJECT = "cxr-pneumonia"
 ENTRY = "cd /opt/ml/input/data/code && exec python3 -m cxr.launch.entry"
@@ -84,8 +85,11 @@ def build_request(
     if settings.spot:
         limits["MaxWaitTimeInSeconds"] = round(settings.max_wait_hours * 3600)
     pool = {"KeepAlivePeriodInSeconds": settings.keep_alive_minutes * 60} if settings.keep_alive_minutes else {}
-    addresses = {split: f"{store_url}npz/{channels['data']}/{split}/" for split in SPLITS}
-    addresses["code"] = f"{store_url}sagemaker-code/{channels['code']}/"
+    inputs_of_job = [
+        _channel(name, "ManifestFile", f"{store_url}{manifest_key(channels['data'], name)}") for name in CHANNELS
+    ]
+    # The address ends in `/`, because SageMaker takes it for a prefix and `…/a` would fetch `…/abc` too.
+    inputs_of_job.append(_channel("code", "S3Prefix", f"{store_url}sagemaker-code/{channels['code']}/"))
     environment = {
         "SM_CHECKPOINT_DIR": CHECKPOINTS,
         COMPUTE: job_compute(settings).model_dump_json(),
@@ -103,7 +107,7 @@ def build_request(
             "MetricDefinitions": [{"Name": name, "Regex": regex} for name, regex in METRICS.items()],
         },
         "HyperParameters": inputs.hyperparameters,
-        "InputDataConfig": [_channel(name, url) for name, url in addresses.items()],
+        "InputDataConfig": inputs_of_job,
         "OutputDataConfig": {"S3OutputPath": f"{store_url}sagemaker-output/", **output_key},
         "CheckpointConfig": {"S3Uri": f"{store_url}sagemaker-checkpoints/{inputs.key}/", "LocalPath": CHECKPOINTS},
         "ResourceConfig": {
@@ -134,10 +138,9 @@ def build_request(
     return request
 
 
-def _channel(name: str, url: str) -> dict[str, Any]:
-    # Every instance gets all films: the stage itself shares them out. The address ends in `/`, because SageMaker takes
-    # it for a prefix and `…/train` would fetch `…/training-notes` too.
-    source = {"S3DataType": "S3Prefix", "S3Uri": url, "S3DataDistributionType": "FullyReplicated"}
+def _channel(name: str, kind: str, url: str) -> dict[str, Any]:
+    # Every instance gets all films: the stage itself shares them out.
+    source = {"S3DataType": kind, "S3Uri": url, "S3DataDistributionType": "FullyReplicated"}
     return {"ChannelName": name, "DataSource": {"S3DataSource": source}, "InputMode": "File"}
 
 

@@ -2,12 +2,14 @@
 
 import base64
 import hashlib
+import io
+import json
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 import boto3
 from botocore.config import Config
@@ -30,9 +32,9 @@ class Item:
     size: int
     md5: str
 
-    def read(self) -> bytes:
-        """The content."""
-        return self.content if isinstance(self.content, bytes) else self.content.read_bytes()
+    def open(self) -> BinaryIO:
+        """The content as a stream: a shard is too large to be held by each thread."""
+        return io.BytesIO(self.content) if isinstance(self.content, bytes) else self.content.open("rb")
 
 
 def aws_session(region: str | None = None) -> Any:
@@ -100,11 +102,11 @@ class Store:
     def put(self, item: Item) -> None:
         """Upload one object. The server refuses bytes that do not match the MD5, so a file changed on the way fails."""
         checksum = base64.b64encode(bytes.fromhex(item.md5)).decode()
-        with faults(self.below(item.key)):
+        with faults(self.below(item.key)), item.open() as stream:
             self._client.put_object(
                 Bucket=self.bucket,
                 Key=self.prefix + item.key,
-                Body=item.read(),
+                Body=stream,
                 ContentMD5=checksum,
                 **self._encryption,
             )
@@ -151,6 +153,12 @@ def file_md5(path: Path) -> str:
     """MD5 of a file's content, hexadecimal."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "md5").hexdigest()
+
+
+def dvc_hash(md5s: Mapping[str, str]) -> str:
+    """DVC's hash of a folder: MD5 over the JSON list of its files' hashes, in the order of their paths."""
+    listing = [{"md5": md5s[name], "relpath": name} for name in sorted(md5s)]
+    return hashlib.md5(json.dumps(listing, sort_keys=True).encode()).hexdigest()
 
 
 def parse_url(url: str) -> tuple[str, str]:

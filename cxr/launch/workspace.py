@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from cxr.launch.channels import ALIASES, COMPUTE, FACTS, INDEX, SPLITS, WHEELS
+from cxr.launch.channels import ALIASES, CHANNELS, COMPUTE, FACTS, WHEELS
 
 
 def prepare(root: Path) -> tuple[Path, dict[str, str]]:
@@ -22,9 +22,7 @@ def prepare(root: Path) -> tuple[Path, dict[str, str]]:
     parameters = json.loads((root / "input/config/hyperparameters.json").read_text(encoding="utf-8"))
     resources = json.loads((root / "input/config/resourceconfig.json").read_text(encoding="utf-8"))
     shutil.copytree(code, workspace, ignore=shutil.ignore_patterns(WHEELS))
-    for split in SPLITS:
-        link(workspace / "data/npz" / split, root / "input/data" / split)
-    shutil.copy(root / "input/data/train" / INDEX, workspace / "data/npz")
+    _gather([root / "input/data" / channel for channel in CHANNELS], workspace / "data/shards")
     link(workspace / ".cache/train/runs", root / "checkpoints")
     # JSON is YAML; both files are read as such.
     (workspace / "params.yaml").write_text(json.dumps({"train": section(parameters)}), encoding="utf-8")
@@ -52,7 +50,7 @@ def variables(root: Path, parameters: dict[str, str], resources: dict[str, Any])
     """The SM_* variables of AWS's own containers, and what Lightning and NCCL need to find the other instances."""
     hosts, host = resources["hosts"], resources["current_host"]
     return {
-        **{f"SM_CHANNEL_{split.upper()}": str(root / "input/data" / split) for split in SPLITS},
+        **{f"SM_CHANNEL_{channel.upper()}": str(root / "input/data" / channel) for channel in CHANNELS},
         "SM_MODEL_DIR": str(root / "model"),
         "SM_CHECKPOINT_DIR": str(root / "checkpoints"),
         "SM_OUTPUT_DATA_DIR": str(root / "output/data"),
@@ -75,6 +73,14 @@ def link(name: Path, target: Path) -> None:
     target.mkdir(parents=True, exist_ok=True)
     name.parent.mkdir(parents=True, exist_ok=True)
     name.symlink_to(target, target_is_directory=True)
+
+
+def _gather(channels: list[Path], folder: Path) -> None:
+    """Link the files of several channels into one folder; those that several channels bring are the same."""
+    folder.mkdir(parents=True)
+    for path in (path for channel in channels for path in sorted(channel.rglob("*")) if path.is_file()):
+        if not (folder / path.name).is_symlink():
+            (folder / path.name).symlink_to(path)
 
 
 def _install(wheels: list[Path], target: Path) -> dict[str, str]:

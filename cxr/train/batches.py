@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from cxr.train.augment import DRAWS
-from cxr.train.packed import Films
+from cxr.train.films import Films
 
 Array = np.ndarray[Any, Any]
 

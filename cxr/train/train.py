@@ -1,11 +1,10 @@
-"""Train a classifier on NPZ sets: everything between the settings and the checkpoint."""
+"""Train a classifier on shards: everything between the settings and the checkpoint."""
 
 import json
 import logging
 import os
 import signal
 import time
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -23,10 +22,10 @@ from cxr.models.weights import load_weights
 from cxr.train.config import TrainSection
 from cxr.train.data import FilmData
 from cxr.train.engine import make_trainer, pick_devices
+from cxr.train.films import FilmSet, open_films
 from cxr.train.loss import class_weights
 from cxr.train.module import TrainingModule
-from cxr.train.packed import Pack, open_pack
-from cxr.train.provenance import run_facts, stable_facts, training_code
+from cxr.train.provenance import run_facts, stable_facts
 from cxr.train.recipe import Row, best_epoch
 from cxr.train.resume import RunState, sigterm_exits
 from cxr.train.tracking import CurveFiles, MLflowRun
@@ -38,12 +37,11 @@ log = logging.getLogger(__name__)
 class Places:
     """Where a run reads and writes."""
 
-    npz: Sequence[Path]  # folders with an index.csv each
+    shards: Path  # folder of shards
     checkpoint: Path  # the best classifier
     history: Path  # CSV, one row an epoch
     curves: Path | None  # folder of DVCLive curves
     runs: Path  # state of unfinished runs, by fingerprint: must outlive a killed machine
-    packs: Path  # packed films: may be lost
 
 
 def scratch_root() -> Path:
@@ -65,9 +63,9 @@ def train(settings: TrainSection, compute: Compute, places: Places) -> None:
         accelerator, devices = pick_devices(compute, settings.batch)
         if settings.portable and accelerator == "cpu" and (why := why_not_portable(settings.compile)):
             log.warning("train.portable: the weights will be those of this machine: %s", why)
-        pack = open_pack(places.npz, places.packs, training_code())
-        data = FilmData(pack, settings)
-        facts = stable_facts(pack.data_hash, accelerator)
+        films = open_films(places.shards)
+        data = FilmData(films, settings)
+        facts = stable_facts(films.data_hash, accelerator)
         run = digest(
             json.dumps([settings.model_dump(), facts, devices * compute.nodes, _local_weights(settings)]).encode()
         )
@@ -75,15 +73,17 @@ def train(settings: TrainSection, compute: Compute, places: Places) -> None:
         trainer = make_trainer(settings, accelerator, devices, compute.nodes, state)
 
         torch.manual_seed(settings.seed)
-        classifier = _classifier(settings, pack, facts, state.folder)
+        classifier = _classifier(settings, films, facts, state.folder)
         classifier = classifier.to(memory_format=torch.channels_last)  # half as fast again, on CPU as on GPU
         if settings.compile:
             classifier.compile()
-        module = TrainingModule(classifier, settings, class_weights(pack.counts("train"), settings.balance), data.steps)
+        module = TrainingModule(
+            classifier, settings, class_weights(films.counts("train"), settings.balance), data.steps
+        )
 
         if trainer.is_global_zero:
             curves = CurveFiles(places.history, places.curves)
-            mlflow = MLflowRun(state.folder, _flat(settings), {"git_rev": git_revision(), "data": pack.data_hash})
+            mlflow = MLflowRun(state.folder, _flat(settings), {"git_rev": git_revision(), "data": films.data_hash})
             state.listeners += [_tell, curves.log, mlflow.log]
         position = state.position(settings.monitor)
         if position:
@@ -114,17 +114,17 @@ def _end_other_processes(trainer: L.Trainer) -> None:
         kill(signal.SIGKILL)
 
 
-def _classifier(settings: TrainSection, pack: Pack, provenance: dict[str, Any], folder: Path) -> Classifier:
+def _classifier(settings: TrainSection, films: FilmSet, provenance: dict[str, Any], folder: Path) -> Classifier:
     """A classifier with its pretrained weights and with all the facts that travel in its checkpoint."""
     classifier = new_classifier(
-        settings.backbone, pack.classes, pack.image_px, settings.mask_channel, dropout=settings.dropout
+        settings.backbone, films.classes, films.image_px, settings.mask_channel, dropout=settings.dropout
     )
     report = load_weights(classifier.backbone, settings.backbone, settings.weights, settings.min_loaded)
-    _check_image_size(classifier, pack.image_px)
+    _check_image_size(classifier, films.image_px)
     write_json(folder / "weights.json", asdict(report))
     classifier.facts |= {
-        "npz_spec": pack.spec,
-        "films": {split: dict(zip(pack.classes, pack.counts(split), strict=True)) for split in ("train", "val")},
+        "npz_spec": films.spec,
+        "films": {split: dict(zip(films.classes, films.counts(split), strict=True)) for split in ("train", "val")},
         "weights": {"source": report.source, "share": report.share},
         "train": settings.model_dump(),
         "provenance": provenance,

@@ -7,7 +7,7 @@ import numpy as np
 from cxr.npz.npz_set import NpzFilm, NpzRow, encode_npz, write_index
 
 CLASSES = ("normal", "pneumonia")
-FILMS = {"train": 8, "val": 4, "test": 2}
+FILMS = {"train": 8, "val": 4, "test": 2, "corrupted": 4, "swapped": 4}
 
 
 def write_npz_set(folder: Path, side: int = 32, per_split: dict[str, int] = FILMS) -> Path:
@@ -19,6 +19,7 @@ def write_npz_set(folder: Path, side: int = 32, per_split: dict[str, int] = FILM
             label = number % 2
             image = rng.integers(0, 140, (side, side, 4), np.uint8)
             image[..., :3] += np.uint8(80 * label)
+            image[..., 1:3] = image[..., :1]
             image[..., 3] = 255
             name, file = f"{split}{number:03d}", f"{split}/{split}{number:03d}.npz"
             film = NpzFilm(

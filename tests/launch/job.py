@@ -127,8 +127,8 @@ class Job(threading.Thread):
                 (home / name).mkdir(parents=True)
             for channel in self.request["InputDataConfig"]:
                 source = channel["DataSource"]["S3DataSource"]
-                assert source["S3DataType"] == "S3Prefix"
-                if not self._download(source["S3Uri"], home / "input" / "data" / channel["ChannelName"]):
+                download = {"S3Prefix": self._download, "ManifestFile": self._download_listed}[source["S3DataType"]]
+                if not download(source["S3Uri"], home / "input" / "data" / channel["ChannelName"]):
                     return str(source["S3Uri"])
             self._download(self.request["CheckpointConfig"]["S3Uri"], home / "checkpoints")
             facts = {"current_host": host, "hosts": self.hosts, "network_interface_name": "lo"}
@@ -208,11 +208,27 @@ class Job(threading.Thread):
         pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
         keys = [entry["Key"] for page in pages for entry in page.get("Contents", [])]
         for key in keys:
-            path = target / key.removeprefix(prefix).lstrip("/")
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(self.s3.get_object(Bucket=bucket, Key=key)["Body"].read())
-            self.role_calls.append(("s3:GetObject", f"{bucket}/{key}"))
+            self._get(bucket, key, target / key.removeprefix(prefix).lstrip("/"))
         return len(keys)
+
+    def _download_listed(self, address: str, target: Path) -> int:
+        """What a manifest lists: a prefix, then keys below it, which become the names. None when one is not there."""
+        bucket, _, key = address.removeprefix("s3://").partition("/")
+        listing = target.parent / "manifest"
+        try:
+            self._get(bucket, key, listing)
+            head, *names = json.loads(listing.read_text())
+            prefix = head["prefix"].removeprefix(f"s3://{bucket}/")
+            for name in names:
+                self._get(bucket, prefix + name, target / name)
+        except self.s3.exceptions.NoSuchKey:
+            return 0
+        return len(names)
+
+    def _get(self, bucket: str, key: str, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(self.s3.get_object(Bucket=bucket, Key=key)["Body"].read())
+        self.role_calls.append(("s3:GetObject", f"{bucket}/{key}"))
 
     def _put(self, address: str, content: bytes) -> None:
         bucket, _, key = address.removeprefix("s3://").partition("/")

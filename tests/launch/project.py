@@ -12,6 +12,7 @@ import yaml
 from cxr.core.config import load_section
 from cxr.launch.config import load_sagemaker
 from cxr.launch.handoff import train_on_sagemaker
+from cxr.shards.build import build_shards
 from cxr.train.config import TrainSection
 from tests.launch.films import write_npz_set
 
@@ -31,15 +32,20 @@ class Project:
         for name in ("dvc.yaml", "params.yaml", "compute.yaml", ".dvcignore"):
             shutil.copy(ROOT / name, folder)
         (folder / "models" / "pretrained").mkdir(parents=True)
-        write_npz_set(folder / "data" / "npz")
+        self.set_films()
         self.set_train(backbone="test_resnet", weights="none", batch=4, epochs=2, warmup=0.0)
         place = {"role": ROLE, "bucket": f"{bucket}/team", "image": IMAGE, "instance_type": "ml.m5.xlarge"}
         self.set_sagemaker(**place, poll_seconds=0.2, wheels="none", max_hours=0.2)
 
+    def set_films(self, side: int = 32) -> None:
+        """Films of this size, as NPZ and as shards."""
+        npz = write_npz_set(self.folder / "data" / "npz", side=side)
+        build_shards(npz, self.folder / "data" / "shards")
+
     def take_demo(self, root: Path) -> None:
         """The films of `root`'s own pipeline, its network and its wheels, for one epoch."""
-        shutil.rmtree(self.folder / "data" / "npz")
-        for name in ("data/npz", "wheels"):
+        shutil.rmtree(self.folder / "data" / "shards")
+        for name in ("data/shards", "wheels"):
             (self.folder / name).symlink_to(root / name, target_is_directory=True)
         shutil.copy(root / "params.yaml", self.folder)
         self.set_train(epochs=1, warmup=0.0)
@@ -59,7 +65,7 @@ class Project:
 
     def stand_in(self, source: str) -> None:
         """Put a stage in the place of the real one: for what does not depend on training, and is quicker without."""
-        for package in ("core", "models", "npz", "train"):
+        for package in ("core", "models", "npz", "shards", "train"):
             shutil.rmtree(self.folder / "cxr" / package)
         (self.folder / "stages" / "train.py").write_text(source)
 

@@ -12,7 +12,6 @@ from cxr.launch.image import choose_image
 from cxr.launch.request import cost_class
 from cxr.launch.settings import resolve
 from tests.launch import service_model
-from tests.launch.films import write_npz_set
 from tests.launch.project import Project
 from tests.launch.wheel import write_wheel
 from tests.settings import sagemaker
@@ -66,7 +65,7 @@ def test_whatever_decides_the_result_makes_another_job(project: Project, capsys:
     names.append(job_name(capsys))
     edit(project.folder / "cxr" / "models" / "classifier.py")
     names.append(job_name(capsys))
-    write_npz_set(project.folder / "data" / "npz", side=24)
+    project.set_films(side=24)
     names.append(job_name(capsys))
     write_wheel(project.folder / "wheels", "travelling_package", "1.0")
     project.set_sagemaker(wheels="wheels")

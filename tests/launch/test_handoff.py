@@ -6,6 +6,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -19,6 +20,9 @@ from cxr.launch import handoff, jobs
 from cxr.launch.config import load_sagemaker
 from cxr.launch.plan import plan_job
 from cxr.launch.store import aws_session
+from cxr.npz.npz_set import encode_npz, read_npz
+from cxr.shards.build import build_shards
+from cxr.shards.shard_set import open_shards
 from cxr.train.config import TrainSection
 from tests.launch import container, stand_ins
 from tests.launch.control_plane import ControlPlane, Refused
@@ -274,7 +278,9 @@ def test_the_request_shows_what_the_job_uses(project: Project, plane: ControlPla
     assert {tag["Key"] for tag in request["Tags"]} == {"project", "git_sha", "data_md5"}
     channels = {channel["ChannelName"]: channel["DataSource"] for channel in request["InputDataConfig"]}
     assert set(channels) == {"train", "val", "test", "code"}
-    assert all(source["S3DataSource"]["S3Uri"].endswith("/") for source in channels.values())
+    code = channels.pop("code")["S3DataSource"]
+    assert (code["S3DataType"], code["S3Uri"][-1]) == ("S3Prefix", "/")
+    assert {source["S3DataSource"]["S3DataType"] for source in channels.values()} == {"ManifestFile"}
 
 
 @needs_namespaces
@@ -288,8 +294,8 @@ def test_the_entry_point_is_pid_1_and_maps_opt_ml(project: Project, plane: Contr
     assert facts["SM_CHANNEL_TEST"] == "/opt/ml/input/data/test"
     assert facts["SM_MODEL_DIR"] == "/opt/ml/model"
     assert facts["SM_CHECKPOINT_DIR"] == "/opt/ml/checkpoints"
-    assert {"train000.npz", "index.csv"} <= set(facts["channel"])
-    assert len(facts["channel"]) == 9
+    (shard,) = open_shards(project.folder / "data" / "shards").shards("train")
+    assert shard in facts["channel"]
 
 
 @needs_namespaces
@@ -387,18 +393,52 @@ def test_extra_packages_travel_as_wheels(project: Project, plane: ControlPlane) 
     assert project.outs()["models/history.csv"] == b"arrived"
 
 
-def test_films_that_vanished_from_the_bucket_are_one_clear_line(
+def test_shards_that_vanished_from_the_bucket_are_sent_again(
     project: Project, plane: ControlPlane, s3: Any, bucket: str
 ) -> None:
+    """As when a lifecycle rule deletes them."""
     project.stand_in(stand_ins.QUICK)
     project.hand_off()
-    for entry in s3.list_objects_v2(Bucket=bucket, Prefix="team/npz/")["Contents"]:
-        if "/val/" in entry["Key"]:
-            s3.delete_object(Bucket=bucket, Key=entry["Key"])
+    entries = s3.list_objects_v2(Bucket=bucket, Prefix="team/shards/")["Contents"]
+    s3.delete_object(Bucket=bucket, Key=next(entry["Key"] for entry in entries if entry["Key"].endswith(".npy")))
     project.set_train(lr=0.5)
-    with pytest.raises(CxrError, match=r"Failed: ClientError: Data download failed: .*/val/") as caught:
+    project.hand_off()
+    assert len(plane.created()) == 2
+
+
+def test_a_shard_that_vanishes_before_the_download_is_one_clear_line(
+    project: Project, plane: ControlPlane, s3: Any, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish = handoff.publish_channels
+
+    def publish_and_lose_one(*given: Any) -> int:
+        sent = publish(*given)
+        entries = s3.list_objects_v2(Bucket=bucket, Prefix="team/shards/")["Contents"]
+        s3.delete_object(Bucket=bucket, Key=next(entry["Key"] for entry in entries if entry["Key"].endswith(".npy")))
+        return sent
+
+    project.stand_in(stand_ins.QUICK)
+    monkeypatch.setattr(handoff, "publish_channels", publish_and_lose_one)
+    with pytest.raises(CxrError, match=r"Failed: ClientError: Data download failed: .*\.manifest") as caught:
         project.hand_off()
     assert "\n" not in str(caught.value)
+
+
+def test_one_changed_film_sends_one_shard(project: Project, plane: ControlPlane, s3: Any, bucket: str) -> None:
+    def shards() -> set[str]:
+        entries = s3.list_objects_v2(Bucket=bucket, Prefix="team/shards/")["Contents"]
+        return {entry["Key"] for entry in entries if entry["Key"].endswith(".npy")}
+
+    project.stand_in(stand_ins.QUICK)
+    project.hand_off()
+    before = shards()
+    film = project.folder / "data/npz/train/train003.npz"
+    changed = replace(read_npz(film), image=255 - read_npz(film).image)
+    film.write_bytes(encode_npz(changed))
+    build_shards(project.folder / "data/npz", project.folder / "data/shards")
+    project.hand_off()
+    assert len(before) == 3
+    assert len(shards() - before) == 1
 
 
 @pytest.mark.parametrize(

@@ -56,8 +56,8 @@ def test_dvc_repro_leaves_the_same_outs_and_lock_in_a_job_as_here(
     for words in ("Downloading", "Training", "Completed", "epoch 1: train loss"):
         assert words in told
     (request,) = plane.created()
-    (data,) = [dep["md5"] for dep in lock_of_job["deps"] if dep["path"] == "data/npz"]
-    assert f"/npz/{data.removesuffix('.dir')}/train/" in str(request["InputDataConfig"])
+    (data,) = [dep["md5"] for dep in lock_of_job["deps"] if dep["path"] == "data/shards"]
+    assert f"/shards/{data.removesuffix('.dir')}/train.manifest" in str(request["InputDataConfig"])
 
     monkeypatch.setenv("OMP_NUM_THREADS", "1")  # as in the job
     monkeypatch.setenv("PYTHONPROFILEIMPORTTIME", "1")

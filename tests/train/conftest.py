@@ -12,6 +12,7 @@ import torch
 
 from cxr.compute.settings import Compute
 from cxr.npz.npz_set import NpzFilm, NpzRow, encode_npz, write_index
+from cxr.shards.build import build_shards
 from cxr.train.config import TrainSection
 from cxr.train.train import Places, train
 from tests.settings import augmentation, machine, section
@@ -23,11 +24,12 @@ CLASSES = ("normal", "pneumonia")
 def write_npz_set(
     folder: Path, train: int = 26, val: int = 13, side: int = SIDE, classes: tuple[str, ...] = CLASSES
 ) -> Path:
-    """Films whose class shows as the brightness of one quarter, in noise."""
+    """Films whose class shows as the brightness of one quarter, in noise; each validation film has a darker copy."""
     random = np.random.default_rng(5)
     rows = []
-    for number in range(train + val):
-        split, label = ("train" if number < train else "val"), number % len(classes)
+    splits = ["train"] * train + ["val"] * val + ["corrupted"] * val
+    for number, split in enumerate(splits):
+        label = (number if number < train + val else number - val) % len(classes)
         grey = random.integers(40, 160, (side, side), dtype=np.uint8)
         grey[: side // 2, : side // 2] += np.uint8(20 * label)
         mask = np.zeros_like(grey)
@@ -44,6 +46,12 @@ def write_npz_set(
         )
     write_index(folder / "index.csv", rows)
     return folder
+
+
+def write_shards(folder: Path, classes: tuple[str, ...] = CLASSES) -> Path:
+    """The shards of a small set, several of them."""
+    build_shards(write_npz_set(folder / "npz", classes=classes), folder / "shards", 10 * 2 * SIDE * SIDE)
+    return folder / "shards"
 
 
 @dataclass(frozen=True)
@@ -68,18 +76,13 @@ class Run:
         return pd.read_csv(self.places.history)
 
 
-def places_in(folder: Path, npz: Path, packs: Path) -> Places:
-    return Places([npz], folder / "classifier.ckpt", folder / "history.csv", None, folder / "runs", packs)
+def places_in(folder: Path, shards: Path) -> Places:
+    return Places(shards, folder / "classifier.ckpt", folder / "history.csv", None, folder / "runs")
 
 
 @pytest.fixture(scope="session")
-def npz_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_npz_set(tmp_path_factory.mktemp("npz"))
-
-
-@pytest.fixture(scope="session")
-def packs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("packs")
+def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_shards(tmp_path_factory.mktemp("data"))
 
 
 @pytest.fixture(scope="session")
@@ -100,12 +103,12 @@ def recipe() -> TrainSection:
 
 
 @pytest.fixture
-def new_run(tmp_path: Path, npz_set: Path, packs: Path, recipe: TrainSection) -> Callable[[str], Run]:
+def new_run(tmp_path: Path, shards: Path, recipe: TrainSection) -> Callable[[str], Run]:
     """Runs in folders of their own, all with one recipe."""
-    return lambda name: Run(places_in(tmp_path / name, npz_set, packs), recipe)
+    return lambda name: Run(places_in(tmp_path / name, shards), recipe)
 
 
 @pytest.fixture(scope="session")
-def whole(tmp_path_factory: pytest.TempPathFactory, npz_set: Path, packs: Path, recipe: TrainSection) -> Run:
+def whole(tmp_path_factory: pytest.TempPathFactory, shards: Path, recipe: TrainSection) -> Run:
     """A run of the recipe that nothing interrupted."""
-    return Run(places_in(tmp_path_factory.mktemp("whole"), npz_set, packs), recipe)()
+    return Run(places_in(tmp_path_factory.mktemp("whole"), shards), recipe)()

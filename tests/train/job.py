@@ -14,5 +14,5 @@ from tests.settings import machine, section
 if __name__ == "__main__":
     job = json.loads(Path(sys.argv[1]).read_text())
     torch.set_num_threads(1)
-    places = Places(npz=[Path(job["npz"])], curves=None, **{name: Path(path) for name, path in job["places"].items()})
+    places = Places(curves=None, **{name: Path(path) for name, path in job["places"].items()})
     run_stage(lambda: train(section(TrainSection, **job["settings"]), machine(accelerator="cpu"), places))

@@ -5,7 +5,6 @@ import torch
 
 from cxr.train.augment import DRAWS, augment, blur
 from cxr.train.clahe import clahe
-from cxr.train.corrupt import corrupted_copy
 from tests.settings import augmentation
 
 OFF = augmentation(
@@ -99,11 +98,3 @@ def test_blur_is_opencvs_gaussian_blur() -> None:
     for place, sigma in enumerate((0.8, 1.6)):
         theirs = cv2.GaussianBlur(films[place, 0].numpy(), (11, 11), sigma, borderType=cv2.BORDER_REFLECT_101)
         assert np.abs(ours[place, 0].numpy() - theirs).max() < 0.5
-
-
-def test_the_corrupted_copy_is_fixed_and_differs_from_the_films() -> None:
-    films = torch.cat([film(seed) for seed in range(3)]).numpy()
-    first, again = (np.concatenate([part for _, part in corrupted_copy(films)]) for _ in range(2))
-    assert np.array_equal(first, again)
-    assert first.dtype == np.uint8
-    assert all(np.abs(one.astype(int) - other.astype(int)).mean() > 3 for one, other in zip(first, films, strict=True))

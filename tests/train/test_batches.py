@@ -2,7 +2,7 @@ import numpy as np
 import torch
 
 from cxr.train.batches import ScoreBatches, TrainBatches, epoch_order
-from cxr.train.packed import Films
+from cxr.train.films import Films
 
 N = 23
 FILMS = Films(

@@ -12,14 +12,14 @@ import yaml
 from cxr.models.classifier import load_classifier
 from cxr.train.config import TrainSection
 from tests.settings import machine, section
-from tests.train.conftest import write_npz_set
+from tests.train.conftest import write_shards
 
 ROOT = Path(__file__).parents[2]
 
 
 def run_stage(folder: Path, devices: int) -> pd.DataFrame:
     """The train stage in a folder of its own; returns the history."""
-    write_npz_set(folder / "data" / "npz")
+    write_shards(folder / "data")
     # Layer instead of batch normalisation, no dropout and no noise: then processes should change nothing at all.
     settings = section(
         TrainSection, backbone="test_vit", weights="none", dropout=0, epochs=2, warmup=0, batch=4, lr=1e-3

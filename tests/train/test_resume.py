@@ -153,7 +153,11 @@ def start(run: Run, epochs: int) -> "subprocess.Popen[str]":
     job = run.places.runs.parent / "job.json"
     write_json(
         job,
-        {"settings": run.settings.model_dump() | {"epochs": epochs}, "places": places, "npz": str(run.places.npz[0])},
+        {
+            "settings": run.settings.model_dump() | {"epochs": epochs},
+            "places": places,
+            "shards": str(run.places.shards),
+        },
     )
     return subprocess.Popen(
         [sys.executable, "-m", "tests.train.job", str(job)], cwd=ROOT, stderr=subprocess.PIPE, text=True

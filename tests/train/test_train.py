@@ -13,10 +13,10 @@ from cxr.core.errors import CxrError
 from cxr.models.classifier import load_classifier
 from cxr.train import module, resume
 from cxr.train.engine import pick_devices, precision
+from cxr.train.films import open_films
 from cxr.train.module import TrainingModule
-from cxr.train.packed import open_pack
 from tests.settings import augmentation, machine
-from tests.train.conftest import Run, places_in, write_npz_set
+from tests.train.conftest import Run, places_in, write_shards
 
 STEPS = 6  # batches an epoch of the small set
 adam = importlib.import_module("torch.optim.adam")  # torch.optim hides the name; AdamW's arithmetic is there
@@ -97,7 +97,7 @@ def test_a_backbone_for_pictures_of_one_size_says_so_before_training(new_run: Ca
 
 
 def test_validation_is_not_augmented_and_training_is(
-    new_run: Callable[[str], Run], monkeypatch: pytest.MonkeyPatch, npz_set: Path, packs: Path
+    new_run: Callable[[str], Run], monkeypatch: pytest.MonkeyPatch, shards: Path
 ) -> None:
     seen: dict[str, list[torch.Tensor]] = {"validation_step": [], "training_step": []}
     for hook, films in seen.items():
@@ -109,12 +109,12 @@ def test_validation_is_not_augmented_and_training_is(
 
         monkeypatch.setattr(TrainingModule, hook, spy)
     run = new_run("seen")(epochs=1, warmup=0.0)
-    pack = open_pack(run.places.npz, run.places.packs, "any")
+    pack = open_films(run.places.shards)
     shown = torch.cat(seen["validation_step"])
-    plain, corrupted = (torch.from_numpy(np.array(films.images)).float() for films in (pack.val, pack.corrupted))
+    plain, corrupted = (torch.from_numpy(films.images[:]).float() for films in (pack.val, pack.corrupted))
     assert torch.equal(shown[:, [0, 3]], torch.cat([plain, corrupted]))
     trained = torch.cat(seen["training_step"])[:, 0]
-    originals = torch.from_numpy(np.array(pack.train.images)).float()[:, 0]
+    originals = torch.from_numpy(pack.train.images[:]).float()[:, 0]
     assert not any(torch.equal(film, original) for film in trained for original in originals)
 
 
@@ -153,8 +153,8 @@ def test_the_checkpoint_carries_its_facts_and_what_made_it(whole: Run) -> None:
 
 def test_the_kept_classifier_scores_validation_as_the_history_says(whole: Run) -> None:
     classifier = load_classifier(whole.places.checkpoint)
-    val = open_pack(whole.places.npz, whole.places.packs, "any").val
-    images = torch.from_numpy(np.array(val.images))[:, [0, 0, 0, 1]]
+    val = open_films(whole.places.shards).val
+    images = torch.from_numpy(val.images[:])[:, [0, 0, 0, 1]]
     with torch.no_grad():
         logits = classifier(images)
     loss = torch.nn.functional.binary_cross_entropy_with_logits(logits, torch.from_numpy(val.labels).float())
@@ -169,8 +169,8 @@ def test_the_usual_backbones_train(new_run: Callable[[str], Run], backbone: str)
 
 @pytest.mark.parametrize("loss", ["bce", "cross_entropy"])
 def test_three_classes_train(tmp_path: Path, new_run: Callable[[str], Run], loss: str) -> None:
-    folder = write_npz_set(tmp_path / "three", classes=("normal", "bacterial", "viral"))
-    run = Run(places_in(tmp_path / "run", folder, tmp_path / "packs"), new_run("x").settings)
+    folder = write_shards(tmp_path / "three", classes=("normal", "bacterial", "viral"))
+    run = Run(places_in(tmp_path / "run", folder), new_run("x").settings)
     run(epochs=1, warmup=0.0, loss=loss, balance="weights", mask_channel="concat")
     assert load_classifier(run.places.checkpoint)(torch.zeros(2, 4, 32, 32)).shape == (2, 3)
 
