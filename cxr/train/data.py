@@ -39,7 +39,7 @@ class FilmData(L.LightningDataModule):
     def val_dataloader(self) -> list[ScoreBatches]:
         """Plain films, then corrupted ones."""
         batch = max(1, 2 * self.settings.batch // self.trainer.world_size) if self.trainer else self.settings.batch
-        return [self._share(ScoreBatches(each, batch)) for each in (self.films.val, self.films.corrupted)]
+        return [self._share(ScoreBatches(each, batch)) for each in (self.films.val, self.films.copies["corrupted"])]
 
     def _share(self, loader: Loader) -> Loader:
         assert self.trainer is not None

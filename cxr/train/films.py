@@ -1,4 +1,4 @@
-"""The films of a run: training films, validation films and the corrupted copies of these, out of the shards."""
+"""The films of a run: training films, validation films and the copies of these, out of the shards."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +9,7 @@ import numpy as np
 from cxr.core.errors import CxrError
 from cxr.shards.shard_set import ShardedArray, ShardSet, open_shards
 
+COPIES = ("corrupted", "swapped")  # of the validation films, where the set has them
 Array = np.ndarray[Any, Any]
 
 
@@ -26,11 +27,16 @@ class FilmSet:
 
     train: Films
     val: Films
-    corrupted: Films  # copies of the validation films, made harder before any enhancement
+    copies: dict[str, Films]  # of the validation films, by kind
     classes: tuple[str, ...]
     image_px: int
     spec: str  # of the preparation
     data_hash: str
+
+    @property
+    def scored(self) -> dict[str, Films]:
+        """What each epoch is scored on, by the name that its figures have in the history."""
+        return {"val": self.val, **self.copies}
 
     def counts(self, split: str) -> list[int]:
         """Films of each class."""
@@ -39,10 +45,12 @@ class FilmSet:
 
 
 def open_films(folder: Path) -> FilmSet:
-    """Open the shards in `folder`; raises CxrError when a class is missing in a split."""
+    """Open the shards in `folder`; raises CxrError when a class is missing in train or validation."""
     shards = open_shards(folder)
-    train, val, corrupted = (_split(shards, name) for name in ("train", "val", "corrupted"))
-    return FilmSet(train, val, corrupted, shards.classes, shards.image_px, shards.spec, shards.content_hash)
+    train, val = (_split(shards, name) for name in ("train", "val"))
+    there = set(shards.table["split"])
+    copies = {kind: Films(shards.films(kind), shards.labels(kind)) for kind in COPIES if kind in there}
+    return FilmSet(train, val, copies, shards.classes, shards.image_px, shards.spec, shards.content_hash)
 
 
 def _split(shards: ShardSet, name: str) -> Films:

@@ -111,7 +111,7 @@ def test_validation_is_not_augmented_and_training_is(
     run = new_run("seen")(epochs=1, warmup=0.0)
     pack = open_films(run.places.shards)
     shown = torch.cat(seen["validation_step"])
-    plain, corrupted = (torch.from_numpy(films.images[:]).float() for films in (pack.val, pack.corrupted))
+    plain, corrupted = (torch.from_numpy(films.images[:]).float() for films in (pack.val, pack.copies["corrupted"]))
     assert torch.equal(shown[:, [0, 3]], torch.cat([plain, corrupted]))
     trained = torch.cat(seen["training_step"])[:, 0]
     originals = torch.from_numpy(pack.train.images[:]).float()[:, 0]
