@@ -18,8 +18,8 @@ from cxr.films.letterbox import Box, Image, Letterbox
 from cxr.films.quality import unusable
 from cxr.films.read import Source, decode, read_source
 from cxr.preprocess.prepare import prepare_film, stored_frame
-from cxr.segment.clean import Lungs, postprocess
-from cxr.segment.lungs import film_in_frame
+from cxr.segment.clean import Lungs
+from cxr.segment.lungs import film_in_frame, lungs_in_frame
 from cxr.segment.segmenter import LungSegmenter, load_segmenter, model_hash
 
 MIN_PX = 64  # shorter side of a film that is read at all
@@ -88,9 +88,8 @@ class Predictor:
             raise CxrError(f"{source.address}: {reason}")
         frame = Letterbox(*film.size, self.segmenter.frame_px)
         picture = film_in_frame(source, film.size, frame, self.segment_settings.seg_on_gray)
-        probability = self.segmenter.probability(picture)
-        lungs = postprocess(probability, frame, self.segment_settings)
-        sure = sureness(probability, lungs.found)
+        lungs = lungs_in_frame(picture, frame, self.segmenter, self.segment_settings)
+        sure = sureness(lungs.probability, lungs.found)
         doubt = doubtful(picture, frame, sure, self.segmenter, self.segment_settings)
         image, box = prepare_film(film, lungs.mask, self.pixel_settings, source.film_hash)
         flags = (*_flags(film, lungs, image), *([doubt] if doubt else []))

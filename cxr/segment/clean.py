@@ -17,6 +17,7 @@ class Lungs:
     """A mask in the letterbox frame and what was seen in it. Areas are shares of the film."""
 
     frame: Letterbox  # maps mask and boxes back to the film
+    probability: Probability  # of lung, (frame, frame)
     found: Image  # (frame, frame), 0 or 255: the lungs as found
     mask: Image  # the same, or the whole film when they are not plausible
     area: float
@@ -50,7 +51,7 @@ def postprocess(probability: Probability, frame: Letterbox, settings: SegmentSec
     whole[top:bottom, left:right] = 1
     mask = whole if reason else lungs
     white = np.uint8(255)
-    return Lungs(frame, lungs * white, mask * white, right_area + left_area, right_area, left_area, reason)
+    return Lungs(frame, probability, lungs * white, mask * white, right_area + left_area, right_area, left_area, reason)
 
 
 def two_largest(mask: Image) -> Image:
