@@ -37,7 +37,7 @@ def sample_pneumonia(anatomy: Anatomy, rng: np.random.Generator) -> Pneumonia:
     """Draw a disease; some patients have so little that it is easily missed."""
     pattern = str(rng.choice(PATTERNS, p=(0.4, 0.35, 0.25)))
     severity = float(rng.beta(1.5, 1.1))
-    strength = (0.4 if pattern == "lobar" else 0.3) + 0.55 * severity
+    strength = (0.5 if pattern == "lobar" else 0.42) + 0.45 * severity
     number = {"lobar": 1, "patchy": int(rng.integers(3, 7)), "diffuse": 0}[pattern]
     width = anatomy.half_width
     foci = []
@@ -47,7 +47,7 @@ def sample_pneumonia(anatomy: Anatomy, rng: np.random.Generator) -> Pneumonia:
         x, y = side * width * rng.uniform(0.3, 0.72), rng.uniform(0.35, 0.95)
         rx, ry = large * rng.uniform(0.7, 1.1), large * rng.uniform(0.7, 1.2)
         foci.append(Focus(x, y, rx, ry, rng.uniform(-0.8, 0.8), strength * rng.uniform(0.75, 1.0)))
-    haze = 0.26 + 0.44 * severity if pattern == "diffuse" else (0.05 + 0.2 * severity) * rng.uniform(0.3, 1.0)
+    haze = 0.34 + 0.36 * severity if pattern == "diffuse" else (0.05 + 0.2 * severity) * rng.uniform(0.3, 1.0)
     return Pneumonia(pattern, severity, tuple(foci), float(haze), int(rng.integers(2**31)))
 
 

@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 SMALL = {
-    "patients: 100": "patients: 24",
+    "patients: 200": "patients: 24",
     "epochs:": "epochs: 2  #",
     "resamples:": "resamples: 100  #",
 }
