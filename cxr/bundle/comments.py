@@ -28,6 +28,7 @@ COMMENTS = {
     "preparation.preprocess.code": "hash of the modules that did it for the training films",
     "preparation.preprocess.versions": "of the libraries that did it for the training films",
     "preparation.preprocess.settings.region": "crop to the lungs, mask (only lungs), none (the whole film)",
+    "preparation.preprocess.settings.fit": "squash (fill the square) or letterbox (keep the aspect, black bars)",
     "preparation.preprocess.settings.margin": "around the lungs, share of the longer side of their box",
     "preparation.preprocess.settings.clahe_probability": "share of the films that get CLAHE, drawn by film",
     "preparation.preprocess.settings.blur_sigma": "Gaussian blur, pixels; 0 = off",

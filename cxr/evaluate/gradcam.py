@@ -12,7 +12,7 @@ WHOLE_FILM = 0.95  # share of the picture above which a mask is no outline of lu
 
 
 def logits_and_cam(classifier: Classifier, images: Images) -> tuple[Logits, Floats | None]:
-    """Logits and Grad-CAM of a batch in one pass of the backbone; only the head is differentiated.
+    """Logits as `score` gives them, and the Grad-CAM of the plain films; only the head is differentiated.
 
     The map is that of the positive class (two classes) or of the likeliest class (more).
 
@@ -24,19 +24,21 @@ def logits_and_cam(classifier: Classifier, images: Images) -> tuple[Logits, Floa
         Logits as `score` gives them, and maps (N, H, W) of non-negative evidence; None for a backbone whose features
         are no map (N, C, h, w) or (N, h, w, C).
     """
+    films = as_input(classifier, images)
     with torch.no_grad():
-        features = classifier.feature_map(as_input(classifier, images))
+        features = classifier.feature_map(films)
     channels_last = str(getattr(getattr(classifier, "backbone", None), "output_fmt", "")).upper().endswith("NHWC")
     channel, spatial = (3, (1, 2)) if channels_last else (1, (2, 3))
     if features.ndim != 4 or features.shape[spatial[0]] == 1:
         with torch.no_grad():
-            return np.asarray(classifier.logits(features).cpu().numpy()), None
+            return np.asarray(classifier.with_mirror(classifier.logits(features), films).cpu().numpy()), None
     with torch.enable_grad():
         features = features.detach().requires_grad_(True)
         logits = classifier.logits(features)
         target = logits if logits.ndim == 1 else logits.max(dim=1).values
         (gradient,) = torch.autograd.grad(target.sum(), features)
     with torch.no_grad():
+        logits = classifier.with_mirror(logits, films)
         cam = (gradient.mean(dim=spatial, keepdim=True) * features).sum(dim=channel).relu()
         cam = interpolate(cam[:, None], size=images.shape[1:3], mode="bilinear", align_corners=False)[:, 0]
     return np.asarray(logits.detach().cpu().numpy()), np.asarray(cam.cpu().numpy().astype(np.float64))

@@ -15,5 +15,6 @@ METRICS = {
     "val_loss": r"epoch \d+: .*validation loss ([0-9.eE+-]+)",
     "val_auroc": r"epoch \d+: .*validation loss [0-9.eE+-]+ AUROC ([0-9.eE+-]+)",
     "corrupted_auroc": r"epoch \d+: .*corrupted AUROC ([0-9.eE+-]+)",
+    "swapped_auroc": r"epoch \d+: .*swapped AUROC ([0-9.eE+-]+)",
 }
 EPOCH_LINE = r"epoch (\d+): train loss"

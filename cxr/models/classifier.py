@@ -21,7 +21,8 @@ MASK_CHANNELS = ("none", "concat", "multiply")
 class Classifier(nn.Module):
     """A backbone with dropout and a linear head; normalisation and the use of the lung mask live inside.
 
-    `facts` is plain JSON: classes, backbone, image_px, mask_channel, mean, std, dropout, and whatever training adds.
+    `facts` is plain JSON: classes, backbone, image_px, mask_channel, mean, std, dropout, mirror, and whatever training
+    adds.
     """
 
     mean: Tensor
@@ -54,8 +55,20 @@ class Classifier(nn.Module):
     def logits(self, features: Tensor) -> Tensor:
         """Logits of the features that `feature_map` returned."""
         pooled = self.backbone.forward_head(features, pre_logits=True)  # type: ignore[operator]
-        logits: Tensor = self.head(pooled).float()
+        with torch.autocast(pooled.device.type, enabled=False):  # few numbers, and the last ones: in full precision
+            logits: Tensor = self.head(pooled.float())
         return logits.squeeze(1) if logits.shape[1] == 1 else logits
+
+    def with_mirror(self, logits: Tensor, image: Tensor) -> Tensor:
+        """The score of films whose plain logits are given: their mean with those of the mirror images, where the facts
+        say `mirror`."""
+        return (logits + self(image.flip(3))) / 2 if self.facts["mirror"] else logits
+
+    def normalise(self, mean: float, std: float) -> None:
+        """Set mean and standard deviation of the input (0 to 1 scale), for weights that expect others than timm's."""
+        self.facts |= {"mean": [mean] * 3, "std": [std] * 3}
+        self.mean.fill_(mean)
+        self.std.fill_(std)
 
     def prepare(self, image: Tensor) -> Tensor:
         """The backbone's input: scaled, normalised, and with the lung mask used as `mask_channel` says."""
@@ -77,7 +90,12 @@ class Classifier(nn.Module):
 
 
 def new_classifier(
-    backbone: str, classes: Sequence[str], image_px: int, mask_channel: str = "none", dropout: float = 0.3
+    backbone: str,
+    classes: Sequence[str],
+    image_px: int,
+    mask_channel: str = "none",
+    dropout: float = 0.3,
+    mirror: bool = False,
 ) -> Classifier:
     """A classifier with random weights."""
     build_backbone(backbone, channels=3)  # an unknown name is told before anything else is asked of timm
@@ -89,6 +107,7 @@ def new_classifier(
             "image_px": image_px,
             "mask_channel": mask_channel,
             "dropout": dropout,
+            "mirror": mirror,
             "mean": mean,
             "std": std,
         }

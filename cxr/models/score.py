@@ -13,14 +13,15 @@ Logits = np.ndarray[Any, np.dtype[np.float32]]
 
 
 def score(classifier: Classifier, images: Images) -> Logits:
-    """Logits of some stored films: (N,) for two classes, else (N, K).
+    """Logits of some stored films: (N,) for two classes, else (N, K); the mean with the mirror image's, if so trained.
 
     Args:
         classifier: in evaluation mode, on any device.
         images: uint8 (N, H, W, 4) = [R, G, B, lung mask], as an NPZ holds them.
     """
     with torch.inference_mode():
-        return np.asarray(classifier(as_input(classifier, images)).cpu().numpy())
+        films = as_input(classifier, images)
+        return np.asarray(classifier.with_mirror(classifier(films), films).cpu().numpy())
 
 
 def as_input(classifier: Classifier, images: Images) -> Tensor:

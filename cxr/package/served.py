@@ -27,7 +27,7 @@ class ServedClassifier(nn.Module):
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         """Outputs of the contract; `image` is uint8 (N, 4, H, W)."""
         features = self.classifier.feature_map(image)
-        logits = self.classifier.logits(features)
+        logits = self.classifier.with_mirror(self.classifier.logits(features), image)
         if not self.mapped:
             return logits, self._pooled(features).float()
         head = self._head()

@@ -68,12 +68,11 @@ def pr_figure(head: list[dict[str, Any]], base: list[dict[str, Any]]) -> go.Figu
 def learning_figure(history: pd.DataFrame) -> go.Figure:
     """Losses and areas over the epochs, areas on the right axis."""
     figure = go.Figure()
-    styles = {"train": (BLUE, "solid"), "val": (ORANGE, "solid"), "corrupted": (GREEN, "solid")}
+    colours = {"train": BLUE, "val": ORANGE, "corrupted": GREEN, "swapped": PURPLE}
     for name in history.columns:
         source, _, figure_name = str(name).rpartition("_")
-        if source in styles and figure_name in ("loss", "auroc"):
-            colour, _ = styles[source]
-            line = {"color": colour, "width": 2, "dash": "dot" if figure_name == "auroc" else "solid"}
+        if source in colours and figure_name in ("loss", "auroc"):
+            line = {"color": colours[source], "width": 2, "dash": "dot" if figure_name == "auroc" else "solid"}
             axis = "y2" if figure_name == "auroc" else "y"
             label = f"{source} {'AUROC' if figure_name == 'auroc' else 'loss'}"
             figure.add_scatter(

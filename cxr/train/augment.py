@@ -9,7 +9,7 @@ root from processor to processor, and rounding to single precision takes that di
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 import torch.nn.functional as F
@@ -17,12 +17,13 @@ from torch import Tensor
 
 from cxr.train.clahe import clahe
 from cxr.train.config import AugmentSection
+from cxr.train.filters import add_noise, adjust, blur, erase, jpeg, lower_resolution, sharpen
 
-DRAWS = 24  # uniform numbers a film
+DRAWS = 32  # uniform numbers a film
 
 
 def augment(images: Tensor, draws: Tensor, settings: AugmentSection) -> Tensor:
-    """Change a batch at random.
+    """Change a batch at random: geometry, exposure, how the film was reproduced, erasing; padding stays black.
 
     Args:
         images: (N, C, H, W), uint8 or float, 0 to 255; the last channel is the mask.
@@ -36,32 +37,38 @@ def augment(images: Tensor, draws: Tensor, settings: AugmentSection) -> Tensor:
     def between(low: float, high: float) -> Tensor:
         return low + (high - low) * next(draw)
 
-    def chosen(probability: float) -> Tensor:
-        return (next(draw) < probability).nonzero().squeeze(1)
+    def sometimes(probability: float, change: Callable[..., Tensor], *strengths: Tensor) -> None:
+        """Change those films of the batch that are drawn; whether or not, the same numbers are used up."""
+        index = (next(draw) < probability).nonzero().squeeze(1)
+        if len(index):
+            film[index] = change(film[index], *(strength[index] for strength in strengths))
 
-    moved = warp(images.float(), _crop_and_turn(settings, draw))
-    film, mask = moved[:, :-1], moved[:, -1:]
+    images = images.float()
+    moved = warp(torch.cat([images, shown(images[:, :-1])], dim=1), _crop_and_turn(settings, draw))
+    film, mask, inside = moved[:, :-2], moved[:, -2:-1], moved[:, -1:] > 0.01
 
-    index, clip = chosen(settings.clahe), settings.clahe_clip
-    if len(index):
-        film[index] = clahe(film[index], clip)
+    sometimes(settings.clahe, lambda films: clahe(films, settings.clahe_clip))
     film = adjust(
         film,
         brightness=between(-settings.brightness, settings.brightness),
         contrast=1 + between(-settings.contrast, settings.contrast),
         gamma=2 ** between(-settings.gamma, settings.gamma),
     )
-    index, sigma = chosen(settings.blur), between(0.3, max(0.3, settings.blur_sigma))
-    if len(index):
-        film[index] = blur(film[index], sigma[index])
-    index, std = chosen(settings.noise), between(0, settings.noise_std)
-    if len(index):
-        film[index] = add_noise(film[index], std[index])
-    index, area, aspect = chosen(settings.erasing), between(0.02, settings.erasing_area), between(-0.7, 0.7)
-    top, left = next(draw), next(draw)
-    if len(index):
-        film[index] = _erase(film[index], area[index], aspect[index].exp(), top[index], left[index])
-    return torch.cat([film, mask], dim=1)
+    sometimes(settings.sharpen, sharpen, between(0, settings.sharpen_amount), between(0.6, 1.6))
+    sometimes(settings.blur, blur, between(0.3, max(0.3, settings.blur_sigma)))
+    sometimes(settings.resolution, lower_resolution, between(settings.resolution_least, 1))
+    sometimes(settings.noise, add_noise, between(0, settings.noise_std))
+    sometimes(settings.jpeg, jpeg, between(settings.jpeg_quality, max(90, settings.jpeg_quality)))
+    area, aspect = between(0.02, settings.erasing_area), between(-0.7, 0.7).exp()
+    sometimes(settings.erasing, erase, area, aspect, next(draw), next(draw))
+    return torch.cat([film * inside, mask], dim=1)
+
+
+def shown(film: Tensor) -> Tensor:
+    """1 where a film is and 0 in the black bars beside it, (N, 1, H, W): the box of all that is not quite black."""
+    lit = film.amax(dim=1, keepdim=True) > 0
+    rows, columns = lit.any(dim=3, keepdim=True), lit.any(dim=2, keepdim=True)
+    return (_from_first_to_last(rows, 2) & _from_first_to_last(columns, 3)).to(film.dtype)
 
 
 def warp(images: Tensor, theta: Tensor) -> Tensor:
@@ -78,33 +85,6 @@ def affine(angle: Tensor, width: Tensor, height: Tensor, x: Tensor, y: Tensor, f
     return torch.stack(rows, dim=1).view(-1, 2, 3)
 
 
-def adjust(film: Tensor, brightness: Tensor, contrast: Tensor, gamma: Tensor) -> Tensor:
-    """Shift (share of the scale), stretch about the mean of the film, then raise to `gamma`; one value a film."""
-    mean = film.mean(dim=(1, 2, 3), keepdim=True)
-    factor, shift, gamma = (value.to(film.dtype).view(-1, 1, 1, 1) for value in (contrast, brightness * 255, gamma))
-    unit = ((film - mean) * factor).add_(mean + shift).mul_(1 / 255).clamp_(0, 1)
-    return unit.pow_(gamma).mul_(255)
-
-
-def blur(film: Tensor, sigma: Tensor) -> Tensor:
-    """Gaussian blur with one sigma (pixels) a film."""
-    radius = max(1, math.ceil(3 * float(sigma.max())))
-    offset = torch.arange(-radius, radius + 1, device=film.device, dtype=sigma.dtype)
-    kernel = torch.exp(-0.5 * (offset / sigma.view(-1, 1)) ** 2)
-    kernel = (kernel / kernel.sum(dim=1, keepdim=True)).to(film.dtype).repeat_interleave(film.shape[1], dim=0)
-    flat = film.reshape(1, -1, *film.shape[2:])
-    flat = F.pad(flat, (radius, radius, radius, radius), mode="reflect")
-    flat = F.conv2d(flat, kernel[:, None, None, :], groups=flat.shape[1])
-    return F.conv2d(flat, kernel[:, None, :, None], groups=flat.shape[1]).view_as(film)
-
-
-def add_noise(film: Tensor, std: Tensor, generator: torch.Generator | None = None) -> Tensor:
-    """Gaussian noise of one standard deviation (grey levels) a film, equal in its colour channels."""
-    shape = (len(film), 1, *film.shape[2:])
-    noise = torch.randn(shape, device=film.device, dtype=film.dtype, generator=generator)
-    return (film + noise * std.to(film.dtype).view(-1, 1, 1, 1)).clamp_(0, 255)
-
-
 def _crop_and_turn(settings: AugmentSection, draw: Iterator[Tensor]) -> Tensor:
     area = settings.crop_scale + (1 - settings.crop_scale) * next(draw)
     ratio = settings.crop_ratio ** (2 * next(draw) - 1)
@@ -114,13 +94,6 @@ def _crop_and_turn(settings: AugmentSection, draw: Iterator[Tensor]) -> Tensor:
     return affine(angle, width, height, x, y, flip=next(draw) < settings.flip)
 
 
-def _erase(film: Tensor, area: Tensor, aspect: Tensor, top: Tensor, left: Tensor) -> Tensor:
-    """Paint a rectangle (area as a share of the film, aspect = width / height) in the film's mean."""
-    height, width = (area / aspect).sqrt().clamp(max=1), (area * aspect).sqrt().clamp(max=1)
-    rows = torch.linspace(0, 1, film.shape[2], device=film.device)
-    columns = torch.linspace(0, 1, film.shape[3], device=film.device)
-    top, left = (top * (1 - height))[:, None], (left * (1 - width))[:, None]
-    inside_rows = (rows >= top) & (rows <= top + height[:, None])
-    inside_columns = (columns >= left) & (columns <= left + width[:, None])
-    inside = (inside_rows[:, :, None] & inside_columns[:, None, :])[:, None]
-    return torch.where(inside, film.mean(dim=(1, 2, 3), keepdim=True), film)
+def _from_first_to_last(lit: Tensor, dim: int) -> Tensor:
+    begun = lit.cummax(dim=dim).values
+    return begun & lit.flip(dim).cummax(dim=dim).values.flip(dim)

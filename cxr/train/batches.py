@@ -28,13 +28,20 @@ class Batch(TypedDict, total=False):
     seed: int  # training only: for all other randomness of the step
 
 
-def epoch_order(labels: Array, seed: int, epoch: int, balanced: bool) -> Array:
-    """Indices of the films in the order of an epoch: a permutation, or with `balanced` classes drawn evenly."""
+def epoch_order(labels: Array, seed: int, epoch: int, balanced: bool, films: int) -> Array:
+    """Indices of `films` films in the order of an epoch: each film in turn, or with `balanced` each class as often."""
     random = np.random.default_rng([seed, epoch])
     if not balanced:
-        return random.permutation(len(labels))
-    share = 1 / np.bincount(labels)[labels]
-    return random.choice(len(labels), size=len(labels), p=share / share.sum())
+        return _in_turn(random, np.arange(len(labels)), films)
+    classes = [np.flatnonzero(labels == label) for label in np.unique(labels)]
+    parts = [_in_turn(random, members, films // len(classes) + 1) for members in classes]
+    return random.permutation(np.concatenate(parts))[:films]
+
+
+def _in_turn(random: np.random.Generator, members: Array, count: int) -> Array:
+    """Members in random order, all of them before any of them comes again."""
+    rounds = [random.permutation(members) for _ in range(math.ceil(count / len(members)))]
+    return np.concatenate(rounds)[:count]
 
 
 class TrainBatches:

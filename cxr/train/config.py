@@ -9,7 +9,6 @@ from cxr.core.config import Section
 
 PRETRAINED = PurePath("models/pretrained")  # a dependency of the train stage, so that another file there is trained on
 SOURCES = ("package", "imagenet", "none")
-Monitor = Literal["val_auroc", "corrupted_auroc", "mean_auroc", "val_loss", "corrupted_loss", "mean_loss"]
 
 
 class AugmentSection(Section):
@@ -24,10 +23,16 @@ class AugmentSection(Section):
     gamma: float = Field(ge=0, lt=1)
     clahe: float = Field(ge=0, le=1)
     clahe_clip: float = Field(gt=0)
+    sharpen: float = Field(ge=0, le=1)
+    sharpen_amount: float = Field(gt=0, le=10)
     blur: float = Field(ge=0, le=1)
     blur_sigma: float = Field(gt=0, le=10)
+    resolution: float = Field(ge=0, le=1)
+    resolution_least: float = Field(gt=0, le=1)
     noise: float = Field(ge=0, le=1)
     noise_std: float = Field(gt=0, le=128)
+    jpeg: float = Field(ge=0, le=1)
+    jpeg_quality: float = Field(ge=1, le=100)
     erasing: float = Field(ge=0, le=1)
     erasing_area: float = Field(gt=0, lt=1)
 
@@ -38,12 +43,20 @@ class TrainSection(Section):
     backbone: str
     weights: str
     min_loaded: float = Field(ge=0, le=1)
+    mean: float | Literal["auto"]
+    std: float | Literal["auto"]
     mask_channel: Literal["none", "concat", "multiply"]
     dropout: float = Field(ge=0, lt=1)
+    mirror: bool
 
     epochs: int = Field(ge=1)
-    patience: int = Field(ge=1)
-    monitor: Monitor
+    min_steps: int = Field(ge=0)
+    keep: Literal["last", "best"]
+    monitor: str = Field(
+        pattern=r"^(val|corrupted|swapped|mean)_(auroc|loss)$",
+        description="val_ | corrupted_ | swapped_ | mean_ with auroc or loss",
+    )
+    patience: int = Field(ge=0)
     batch: int = Field(ge=1)
     accumulate: int = Field(ge=1)
 
@@ -53,7 +66,7 @@ class TrainSection(Section):
     lr: float = Field(gt=0)
     weight_decay: float = Field(ge=0)
     schedule: Literal["plateau", "cosine"]
-    warmup: float = Field(ge=0)
+    warmup: float = Field(ge=0, lt=1)
     plateau_patience: int = Field(ge=1)
     plateau_factor: float = Field(gt=0, lt=1)
     clip: float = Field(ge=0)
@@ -77,7 +90,9 @@ class TrainSection(Section):
         )
 
     @model_validator(mode="after")
-    def _warmup_ends(self) -> Self:
-        if self.warmup >= self.epochs and self.warmup > 0:
-            raise ValueError(f"warmup ({self.warmup}) must be shorter than epochs ({self.epochs})")
+    def _scale_is_whole(self) -> Self:
+        if (self.mean == "auto") != (self.std == "auto"):
+            raise ValueError("mean and std belong together; give both, or auto for both")
+        if self.keep == "last" and self.patience:
+            raise ValueError("patience stops a run that is not annealed yet; set it to 0, or keep: best")
         return self

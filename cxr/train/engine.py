@@ -33,14 +33,21 @@ def pick_devices(compute: Compute, batch: int) -> tuple[str, int]:
 
 
 def precision(amp: str, accelerator: str, portable: bool) -> Any:
-    """Lightning's name for an AMP mode; `auto` is bf16 where the GPU has it, else fp16, and fp32 on CPU."""
+    """Lightning's name for an AMP mode; `auto` is bf16 where the processor multiplies in it, else fp16 on a GPU
+    and fp32 on a CPU, as in portable mode."""
     if amp == "bf16" and accelerator == "cpu" and portable:
         raise CxrError("train.amp: bf16 on a CPU is not portable; set train.portable: false, or amp: auto")
     if amp == "fp16" and accelerator == "cpu":
         raise CxrError("train.amp: fp16 needs a GPU; use bf16, off or auto")
     if amp == "auto":
-        amp = "off" if accelerator == "cpu" else "bf16" if torch.cuda.is_bf16_supported() else "fp16"
+        amp = _cpu_mode(portable) if accelerator == "cpu" else "bf16" if torch.cuda.is_bf16_supported() else "fp16"
     return {"off": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}[amp]
+
+
+def _cpu_mode(portable: bool) -> str:
+    """bf16 pays where a processor has instructions for it; without them it is emulated, and slow."""
+    fast = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    return "bf16" if fast and not portable else "off"
 
 
 def make_trainer(settings: TrainSection, accelerator: str, devices: int, nodes: int, state: RunState) -> L.Trainer:

@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import lightning as L
@@ -19,9 +20,8 @@ from cxr.train.augment import augment
 from cxr.train.batches import Batch
 from cxr.train.config import TrainSection
 from cxr.train.loss import film_losses
-from cxr.train.recipe import Row, finished, learning_rate
+from cxr.train.recipe import Row, ema_decay, finished, learning_rate
 
-SOURCES = ("val", "corrupted")  # by index of the validation loader
 GPU_LOSS_CHECK = 20  # steps between looks at the loss: each one waits for the GPU
 
 
@@ -30,12 +30,16 @@ class TrainingModule(L.LightningModule):
 
     weights: Tensor
 
-    def __init__(self, classifier: Classifier, settings: TrainSection, weights: Tensor, steps: int) -> None:
+    def __init__(
+        self, classifier: Classifier, settings: TrainSection, weights: Tensor, steps: int, sources: Sequence[str]
+    ) -> None:
         super().__init__()
         self.classifier, self.settings, self.steps = classifier, settings, steps  # steps: batches an epoch
+        self.sources = sources  # names of the validation loaders
         self.ema: AveragedModel | None = None
         if settings.ema:
-            self.ema = AveragedModel(classifier, multi_avg_fn=_ema_step(settings.ema), use_buffers=True)
+            average = _ema_step(ema_decay(steps, settings))
+            self.ema = AveragedModel(classifier, multi_avg_fn=average, use_buffers=True)
             self.ema.requires_grad_(False)
         self.register_buffer("weights", weights, persistent=False)
         # Sum over the epoch so far; no buffer, because DDP would overwrite it with that of the first process.
@@ -43,7 +47,7 @@ class TrainingModule(L.LightningModule):
         self.epoch = 0
         self.batch = 0  # batches of this epoch that are done
         self.history: list[Row] = []
-        self.scores = nn.ModuleList([_scores(len(classifier.facts["classes"])) for _ in SOURCES])
+        self.scores = nn.ModuleList([_scores(len(classifier.facts["classes"])) for _ in sources])
         self.unchecked: list[tuple[int, Tensor]] = []  # losses not yet looked at, with their batch
 
     @property
@@ -103,7 +107,7 @@ class TrainingModule(L.LightningModule):
         return self.batch % self.settings.accumulate == 0 or self.batch == self.steps
 
     def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
-        """Score validation films, plain (loader 0) and corrupted (loader 1); the loss without smoothing or weights."""
+        """Score validation films (loader 0) and their copies; the loss without smoothing or weights."""
         if not len(batch["label"]):
             return
         logits = self.scored(batch["image"])
@@ -120,7 +124,7 @@ class TrainingModule(L.LightningModule):
         loss = float(self._over_ranks(self.train_loss)) / self.steps
         rate = self.trainer.optimizers[0].param_groups[0]["lr"]
         row: Row = {"epoch": self.epoch, "lr": rate, "train_loss": loss}
-        for source, scores in zip(SOURCES, self.scores, strict=True):
+        for source, scores in zip(self.sources, self.scores, strict=True):
             for name, metric in scores.items():  # type: ignore[operator]
                 row[f"{source}_{name}"] = float(metric.compute())
                 metric.reset()

@@ -10,13 +10,15 @@ from collections.abc import Sequence
 from cxr.train.config import TrainSection
 
 Row = dict[str, float]
+SCORED = ("val", "corrupted", "swapped")  # validation, and its copies where the set has them
 
 
 def score(row: Row, monitor: str) -> float:
-    """The monitored metric of an epoch, turned so that higher is better; `mean_` averages validation and corrupted."""
+    """The monitored metric of an epoch, turned so that higher is better; `mean_` averages validation and
+    its copies."""
     source, metric = monitor.split("_", 1)
-    sources = ("val", "corrupted") if source == "mean" else (source,)
-    value = sum(row[f"{name}_{metric}"] for name in sources) / len(sources)
+    names = [name for name in SCORED if f"{name}_{metric}" in row] if source == "mean" else [source]
+    value = sum(row[f"{name}_{metric}"] for name in names) / len(names)
     return -value if metric == "loss" else value
 
 
@@ -26,12 +28,29 @@ def best_epoch(history: Sequence[Row], monitor: str) -> int:
     return max(range(len(history)), key=lambda epoch: (score(history[epoch], monitor), score(history[epoch], tie)))
 
 
+def kept_epoch(history: Sequence[Row], settings: TrainSection) -> int:
+    """Index of the epoch whose classifier is kept: the last one, annealed to the end, or the best one."""
+    return len(history) - 1 if settings.keep == "last" else best_epoch(history, settings.monitor)
+
+
+def steps_per_epoch(films: int, settings: TrainSection) -> int:
+    """Batches an epoch: every film once, or as often as it takes to make `min_steps` over the run."""
+    return max(films // settings.batch, math.ceil(settings.min_steps / settings.epochs), 1)
+
+
+def ema_decay(steps: int, settings: TrainSection) -> float:
+    """Decay of the averaged weights in each optimizer step, with `steps` batches an epoch: a horizon of a share of the
+    run. Zero when nothing is averaged."""
+    horizon = settings.ema * settings.epochs * math.ceil(steps / settings.accumulate)
+    return max(0.0, 1 - 1 / horizon) if horizon else 0.0
+
+
 def finished(history: Sequence[Row], settings: TrainSection) -> bool:
     """Whether training is over: all epochs done, or none of the last `patience` was the best."""
     if not history:
         return False
     waited = len(history) - 1 - best_epoch(history, settings.monitor)
-    return len(history) >= settings.epochs or waited >= settings.patience
+    return len(history) >= settings.epochs or 0 < settings.patience <= waited
 
 
 def plateau_drops(history: Sequence[Row], settings: TrainSection) -> int:
@@ -52,9 +71,10 @@ def learning_rate(epoch: float, history: Sequence[Row], settings: TrainSection) 
 
     Linear warm-up, then half a cosine down to zero (Loshchilov & Hutter 2017), or steps down on plateaus.
     """
-    if epoch < settings.warmup:
-        return settings.lr * (epoch + 1e-2) / (settings.warmup + 1e-2)
+    warmup = settings.warmup * settings.epochs
+    if epoch < warmup:
+        return settings.lr * (epoch + 1e-2) / (warmup + 1e-2)
     if settings.schedule == "plateau":
         return float(settings.lr * settings.plateau_factor ** plateau_drops(history, settings))
-    done = (epoch - settings.warmup) / (settings.epochs - settings.warmup)
+    done = (epoch - warmup) / (settings.epochs - warmup)
     return settings.lr * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))

@@ -1,4 +1,4 @@
-"""A killed run goes on where it was: its state on disk, SIGTERM, and the best classifier so far."""
+"""A killed run goes on where it was: its state on disk, SIGTERM, and the classifier that is kept so far."""
 
 import json
 import logging
@@ -19,8 +19,9 @@ import torch
 from lightning.pytorch.callbacks import Checkpoint
 
 from cxr.models.classifier import save_classifier
+from cxr.train.config import TrainSection
 from cxr.train.module import TrainingModule
-from cxr.train.recipe import Row, best_epoch
+from cxr.train.recipe import Row, kept_epoch
 
 log = logging.getLogger(__name__)
 SAVE_SECONDS = 60.0
@@ -29,7 +30,7 @@ SIGTERM_EXIT = 128 + signal.SIGTERM
 
 
 class RunState(Checkpoint):
-    """Keeps `resume.ckpt` and `best-<epoch>.ckpt` of a run in a folder, and leaves with exit code 143 on SIGTERM.
+    """Keeps `resume.ckpt` and `kept-<epoch>.ckpt` of a run in a folder, and leaves with exit code 143 on SIGTERM.
 
     State is saved between two batches, when no gradient is pending: at the start of each epoch, every minute, and when
     SIGTERM comes. Since all randomness is a function of the position, going on from any of these ends the same.
@@ -47,9 +48,9 @@ class RunState(Checkpoint):
         """The state from which a run goes on."""
         return self.folder / "resume.ckpt"
 
-    def best_path(self, history: list[Row], monitor: str) -> Path:
-        """The classifier of the best epoch of a history."""
-        return self.folder / f"best-{best_epoch(history, monitor)}.ckpt"
+    def kept_path(self, history: list[Row], settings: TrainSection) -> Path:
+        """The classifier of the epoch of a history that is kept so far."""
+        return self.folder / f"kept-{kept_epoch(history, settings)}.ckpt"
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Replace Lightning's SIGTERM handler, which stops without saving."""
@@ -79,18 +80,18 @@ class RunState(Checkpoint):
             sys.exit(SIGTERM_EXIT)
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: Any) -> None:
-        """Keep the classifier when it is the best so far, and publish the history."""
+        """Keep the classifier when it is the one to be kept so far, and publish the history."""
         module: TrainingModule = pl_module
         if not trainer.is_global_zero:
             return
-        best = best_epoch(module.history, module.settings.monitor)
-        if best == len(module.history) - 1:
-            module.scored.facts["best"] = module.history[best]
-            save_classifier(self.best_path(module.history, module.settings.monitor), module.scored)
+        kept = kept_epoch(module.history, module.settings)
+        if kept == len(module.history) - 1:
+            module.scored.facts["kept"] = module.history[kept]
+            save_classifier(self.kept_path(module.history, module.settings), module.scored)
         for listener in self.listeners:
             listener(module.history)
 
-    def position(self, monitor: str) -> tuple[int, int] | None:
+    def position(self, settings: TrainSection) -> tuple[int, int] | None:
         """Epoch and batch of the saved state, or None when there is none that can be read and is whole."""
         if not self.resume_path.is_file():
             return None
@@ -98,8 +99,8 @@ class RunState(Checkpoint):
             position = torch.load(self.resume_path, map_location="cpu", weights_only=True, mmap=True)["position"]
             history: list[Row] = json.loads(position["history"])
             # A copy that was taken file by file, as SageMaker takes it, may lack the classifier of this moment.
-            if history and not self.best_path(history, monitor).is_file():
-                log.warning("%s: the best classifier is not there; training starts over", self.folder)
+            if history and not self.kept_path(history, settings).is_file():
+                log.warning("%s: the kept classifier is not there; training starts over", self.folder)
                 return None
             return position["epoch"], position["batch"]
         except (OSError, RuntimeError, KeyError, EOFError, pickle.UnpicklingError):
@@ -115,9 +116,9 @@ class RunState(Checkpoint):
         trainer.save_checkpoint(temporary, weights_only=False)
         if trainer.is_global_zero:
             os.replace(temporary, self.resume_path)
-            # Only now is an earlier best of no use: the state on disk knows of the later one.
-            kept = self.best_path(module.history, module.settings.monitor) if module.history else None
-            for path in self.folder.glob("best-*.ckpt"):
+            # Only now is an earlier one of no use: the state on disk knows of the later one.
+            kept = self.kept_path(module.history, module.settings) if module.history else None
+            for path in self.folder.glob("kept-*.ckpt"):
                 if path != kept:
                     path.unlink()
         self.saved = time.monotonic()

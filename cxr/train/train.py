@@ -22,11 +22,11 @@ from cxr.models.weights import load_weights
 from cxr.train.config import TrainSection
 from cxr.train.data import FilmData
 from cxr.train.engine import make_trainer, pick_devices
-from cxr.train.films import FilmSet, open_films
+from cxr.train.films import COPIES, FilmSet, open_films
 from cxr.train.loss import class_weights
 from cxr.train.module import TrainingModule
 from cxr.train.provenance import run_facts, stable_facts
-from cxr.train.recipe import Row, best_epoch
+from cxr.train.recipe import Row, kept_epoch
 from cxr.train.resume import RunState, sigterm_exits
 from cxr.train.tracking import CurveFiles, MLflowRun
 
@@ -77,15 +77,14 @@ def train(settings: TrainSection, compute: Compute, places: Places) -> None:
         classifier = classifier.to(memory_format=torch.channels_last)  # half as fast again, on CPU as on GPU
         if settings.compile:
             classifier.compile()
-        module = TrainingModule(
-            classifier, settings, class_weights(films.counts("train"), settings.balance), data.steps
-        )
+        weights = class_weights(films.counts("train"), settings.balance)
+        module = TrainingModule(classifier, settings, weights, data.steps, tuple(films.scored))
 
         if trainer.is_global_zero:
             curves = CurveFiles(places.history, places.curves)
             mlflow = MLflowRun(state.folder, _flat(settings), {"git_rev": git_revision(), "data": films.data_hash})
             state.listeners += [_tell, curves.log, mlflow.log]
-        position = state.position(settings.monitor)
+        position = state.position(settings)
         if position:
             log.info("going on with run %s from epoch %d, batch %d", run, *position)
         try:
@@ -99,11 +98,11 @@ def train(settings: TrainSection, compute: Compute, places: Places) -> None:
             _end_other_processes(trainer)
             raise
     if trainer.is_global_zero:
-        write_bytes(places.checkpoint, state.best_path(module.history, settings.monitor).read_bytes())
+        write_bytes(places.checkpoint, state.kept_path(module.history, settings).read_bytes())
         curves.close()
         mlflow.close([places.checkpoint, places.history])
-        best = module.history[best_epoch(module.history, settings.monitor)]
-        write_json(places.runs / f"{run}.json", {**facts, **run_facts(started), "best": best})
+        kept = module.history[kept_epoch(module.history, settings)]
+        write_json(places.runs / f"{run}.json", {**facts, **run_facts(started), "kept": kept})
         state.clear()
 
 
@@ -117,8 +116,10 @@ def _end_other_processes(trainer: L.Trainer) -> None:
 def _classifier(settings: TrainSection, films: FilmSet, provenance: dict[str, Any], folder: Path) -> Classifier:
     """A classifier with its pretrained weights and with all the facts that travel in its checkpoint."""
     classifier = new_classifier(
-        settings.backbone, films.classes, films.image_px, settings.mask_channel, dropout=settings.dropout
+        settings.backbone, films.classes, films.image_px, settings.mask_channel, settings.dropout, settings.mirror
     )
+    if settings.mean != "auto" and settings.std != "auto":
+        classifier.normalise(settings.mean, settings.std)
     report = load_weights(classifier.backbone, settings.backbone, settings.weights, settings.min_loaded)
     _check_image_size(classifier, films.image_px)
     write_json(folder / "weights.json", asdict(report))
@@ -161,7 +162,6 @@ def _flat(settings: TrainSection) -> dict[str, Any]:
 
 def _tell(history: list[Row]) -> None:
     row = history[-1]
-    log.info(
-        "epoch %d: train loss %.4f, validation loss %.4f AUROC %.4f, corrupted AUROC %.4f",
-        *(row[name] for name in ("epoch", "train_loss", "val_loss", "val_auroc", "corrupted_auroc")),
-    )
+    copies = "".join(f", {name} AUROC {row[f'{name}_auroc']:.4f}" for name in COPIES if f"{name}_auroc" in row)
+    plain = "epoch %d: train loss %.4f, validation loss %.4f AUROC %.4f%s"
+    log.info(plain, *(row[name] for name in ("epoch", "train_loss", "val_loss", "val_auroc")), copies)

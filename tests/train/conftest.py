@@ -24,24 +24,25 @@ CLASSES = ("normal", "pneumonia")
 def write_npz_set(
     folder: Path, train: int = 26, val: int = 13, side: int = SIDE, classes: tuple[str, ...] = CLASSES
 ) -> Path:
-    """Films whose class shows as the brightness of one quarter, in noise; each validation film has a darker copy."""
+    """Films whose class shows as the brightness of one quarter, in noise; validation films have copies."""
     random = np.random.default_rng(5)
     rows = []
-    splits = ["train"] * train + ["val"] * val + ["corrupted"] * val
-    for number, split in enumerate(splits):
-        label = (number if number < train + val else number - val) % len(classes)
+    splits = [(number, "train" if number < train else "val") for number in range(train + val)]
+    splits += [(number, kind) for kind in ("corrupted", "swapped") for number in range(train, train + val)]
+    for number, split in splits:
+        label, name = number % len(classes), f"f{number}" if split in ("train", "val") else f"f{number}.{split}"
         grey = random.integers(40, 160, (side, side), dtype=np.uint8)
         grey[: side // 2, : side // 2] += np.uint8(20 * label)
         mask = np.zeros_like(grey)
         mask[4:-4, 4:-4] = 255
         image = np.stack([grey, grey, grey, mask], axis=2)
-        film = NpzFilm(image, label, f"f{number}", f"P{number}", classes, f"h{number}", (0, 0, 9, 9), (9, 9), "{}")
-        path = folder / split / f"f{number}.npz"
+        film = NpzFilm(image, label, name, f"P{number}", classes, f"h{number}", (0, 0, 9, 9), (9, 9), "{}")
+        path = folder / split / f"{name}.npz"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(encode_npz(film))
         rows.append(
             NpzRow(
-                f"{split}/f{number}.npz", film.image_id, film.patient_id, split, classes[label], classes, film.film_hash
+                f"{split}/{name}.npz", film.image_id, film.patient_id, split, classes[label], classes, film.film_hash
             )
         )
     write_index(folder / "index.csv", rows)
@@ -88,13 +89,16 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def recipe() -> TrainSection:
     """Noise, dropout, EMA and every augmentation on, so that nothing that could differ is hidden."""
-    augment = augmentation(clahe=0.3, blur=0.5, noise=0.5, erasing=0.5)
+    augment = augmentation(clahe=0.3, sharpen=0.5, blur=0.5, resolution=0.5, noise=0.5, jpeg=0.5, erasing=0.5)
     return section(
         TrainSection,
         backbone="test_resnet",
         weights="none",
         epochs=3,
-        warmup=0.5,
+        min_steps=0,
+        keep="best",
+        patience=10,
+        warmup=0.2,
         batch=4,
         lr=1e-3,
         ema=0.5,

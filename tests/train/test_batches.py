@@ -12,7 +12,7 @@ FILMS = Films(
 
 
 def train_batches(start: int = 0, rank: int = 0, world: int = 1) -> TrainBatches:
-    batches = TrainBatches(FILMS, epoch_order(FILMS.labels, 1, 0, balanced=False), 4, (1, 0), start)
+    batches = TrainBatches(FILMS, epoch_order(FILMS.labels, 1, 0, balanced=False, films=N), 4, (1, 0), start)
     batches.rank, batches.world = rank, world
     return batches
 
@@ -24,7 +24,7 @@ def names(images: torch.Tensor) -> list[int]:
 def test_an_epoch_shows_films_once_and_another_epoch_in_another_order() -> None:
     seen = [name for batch in train_batches() for name in names(batch["image"])]
     assert len(seen) == len(set(seen)) == 20
-    first, second = (epoch_order(FILMS.labels, 1, epoch, balanced=False).tolist() for epoch in (0, 1))
+    first, second = (epoch_order(FILMS.labels, 1, epoch, balanced=False, films=N).tolist() for epoch in (0, 1))
     assert first != second
     assert sorted(first) == sorted(second) == list(range(N))
 
@@ -47,8 +47,16 @@ def test_two_processes_share_each_batch_of_one_process_films_and_draws_alike() -
 
 def test_the_balanced_sampler_draws_classes_evenly() -> None:
     labels = np.array([0] * 900 + [1] * 100)
-    drawn = labels[epoch_order(labels, 3, 0, balanced=True)]
-    assert 0.45 < drawn.mean() < 0.55
+    order = epoch_order(labels, 3, 0, balanced=True, films=1000)
+    assert len(order) == 1000
+    assert 0.49 < labels[order].mean() < 0.51
+    assert len(set(order[labels[order] == 1])) == 100  # each film of the rare class comes before any comes again
+    assert len(set(order[labels[order] == 0])) >= 499
+
+
+def test_an_epoch_longer_than_the_set_shows_each_film_as_often() -> None:
+    order = epoch_order(FILMS.labels, 1, 0, balanced=False, films=3 * N)
+    assert np.bincount(order).tolist() == [3] * N
 
 
 def test_scoring_shares_films_out_without_repeating_any_and_with_as_many_steps_everywhere() -> None:

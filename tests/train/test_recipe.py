@@ -1,7 +1,17 @@
 import pytest
 
 from cxr.train.config import TrainSection
-from cxr.train.recipe import Row, best_epoch, finished, learning_rate, plateau_drops, score
+from cxr.train.recipe import (
+    Row,
+    best_epoch,
+    ema_decay,
+    finished,
+    kept_epoch,
+    learning_rate,
+    plateau_drops,
+    score,
+    steps_per_epoch,
+)
 from tests.settings import section
 
 
@@ -18,7 +28,7 @@ def rows(*aurocs: float, corrupted: float = 0.5, losses: tuple[float, ...] = ())
 
 
 def settings(**values: object) -> TrainSection:
-    return section(TrainSection, **{"monitor": "val_auroc", **values})
+    return section(TrainSection, **{"monitor": "val_auroc", "keep": "best", "patience": 10, **values})
 
 
 def test_monitor_is_validation_or_corrupted_or_their_mean_and_a_loss_counts_downwards() -> None:
@@ -27,6 +37,7 @@ def test_monitor_is_validation_or_corrupted_or_their_mean_and_a_loss_counts_down
     assert score(row, "corrupted_auroc") == 0.7
     assert score(row, "mean_auroc") == pytest.approx(0.8)
     assert score(row, "val_loss") == -1.0
+    assert score({**row, "swapped_auroc": 0.5}, "mean_auroc") == pytest.approx(0.7)
 
 
 def test_the_best_epoch_is_the_highest_and_a_tie_goes_to_the_lower_loss_then_to_the_first() -> None:
@@ -52,9 +63,31 @@ def test_the_learning_rate_drops_when_the_metric_stands_still() -> None:
 
 
 def test_cosine_rises_in_warm_up_and_falls_to_zero() -> None:
-    cosine = settings(schedule="cosine", lr=1e-3, warmup=2, epochs=12)
+    cosine = settings(schedule="cosine", lr=1e-3, warmup=1 / 6, epochs=12)
     assert learning_rate(0, [], cosine) < 1e-5
     assert learning_rate(1, [], cosine) == pytest.approx(5e-4, rel=0.02)
     assert learning_rate(2, [], cosine) == pytest.approx(1e-3)
     assert learning_rate(7, [], cosine) == pytest.approx(5e-4)
     assert learning_rate(12, [], cosine) == pytest.approx(0, abs=1e-12)
+
+
+def test_the_last_epoch_is_kept_and_none_is_waited_for_when_the_run_anneals_to_the_end() -> None:
+    last = settings(keep="last", patience=0, epochs=4)
+    falling = rows(0.9, 0.8, 0.7)
+    assert kept_epoch(falling, last) == 2
+    assert kept_epoch(falling, settings()) == 0
+    assert not finished(falling, last)
+    assert finished(rows(0.9, 0.8, 0.7, 0.6), last)
+    with pytest.raises(ValueError, match="patience stops a run that is not annealed yet"):
+        settings(keep="last", patience=3)
+
+
+def test_sizes_of_a_run_follow_the_number_of_films() -> None:
+    rule = settings(epochs=7, batch=32, min_steps=150, ema=0.1, accumulate=1)
+    assert steps_per_epoch(4_170, rule) == 130  # every film once
+    assert steps_per_epoch(24_000, rule) == 750
+    assert steps_per_epoch(115, rule) == 22  # films of a small cohort come several times
+    assert steps_per_epoch(20, rule) == 22  # fewer than a batch
+    assert ema_decay(130, rule) == pytest.approx(1 - 1 / 91)
+    assert ema_decay(750, rule) == pytest.approx(1 - 1 / 525)
+    assert ema_decay(130, settings(ema=0)) == 0

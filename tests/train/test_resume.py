@@ -133,7 +133,7 @@ def test_a_kill_between_the_best_epoch_and_the_next_state_loses_neither(
     """The best classifier on disk is then of a later moment than the state."""
     run = new_run("between")
     with monkeypatch.context() as patch:
-        patch.setattr(resume, "best_epoch", lambda history, _: len(history) - 1)
+        patch.setattr(resume, "kept_epoch", lambda history, _: len(history) - 1)
         die_at(patch, "on_train_epoch_start", 3)
         with pytest.raises(Killed):
             run()

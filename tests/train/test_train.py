@@ -37,12 +37,12 @@ def test_best_is_not_last(new_run: Callable[[str], Run], monkeypatch: pytest.Mon
     """The kept weights are a copy taken at the best epoch, no reference to what goes on training."""
     recipe = {"schedule": "plateau", "warmup": 0.0}  # whose first epoch does not depend on how many follow
     first = new_run("one")(epochs=1, **recipe)
-    monkeypatch.setattr(resume, "best_epoch", lambda *_: 0)
+    monkeypatch.setattr(resume, "kept_epoch", lambda *_: 0)
     kept = new_run("three")(epochs=3, **recipe)
     assert len(kept.history) == 3
     one, three = load_classifier(first.places.checkpoint), load_classifier(kept.places.checkpoint)
     assert one.fingerprint == three.fingerprint
-    assert three.facts["best"]["epoch"] == 0
+    assert three.facts["kept"]["epoch"] == 0
 
 
 def test_clipping_acts_before_the_single_optimizer_step(
@@ -111,8 +111,8 @@ def test_validation_is_not_augmented_and_training_is(
     run = new_run("seen")(epochs=1, warmup=0.0)
     pack = open_films(run.places.shards)
     shown = torch.cat(seen["validation_step"])
-    plain, corrupted = (torch.from_numpy(films.images[:]).float() for films in (pack.val, pack.copies["corrupted"]))
-    assert torch.equal(shown[:, [0, 3]], torch.cat([plain, corrupted]))
+    scored = [torch.from_numpy(films.images[:]).float() for films in pack.scored.values()]
+    assert torch.equal(shown[:, [0, 3]], torch.cat(scored))
     trained = torch.cat(seen["training_step"])[:, 0]
     originals = torch.from_numpy(pack.train.images[:]).float()[:, 0]
     assert not any(torch.equal(film, original) for film in trained for original in originals)
@@ -136,7 +136,7 @@ def test_the_history_has_a_row_an_epoch_and_no_clock(whole: Run) -> None:
         "epoch",
         "lr",
         "train_loss",
-        *(f"{source}_{name}" for source in ("val", "corrupted") for name in ("loss", "auroc", "accuracy")),
+        *(f"{source}_{name}" for source in ("val", "corrupted", "swapped") for name in ("loss", "auroc", "accuracy")),
     ]
     assert whole.history["epoch"].tolist() == [0, 1, 2]
 
@@ -158,7 +158,7 @@ def test_the_kept_classifier_scores_validation_as_the_history_says(whole: Run) -
     with torch.no_grad():
         logits = classifier(images)
     loss = torch.nn.functional.binary_cross_entropy_with_logits(logits, torch.from_numpy(val.labels).float())
-    assert float(loss) == pytest.approx(classifier.facts["best"]["val_loss"], rel=1e-4)
+    assert float(loss) == pytest.approx(classifier.facts["kept"]["val_loss"], rel=1e-4)
 
 
 @pytest.mark.parametrize("backbone", ["efficientnet_b0", "resnet34", "resnet50"])
@@ -203,9 +203,15 @@ def test_a_full_gpu_says_which_parameter_to_lower(
         new_run("full")()
 
 
-def test_a_batch_over_the_set_is_told(new_run: Callable[[str], Run]) -> None:
-    with pytest.raises(CxrError, match=r"train\.batch: 27 is more than the 26 training films"):
-        new_run("large")(batch=27)
+def test_a_cohort_smaller_than_a_batch_is_shown_as_often_as_the_steps_ask(new_run: Callable[[str], Run]) -> None:
+    assert len(new_run("small")(batch=32, epochs=1, warmup=0.0, min_steps=2).history) == 1
+
+
+def test_weights_that_expect_another_scale_get_it(new_run: Callable[[str], Run]) -> None:
+    run = new_run("scaled")(epochs=1, warmup=0.0, mean=0.25, std=0.5)
+    classifier = load_classifier(run.places.checkpoint)
+    assert classifier.facts["mean"] == [0.25] * 3
+    assert classifier.prepare(torch.full((1, 4, 32, 32), 255.0)).unique().tolist() == pytest.approx([1.5])
 
 
 def test_an_unknown_backbone_is_told_with_near_names(new_run: Callable[[str], Run]) -> None:
