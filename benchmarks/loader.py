@@ -102,7 +102,7 @@ def shards(folder: Path, settings: AugmentSection) -> Iterable[Any]:
 
     class Augmented:
         def __iter__(self) -> Any:
-            order = epoch_order(films.labels, 0, 0, balanced=False)
+            order = epoch_order(films.labels, 0, 0, balanced=False, films=len(films.labels))
             for batch in TrainBatches(films, order, BATCH, (0, 0)):
                 torch.manual_seed(batch["seed"])
                 yield augment(batch["image"], batch["draws"], settings)

@@ -91,7 +91,9 @@ def endless(films: Films, batch: int, device: torch.device) -> Iterator[Batch]:
     """Batches of the loader, epoch after epoch, moved to the device."""
     epoch = 0
     while True:
-        loader = TrainBatches(films, epoch_order(films.labels, 0, epoch, balanced=False), batch, (0, epoch))
+        loader = TrainBatches(
+            films, epoch_order(films.labels, 0, epoch, balanced=False, films=len(films.labels)), batch, (0, epoch)
+        )
         loader.pin = device.type == "cuda"
         for one in loader:
             yield on_device(one, device)

@@ -21,6 +21,9 @@ class Corner(nn.Module):
     def logits(self, features: torch.Tensor) -> torch.Tensor:
         return features.mean(dim=(1, 2, 3)) - self.offset
 
+    def with_mirror(self, logits: torch.Tensor, image: torch.Tensor) -> torch.Tensor:
+        return logits
+
 
 def _films(count: int = 3, side: int = 64) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (count, side, side, 4), dtype=np.uint8)
@@ -35,6 +38,9 @@ def test_the_evidence_lies_where_the_classifier_looks():
     assert lung_share(cam, film[..., 3])[0] == pytest.approx(1.0)
     film[..., 3] = 255 - film[..., 3]
     assert lung_share(cam, film[..., 3])[0] == pytest.approx(0.0)
+
+    def with_mirror(self, logits: torch.Tensor, image: torch.Tensor) -> torch.Tensor:
+        return logits
 
 
 class CornerChannelsLast(Corner):
