@@ -39,9 +39,6 @@ def test_the_evidence_lies_where_the_classifier_looks():
     film[..., 3] = 255 - film[..., 3]
     assert lung_share(cam, film[..., 3])[0] == pytest.approx(0.0)
 
-    def with_mirror(self, logits: torch.Tensor, image: torch.Tensor) -> torch.Tensor:
-        return logits
-
 
 class CornerChannelsLast(Corner):
     """The same with features (N, h, w, C), as Swin and its like have them."""
