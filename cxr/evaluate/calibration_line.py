@@ -20,6 +20,13 @@ DRAWS = 2000
 
 
 def calibration_block(positive: Floats, probability: Floats, logit: Floats, patients: Sequence[str]) -> Block:
+    """As `line_block`, with the calibration error that a perfect classifier would show on these films."""
+    mean, high = error_if_calibrated(probability)
+    errors = {"ece_if_calibrated": rounded(mean), "ece_if_calibrated_high": rounded(high)}
+    return line_block(positive, probability, logit, patients) | errors
+
+
+def line_block(positive: Floats, probability: Floats, logit: Floats, patients: Sequence[str]) -> Block:
     """Slope, intercept and O:E with intervals over patients; nulls with reasons where they do not exist.
 
     Args:
@@ -48,8 +55,7 @@ def calibration_block(positive: Floats, probability: Floats, logit: Floats, pati
             continue
         block[name] = rounded(value)
         block |= interval_entries(name, interval(float(value), standard_error(values), sample))
-    mean, high = error_if_calibrated(probability)
-    return block | {"ece_if_calibrated": rounded(mean), "ece_if_calibrated_high": rounded(high)}
+    return block
 
 
 def slopes(positive: Floats, logit: Floats, weights: Floats) -> Floats:
