@@ -51,16 +51,19 @@ def compare(
     films, classes = [record.row["film"] for record in records], predictor.config.classes
     reference = from_csv(labels, films, classes) if labels else from_folders(films, classes)
     table = labelled_table(records, reference, patients(reference, pattern))
+    figures = frozen_figures(table, predictor.config, load_section("evaluate", EvaluateSection))
+    moved = drift(records, predictor.reference)
+    refused = sum(bool(record.row["refused"]) for record in records)
     found = {
         "bundle": predictor.version,
         "films": len(films),
         "labelled": len(reference),
-        "refused": sum(bool(record.row["refused"]) for record in records),
-        "figures": frozen_figures(table, predictor.config, load_section("evaluate", EvaluateSection)),
-        "drift": drift(records, predictor.reference),
+        "refused": refused,
+        "figures": figures,
+        "drift": moved,
     }
-    print(f"\nResearch use only. {len(films)} films, {len(reference)} labelled, {found['refused']} refused.\n")
-    print(figures_text(found["figures"]), drift_text(found["drift"]), sep="\n\n")
+    print(f"\nResearch use only. {len(films)} films, {len(reference)} labelled, {refused} refused.\n")
+    print(figures_text(figures), drift_text(moved), sep="\n\n")
     if not pattern and PATIENT not in reference.columns:
         print("\nEach film counts as a patient of its own: with several films a patient, intervals are too narrow.")
     if out is not None:

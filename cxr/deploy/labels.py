@@ -55,7 +55,7 @@ def from_csv(path: str, films: Sequence[str], classes: Sequence[str]) -> pd.Data
     return found.drop(columns=PATH).reset_index(drop=True)
 
 
-def patients(table: pd.DataFrame, pattern: str) -> pd.Series:  # type: ignore[type-arg]
+def patients(table: pd.DataFrame, pattern: str) -> "pd.Series[str]":
     """Who each film is of: the column patient_id, or what the pattern finds in its address, or the film itself."""
     if PATIENT in table.columns:
         return table[PATIENT].where(table[PATIENT] != "", table["film"])

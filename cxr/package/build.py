@@ -45,7 +45,7 @@ class Places:
     npz: Path
     acquisition: Path  # statistics of the films, by ingest
     segmenter: Path
-    metrics: Path  # folder with metrics.json and predictions.csv
+    metrics: Path  # folder with predictions.csv and details/figures.json
     licence: Path  # of this repository
 
 
@@ -70,8 +70,8 @@ def build_bundle(places: Places, section: PackageSection, folder: Path, archive:
         shutil.copyfile(places.segmenter, bundle / files.SEGMENTER)
         facts = _provenance(classifier, rows, section, parity)
         write_json(bundle / files.PROVENANCE, facts)
-        metrics = json.loads((places.metrics / "metrics.json").read_text(encoding="utf-8"))
-        write_text(bundle / files.CARD, model_card(config, facts, metrics))
+        figures = json.loads((places.metrics / "details/figures.json").read_text(encoding="utf-8"))
+        write_text(bundle / files.CARD, model_card(config, facts, figures))
         write_licences(bundle / files.LICENCES, places.licence, str(facts["weights"].get("source", "unknown")))
         files.write_sums(bundle)
     write_archive(folder, archive)

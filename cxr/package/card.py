@@ -10,13 +10,13 @@ TEMPLATE = Path(__file__).with_name("card.md")
 SHOWN = ("auroc", "macro_auroc", "accuracy", "sensitivity", "specificity", "macro_f1", "ece")
 
 
-def model_card(config: InferenceConfig, provenance: dict[str, Any], metrics: dict[str, Any]) -> str:
+def model_card(config: InferenceConfig, provenance: dict[str, Any], figures: dict[str, Any]) -> str:
     """The text of the card.
 
     Args:
         config: the bundle's settings.
         provenance: as written beside it.
-        metrics: metrics.json.
+        figures: metrics/details/figures.json.
     """
     point = config.operating_point
     rule = "the likeliest class is called" if point.threshold is None else (
@@ -31,7 +31,7 @@ def model_card(config: InferenceConfig, provenance: dict[str, Any], metrics: dic
         films=_films(provenance["films"]),
         decision=f"{rule}; temperature {point.temperature:.3f}",
         source=f"`{provenance['weights'].get('source', 'unknown')}`",
-        figures=_figures(metrics),
+        figures=_table(figures),
         share=f"{config.familiar.share:.0%}",
         familiar_films=config.familiar.films,
         parity=f"{provenance['parity']['onnx']:.1g}",
@@ -48,10 +48,10 @@ def _by_class(classes: dict[str, int]) -> str:
     return ", ".join(f"{films} {name}" for name, films in classes.items())
 
 
-def _figures(metrics: dict[str, Any]) -> str:
+def _table(figures: dict[str, Any]) -> str:
     """A table of the reported split; a figure that is not defined says why."""
-    block = metrics[metrics["reported_split"]]
-    rows = [f"| figure | {metrics['reported_split']}, {block['films']} films |", "|---|---|"]
+    block = figures[figures["reported_split"]]
+    rows = [f"| figure | {figures['reported_split']}, {block['films']} films |", "|---|---|"]
     for name in SHOWN:
         if name not in block:
             continue
