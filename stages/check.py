@@ -8,11 +8,11 @@ from pathlib import Path
 
 from cxr.compute.settings import COMPUTE_FILE, Compute
 from cxr.console.stage import run_stage
-from cxr.core.config import PARAMS_FILE, Section, mistakes, read_yaml, section_mistakes
+from cxr.core.config import PARAMS_FILE, Section, mistakes, parse_section, read_yaml, section_mistakes
 from cxr.core.errors import CxrError
 from cxr.core.files import write_text
 from cxr.evaluate.config import EvaluateSection
-from cxr.ingest.config import DataSection
+from cxr.ingest.config import DataSection, missing_films
 from cxr.launch.config import SageMakerSection
 from cxr.package.config import PackageSection
 from cxr.preprocess.config import PreprocessSection
@@ -44,6 +44,8 @@ def settings_mistakes() -> list[str]:
 def main() -> None:
     """Name all mistakes at once, or write a file that never changes: the others wait for it and never rerun for it."""
     found = settings_mistakes()
+    if not found:
+        found = missing_films(parse_section(read_yaml(PARAMS_FILE)["data"], DataSection, "data"))
     if found:
         raise CxrError("\n".join(found))
     write_text(Path("data/checked"), "params.yaml and compute.yaml can be read\n")

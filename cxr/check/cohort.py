@@ -8,21 +8,19 @@ from cxr.check.report import CheckReport
 from cxr.core.errors import CxrError
 from cxr.films.manifest import SPLITS
 from cxr.ingest.advice import advice
-from cxr.ingest.config import DataSection
+from cxr.ingest.config import DEMO, DataSection, missing_films
 from cxr.ingest.layouts import Candidate, find_candidates
 from cxr.ingest.patients import require_patients
-
-WRITTEN_BY_DEMO = Path("data/demo")
 
 
 def check_cohort(settings: DataSection, report: CheckReport) -> list[Candidate]:
     """Add what was understood of the films to the report; returns them, or nothing where they cannot be found."""
     root = Path(settings.root)
-    if root == WRITTEN_BY_DEMO and not root.exists():
+    if root == DEMO and not root.exists():
         report.row("films", f"{root}: none yet; the stage demo writes the synthetic cohort at the first `dvc repro`")
         return []
-    if Path(f"{root}.dvc").is_file() and not root.exists():
-        report.faults.append(f"params.yaml: data.root: {root} is not on this machine; `dvc pull {root}.dvc` fetches it")
+    report.faults += missing_films(settings)
+    if report.faults:
         return []
     try:
         films = find_candidates(settings)

@@ -8,6 +8,8 @@ from pydantic import Field, field_validator, model_validator
 
 from cxr.core.config import Section
 
+DEMO = Path("data/demo")  # what the demo stage writes
+
 
 class Columns(Section):
     """Names of the columns of the label file."""
@@ -74,3 +76,11 @@ class DataSection(Section):
         if self.patient_from == "column" and self.layout not in ("csv", "dicom"):
             raise ValueError("patient_from: column needs layout csv or dicom")
         return self
+
+
+def missing_films(settings: DataSection) -> list[str]:
+    """A line where `data.root` is neither there nor what the demo stage is about to write."""
+    root = Path(settings.root)
+    if root.exists() or root == DEMO:
+        return []
+    return [f"params.yaml: data.root: {root} is not there; copy the films, or fetch them with `dvc pull`"]

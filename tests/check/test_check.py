@@ -43,8 +43,7 @@ def test_films_are_counted_by_class_patient_and_split(workspace: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "fault"),
     [
-        ({"root": "nowhere"}, "data.root: nowhere: no such file or folder"),
-        ({"root": "away"}, "`dvc pull away.dvc` fetches it"),
+        ({"root": "nowhere"}, "data.root: nowhere is not there; copy the films, or fetch them with `dvc pull`"),
         ({"path_pattern": r"(?P<patient_id>Q\d+)"}, "finds no patient in 4 of 4 paths"),
         ({"classes": ("normal", "pneumonia", "covid")}, "data.classes: no film of class 'covid'"),
         ({"classes": ("normal", "tuberculosis")}, "unknown label 'PNEUMONIA'"),
@@ -54,7 +53,6 @@ def test_what_is_wrong_with_the_films_is_said_before_any_is_opened(
     workspace: Path, changes: dict[str, object], fault: str
 ) -> None:
     write_cohort(workspace / "films", patients=2)
-    (workspace / "away.dvc").touch()
     report = CheckReport()
     check_cohort(section(DataSection, **{**OWN, **changes}), report)
     assert len(report.faults) == 1
@@ -69,7 +67,7 @@ def test_all_that_the_machine_lacks_is_said_at_once(workspace: Path, monkeypatch
     shutil.copy(ROOT / "compute.yaml", workspace)
     report = CheckReport()
     train = section(TrainSection, backbone="resnet18", weights="package")
-    check_machine(train, section(PreprocessSection), machine(backend="sagemaker"), 5000, report)
+    check_machine(train, section(PreprocessSection, image_px=224), machine(backend="sagemaker"), 5000, report)
     weights, disk, place = report.faults
     assert weights.startswith("train.weights: package holds weights of tf_efficientnet_lite0 only, not of 'resnet18'")
     assert "5000 films of 224 pixels need about 3.0 GB; free some" in disk

@@ -1,0 +1,192 @@
+"""README and the page on own data, followed to the letter in a fresh clone: their commands are read from the pages."""
+
+import re
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import phantom, write_image
+from tests.test_pipeline import ROOT, sh
+
+README, OWN_DATA = ROOT / "README.md", ROOT / "docs/data.md"
+# A small cohort and a short training: what is tried is the commands, not the recipe.
+SMALL = {
+    "  patients": "12",
+    "  image_px": "96",
+    "  epochs": "2",
+    "  resamples": "100",
+    "  gallery_films": "6",
+}
+# What a command prints, as the page says; every command of the tables must be here.
+SAYS = {
+    "dvc status": "Data and pipelines are up to date",
+    "dvc repro": "Data and pipelines are up to date",
+    "dvc exp run -n lr3 -S train.lr=3e-4": r"Ran experiment\(s\): .*lr3",
+    "dvc exp show --only-changed": "lr3",
+    "dvc metrics diff": "metrics/metrics.json",
+    "dvc plots diff": r"dvc_plots/index\.html",
+    "python -m tools.compare main workspace": "(?i)auroc",
+    "make report BASE=main": r"wrote reports/report\.md",
+    "dvc exp apply lr3": "have been applied",
+    "make restore": "Updated|M ",
+    "dvc exp run --queue -n drop -S train.dropout=0.5": "Queued experiment 'drop'",
+    "dvc queue start": "Started",
+    "dvc queue status": "drop .*Success",
+    "dvc queue logs drop": "Running stage 'train'",
+    "dvc queue remove --all": "drop",
+}
+
+
+def block(page: Path, heading: str) -> list[str]:
+    """Lines of the first shell block below a heading."""
+    below = page.read_text(encoding="utf-8").partition(f"{heading}\n")[2]
+    return below.partition("```bash\n")[2].partition("\n```")[0].splitlines()
+
+
+def table(heading: str) -> list[str]:
+    """Commands in the first column of the table below a line of README."""
+    below = README.read_text(encoding="utf-8").partition(f"{heading}\n")[2].lstrip("\n")
+    rows = [line for line in below.partition("\n\n")[0].splitlines() if line.startswith("| `")]
+    return [row.split("`")[1] for row in rows]
+
+
+def follow(command: str, checkout: Path) -> str:
+    """Run one command of a page; returns all that it printed."""
+    command = re.sub(r"\bmake ", "make -o .venv/.installed ", command)  # this interpreter stands in for .venv
+    done = sh("bash", "-euo", "pipefail", "-c", command, cwd=checkout)
+    printed = done.stdout + done.stderr
+    assert done.returncode == 0, f"{command}\n{printed}"
+    return printed
+
+
+def set_parameter(checkout: Path, name: str, value: str) -> None:
+    """Type a value into params.yaml, the comment behind it kept."""
+    path, key = checkout / "params.yaml", name.rpartition(".")[2]
+    text, count = re.subn(rf"(?m)^  {key}: .*?(?=  #|$)", lambda _: f"  {key}: {value}", path.read_text(), count=1)
+    assert count == 1, name
+    path.write_text(text)
+
+
+def follow_block(lines: list[str], films: Path, checkout: Path) -> str:
+    """Run the lines of a shell block; a comment `# params.yaml, NAME: VALUE` is an edit."""
+    printed = ""
+    for line in lines:
+        if edit := re.fullmatch(r"# params\.yaml, ([\w.]+): (.*)", line):
+            set_parameter(checkout, edit[1], edit[2])
+        else:
+            printed += follow(line.replace("/path/to/films", str(films)), checkout)
+    return printed
+
+
+def clone(folder: Path) -> Path:
+    """The files that Git tracks here, as a repository of one commit on main."""
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    for name in tracked.splitlines():
+        if not name.startswith("tests/") and (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, folder / name)
+    params = folder / "params.yaml"
+    for name, value in SMALL.items():
+        text, count = re.subn(rf"(?m)^{name}: [\w.]+", f"{name}: {value}", params.read_text(), count=1)
+        assert count == 1, name
+        params.write_text(text)
+    follow("git init -q -b main && git config user.name a && git config user.email a@b.invalid", folder)
+    follow("git add -A && git commit -qm start", folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Class folders as the pages describe them, and nothing else."""
+    folder = tmp_path_factory.mktemp("films")
+    for index in range(20):
+        write_image(folder / f"NORMAL/IM-{index:04d}-0001.jpeg", phantom(index, 320, 256)[0])
+        write_image(folder / f"PNEUMONIA/person{index}_bacteria_{index}.jpeg", 255 - phantom(50 + index, 320, 256)[0])
+    return folder
+
+
+@pytest.fixture(scope="module")
+def day(films: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A clone in which the five lines of README were followed and their results committed."""
+    checkout = clone(tmp_path_factory.mktemp("day"))
+    printed = follow_block(block(README, "## Your own data, in five lines"), films, checkout)
+    assert "nothing stands in the way" in printed
+    assert (checkout / "reports/films.png").is_file()
+    follow("git add -A && git commit -qm results", checkout)
+    return checkout
+
+
+def test_the_page_on_own_data_says_the_same_as_readme() -> None:
+    short, long = block(README, "## Your own data, in five lines"), block(OWN_DATA, "# Your own data")
+    assert len(short) == 5
+    assert long[:4] == short[:4]
+    assert " && ".join(long[4:6]) == short[4]
+
+
+def test_the_commands_of_every_day_do_what_readme_says(day: Path) -> None:
+    commands = table("## Every day")
+    assert len(commands) >= 10
+    for command in commands:
+        assert re.search(SAYS[command], follow(command, day)), command
+    assert follow("git status --porcelain", day) == ""
+    assert "up to date" in follow("dvc status", day)
+
+
+@pytest.mark.parametrize(
+    ("changes", "lines"),
+    [
+        ("-S +train.lrr=1", ["params.yaml: train.lrr: unknown parameter; did you mean 'lr'?"]),
+        (
+            "-S train.lr=abc -S evaluate.threshold=youdn",
+            [
+                "params.yaml: train.lr: expected a valid number (got 'abc')",
+                "params.yaml: evaluate.threshold: expected youden | f1 | sensitivity@0.95 | fixed | fixed@0.3 "
+                "(got 'youdn'); did you mean 'youden'?",
+            ],
+        ),
+        ("-S train.epochs=1", ["params.yaml: train: warmup (1.0) must be shorter than epochs (1)"]),
+        (
+            "-S data.root=data/raw/nowhere",
+            ["params.yaml: data.root: data/raw/nowhere is not there; copy the films, or fetch them with `dvc pull`"],
+        ),
+    ],
+)
+def test_a_wrong_value_is_one_line_before_any_work_and_restore_is_the_way_back(
+    day: Path, changes: str, lines: list[str]
+) -> None:
+    done = sh("dvc", "exp", "run", *changes.split(), cwd=day)
+    assert done.returncode != 0
+    assert [line[7:] for line in done.stderr.splitlines() if line.startswith("error: ")] == lines
+    assert "make restore" in done.stderr
+    assert "Traceback" not in done.stderr
+    for out in ("data/manifest.csv", "data/npz/index.csv", "models/classifier.ckpt", "metrics/metrics.json"):
+        assert (day / out).is_file(), out
+    follow("make restore", day)
+    assert follow("git status --porcelain", day) == ""
+    assert "up to date" in follow("dvc status", day)
+
+
+def test_the_queue_does_what_readme_says_and_a_failed_experiment_is_seen_as_failed(day: Path) -> None:
+    follow("dvc exp run --queue -n bad -S train.epochs=1", day)
+    for command in table("Several experiments, one after the other, in copies of the checkout:"):
+        if command == "dvc queue status":
+            deadline = time.monotonic() + 900
+            while re.search("Queued|Running", printed := follow(command, day)) and time.monotonic() < deadline:
+                time.sleep(2)
+            assert re.search("bad .*Failed", printed)
+            assert "warmup (1.0) must be shorter than epochs (1)" in follow("dvc queue logs bad", day)
+            assert re.search("! *bad|bad.*!", follow("dvc exp show --no-pager", day))
+            assert "bad" not in follow("dvc exp show --no-pager --hide-failed", day)
+        else:
+            printed = follow(command, day)
+        assert re.search(SAYS[command], printed), f"{command}\n{printed}"
+    assert follow("git status --porcelain", day) == ""
+
+
+def test_push_and_pull_need_no_flag_and_a_second_clone_is_up_to_date(day: Path, tmp_path: Path) -> None:
+    follow(f"dvc remote add -d storage {tmp_path / 'remote'} && dvc push && git commit -qam remote", day)
+    follow(f"git clone -q {day} other && cd other && dvc pull", tmp_path)
+    assert "Data and pipelines are up to date" in follow("dvc status", tmp_path / "other")
