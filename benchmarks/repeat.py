@@ -1,6 +1,6 @@
 """Whether the weights have the same bits on other processors, and what that costs.
 
-Trains the films of data/shards, for few epochs, with `train.portable` off and on, as other processors would: with the
+Trains the films of data/shards, for few steps, with `train.portable` off and on, as other processors would: with the
 caps that torch, oneDNN and MKL put on their instruction sets, and with other numbers of threads. `--emulate` also takes
 training steps on emulated processors, with their vendor, caches and instruction sets (`apt install qemu-user`).
 
@@ -40,14 +40,14 @@ class Training:
     processor: float  # seconds of processor time
 
 
-def train(shards: Path, epochs: int, portable: bool, caps: dict[str, str]) -> Training:
+def train(shards: Path, steps: int, portable: bool, caps: dict[str, str]) -> Training:
     """Run the train stage in a folder of its own; raises CalledProcessError when it fails."""
     with tempfile.TemporaryDirectory(prefix="repeat-") as name:
         folder = Path(name)
         (folder / "data").mkdir()
         (folder / "data" / "shards").symlink_to(shards.resolve())
         params = load_yaml(ROOT / "params.yaml")
-        params["train"] |= {"epochs": epochs, "warmup": 0.0, "portable": portable}
+        params["train"] |= {"epochs": 1, "min_steps": steps, "warmup": 0.0, "portable": portable}
         save_yaml(folder / "params.yaml", params)
         shutil.copy2(ROOT / "compute.yaml", folder)
         git = ["git", "-c", "user.name=-", "-c", "user.email=-", "-c", "commit.gpgsign=false"]
@@ -76,15 +76,15 @@ def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--shards", type=Path, default=ROOT / "data" / "shards")
-    parser.add_argument("--epochs", type=int, default=1)
+    parser.add_argument("--steps", type=int, default=12, help="batches of each training, at least")
     parser.add_argument("--emulate", nargs="*", default=[], metavar="CPU", help="names of `qemu-x86_64 -cpu help`")
     options = parser.parse_args()
-    train(options.shards, options.epochs, False, {})  # caches of files are warm in each of the following
+    train(options.shards, options.steps, False, {})  # caches of files are warm in each of the following
     runs: dict[bool, dict[str, Training]] = {False: {}, True: {}}
     print(f"{'processor':<36}{'portable: false':<36}{'portable: true'}")
     for name, caps in PROCESSORS.items():
         for portable, found in runs.items():
-            found[name] = train(options.shards, options.epochs, portable, caps)
+            found[name] = train(options.shards, options.steps, portable, caps)
         print(f"{name:<36}{runs[False][name].md5:<36}{runs[True][name].md5}", flush=True)
     off, on = runs[False]["this one"], runs[True]["this one"]
     print(f"cost of portable: {on.wall / off.wall:.2f} times the wall time, "

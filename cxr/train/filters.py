@@ -93,7 +93,7 @@ def erase(film: Tensor, area: Tensor, aspect: Tensor, top: Tensor, left: Tensor)
 
 def _cosines() -> Tensor:
     """The orthonormal discrete cosine transform of a block's side, (8, 8)."""
-    frequency, place = torch.arange(BLOCK)[:, None], torch.arange(BLOCK)[None, :]
+    frequency, place = torch.arange(BLOCK).double()[:, None], torch.arange(BLOCK).double()[None, :]
     waves = torch.cos(math.pi / BLOCK * (place + 0.5) * frequency) * math.sqrt(2 / BLOCK)
     waves[0] /= math.sqrt(2)
     return waves
