@@ -12,6 +12,7 @@ ROOT = Path(__file__).parents[1]
 SMALL = {
     "patients: 200": "patients: 24",
     "epochs:": "epochs: 2  #",
+    "min_steps:": "min_steps: 4  #",
     "resamples:": "resamples: 100  #",
 }
 

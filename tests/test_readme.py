@@ -17,6 +17,7 @@ SMALL = {
     "  patients": "12",
     "  image_px": "96",
     "  epochs": "2",
+    "  min_steps": "4",
     "  resamples": "100",
     "  gallery_films": "6",
 }
@@ -147,7 +148,7 @@ def test_the_commands_of_every_day_do_what_readme_says(day: Path) -> None:
                 "(got 'youdn'); did you mean 'youden'?",
             ],
         ),
-        ("-S train.epochs=1", ["params.yaml: train: warmup (1.0) must be shorter than epochs (1)"]),
+        ("-S train.warmup=1", ["params.yaml: train.warmup: must be less than 1 (got 1)"]),
         (
             "-S data.root=data/raw/nowhere",
             ["params.yaml: data.root: data/raw/nowhere is not there; copy the films, or fetch them with `dvc pull`"],
@@ -170,14 +171,14 @@ def test_a_wrong_value_is_one_line_before_any_work_and_restore_is_the_way_back(
 
 
 def test_the_queue_does_what_readme_says_and_a_failed_experiment_is_seen_as_failed(day: Path) -> None:
-    follow("dvc exp run --queue -n bad -S train.epochs=1", day)
+    follow("dvc exp run --queue -n bad -S train.warmup=1", day)
     for command in table("Several experiments, one after the other, in copies of the checkout:"):
         if command == "dvc queue status":
             deadline = time.monotonic() + 900
             while re.search("Queued|Running", printed := follow(command, day)) and time.monotonic() < deadline:
                 time.sleep(2)
             assert re.search("bad .*Failed", printed)
-            assert "warmup (1.0) must be shorter than epochs (1)" in follow("dvc queue logs bad", day)
+            assert "train.warmup: must be less than 1 (got 1)" in follow("dvc queue logs bad", day)
             assert re.search("! *bad|bad.*!", follow("dvc exp show --no-pager", day))
             assert "bad" not in follow("dvc exp show --no-pager --hide-failed", day)
         else:

@@ -33,7 +33,7 @@ class Project:
             shutil.copy(ROOT / name, folder)
         (folder / "models" / "pretrained").mkdir(parents=True)
         self.set_films()
-        self.set_train(backbone="test_resnet", weights="none", batch=4, epochs=2, warmup=0.0)
+        self.set_train(backbone="test_resnet", weights="none", batch=4, epochs=2, min_steps=0, warmup=0.0)
         place = {"role": ROLE, "bucket": f"{bucket}/team", "image": IMAGE, "instance_type": "ml.m5.xlarge"}
         self.set_sagemaker(**place, poll_seconds=0.2, wheels="none", max_hours=0.2)
 
