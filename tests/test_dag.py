@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import shutil
 import subprocess
 import sys
 from functools import cache
@@ -207,6 +208,23 @@ def test_params_yaml_shows_every_parameter_that_a_section_knows(stage: str) -> N
             assert isinstance(section, ast.Constant)
             assert isinstance(model, ast.Name)
             assert set(getattr(module, model.id).model_fields) == set(load("params.yaml")[section.value])
+
+
+def test_dvc_pushes_pulls_and_keeps_films_that_were_added_under_data_raw(tmp_path: Path) -> None:
+    """DVC passes over `.dvc` files in a folder that .gitignore excludes, and `dvc checkout` then deletes the films."""
+    from dvc.repo import Repo
+
+    for name in (".gitignore", ".dvcignore", "data/raw/README.md"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, tmp_path / name)
+    subprocess.run(["git", "init", "-q"], cwd=tmp_path, check=True)
+    (tmp_path / "data/raw/mine").mkdir()
+    (tmp_path / "data/raw/mine/film.png").write_bytes(b"film")
+    Repo.init(str(tmp_path))
+    Repo(str(tmp_path)).add(str(tmp_path / "data/raw/mine"))
+    assert [stage.path_in_repo for stage in Repo(str(tmp_path)).index.stages] == ["data/raw/mine.dvc"]
+    found = subprocess.run(["git", "add", "-An", "data"], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert set(found.stdout.splitlines()) == {"add 'data/raw/README.md'", "add 'data/raw/mine.dvc'"}
 
 
 def test_dvc_at_the_root_knows_nothing_of_the_segmenter_pipeline() -> None:
