@@ -9,7 +9,7 @@ are read beside them. `--others` names folders of pictures that are no frontal c
 import argparse
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import cv2
@@ -46,40 +46,43 @@ def main() -> None:
     for folder in options.films:
         films = [decode(source).grey for source in sample(folder, options.count)]
         for name, view in VIEWS.items():
-            rows.append(row(predictor, f"{folder.parent.name}/{folder.name}, {name}", map(view, films)))
-    rows += [row(predictor, name, pictures) for name, pictures in (("noise", noise()), ("photographs", photographs()))]
+            rows.append(
+                row(predictor, f"{folder.parent.name}/{folder.name}, {name}", (png(view(film)) for film in films))
+            )
+    rows += [
+        row(predictor, name, map(png, pictures))
+        for name, pictures in (("noise", noise()), ("photographs", photographs()))
+    ]
     for folder in options.others:
-        rows.append(row(predictor, folder.name, (decode(one).grey for one in sample(folder, options.count))))
+        rows.append(row(predictor, folder.name, (source.content for source in sample(folder, options.count))))
     print(markdown(["films", "number", "doubted", *(code.replace("_", " ") for code in CODES), "refused"], rows))
 
 
 def sample(folder: Path, count: int) -> Iterator[Source]:
-    """Some films of a folder, the same ones in every run; what cannot be decoded is left out."""
+    """Some films of a folder, the same ones in every run."""
     films = sorted(find_films([str(folder)]), key=lambda film: zlib.crc32(Path(film.address).name.encode()))
-    for film in films[:count]:
-        source = film.read()
-        try:
-            decode(source)
-        except CxrError:
-            continue
-        yield source
+    return (film.read() for film in films[:count])
 
 
-def row(predictor: Predictor, name: str, pictures: Iterator[Image] | map) -> list[str]:  # type: ignore[type-arg]
-    """Name, number, and the share of the pictures that drew each flag."""
+def row(predictor: Predictor, name: str, films: Iterable[bytes]) -> list[str]:
+    """Name, number, and the share of the films that drew each flag."""
     flags: Counter[str] = Counter()
     number = 0
-    for picture in pictures:
+    for film in films:
         number += 1
-        png = cv2.imencode(".png", np.ascontiguousarray(picture))[1].tobytes()
         try:
-            found = [flag.code for flag in predictor(png, f"{name} {number}").flags]
+            found = [flag.code for flag in predictor(film, f"{name} {number}").flags]
         except CxrError:
             found = ["refused"]
         flags.update(found)
         flags["doubted"] += bool(found)
     share = {code: f"{flags[code] / number:.1%}" if flags[code] else "–" for code in ("doubted", *CODES, "refused")}
     return [name, str(number), *share.values()]
+
+
+def png(picture: Image) -> bytes:
+    """A grey picture as the bytes of a PNG file."""
+    return cv2.imencode(".png", np.ascontiguousarray(picture))[1].tobytes()
 
 
 def noise(count: int = 50, side: int = 512) -> Iterator[Image]:

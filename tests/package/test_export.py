@@ -21,9 +21,11 @@ from tests.conftest import phantom
 VIT = "test_vit"
 
 
-def classifier(classes: tuple[str, ...] = TWO, backbone: str = BACKBONE, mask: str = "none") -> Classifier:
+def classifier(
+    classes: tuple[str, ...] = TWO, backbone: str = BACKBONE, mask: str = "none", mirror: bool = False
+) -> Classifier:
     torch.manual_seed(0)
-    made = new_classifier(backbone, classes, 160 if backbone == VIT else 64, mask).eval()
+    made = new_classifier(backbone, classes, 160 if backbone == VIT else 64, mask, mirror=mirror).eval()
     with torch.no_grad():
         made.head[-1].weight.mul_(300 if backbone == BACKBONE else 1)  # so that films differ
     return made
@@ -40,9 +42,14 @@ def exported(made: Classifier, path: Path, weights: str = "float32") -> Network:
     return load_network(path)
 
 
-@pytest.mark.parametrize(("classes", "mask"), [(TWO, "none"), (TWO, "concat"), (THREE, "multiply")])
-def test_three_engines_agree_on_a_hundred_films(classes: tuple[str, ...], mask: str, tmp_path: Path) -> None:
-    made, images = classifier(classes, mask=mask), films(100)
+@pytest.mark.parametrize(
+    ("classes", "mask", "mirror"),
+    [(TWO, "none", False), (TWO, "none", True), (TWO, "concat", False), (THREE, "multiply", True)],
+)
+def test_three_engines_agree_on_a_hundred_films(
+    classes: tuple[str, ...], mask: str, mirror: bool, tmp_path: Path
+) -> None:
+    made, images = classifier(classes, mask=mask, mirror=mirror), films(100)
     expected = score(made, images)
     assert np.ptp(expected) > 0.1  # the films differ, so that agreement says something
     network = exported(made, tmp_path / "c.onnx")
