@@ -27,6 +27,7 @@ SAYS = {
     "dvc repro": "Data and pipelines are up to date",
     "dvc exp run -n lr3 -S train.lr=3e-4": r"Ran experiment\(s\): .*lr3",
     "dvc exp show --only-changed": "lr3",
+    "make experiments": "lr3",
     "dvc metrics diff": "metrics/metrics.json",
     "dvc plots diff": r"dvc_plots/index\.html",
     "python -m tools.compare main workspace": "(?i)auroc",
