@@ -10,7 +10,7 @@ from cxr.train.config import TrainSection
 
 
 def main() -> None:
-    """Train the classifier, or go on with a run that was killed; here or, as compute.yaml says, in a SageMaker job."""
+    """Train the classifier, or resume an interrupted run; here or, as compute.yaml says, in a SageMaker job."""
     settings, compute = load_section("train", TrainSection), load_compute()
     # Imported where used: a hand-off needs no torch, a local run no AWS SDK.
     if compute.backend == "sagemaker":
@@ -21,16 +21,16 @@ def main() -> None:
         return
     if settings.portable:
         use_portable_arithmetic()  # before torch is loaded
-    from cxr.train.train import Places, scratch_root, train
+    from cxr.train.train import RunPaths, scratch_root, train
 
-    places = Places(
+    paths = RunPaths(
         shards=Path("data/shards"),
         checkpoint=Path("models/classifier.ckpt"),
         history=Path("models/history.csv"),
         curves=Path("models/curves"),
         runs=scratch_root() / "runs",
     )
-    train(settings, compute, places)
+    train(settings, compute, paths)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Which film comes when, and batches of films.
 
-The order of an epoch and all randomness of a batch are functions of (seed, epoch, batch), so a run can go on from any
+The order of an epoch and all randomness of a batch are functions of (seed, epoch, batch), so a run can resume from any
 batch, and neither worker threads nor the number of processes change what is drawn.
 """
 

@@ -1,4 +1,23 @@
-"""The Lightning Trainer for this machine: devices, precision, and none of its own files or chatter."""
+"""The Lightning Trainer for this machine, and the order in which it calls our code.
+
+    for each epoch (`TrainingModule.epoch`; a resumed run begins in the middle of one)
+        FilmData.train_dataloader                   the batches that are still to do
+        for each batch
+            RunState.on_train_batch_start           save where it is time; leave where SIGTERM came
+            TrainingModule.on_after_batch_transfer  augment, on the device
+            TrainingModule.on_train_batch_start     learning rate of this moment
+            TrainingModule.training_step            loss; then backward, clipping and AdamW are Lightning's
+            TrainingModule.on_train_batch_end       count the batch, average the weights
+        FilmData.val_dataloader                     validation films and their copies
+        TrainingModule.validation_step              for each of their batches
+        TrainingModule.on_train_epoch_end           one row of history; stop when the recipe says so
+        RunState.on_train_epoch_end                 keep the classifier; tell the listeners
+
+What Lightning would do and we do ourselves, so that a run can resume in the middle of an epoch with the same bytes: the
+module counts epochs and batches (`max_epochs=-1`; `loops` is dropped from the saved state), our loaders share out the
+films (`use_distributed_sampler=False`, reloaded each epoch), and SIGTERM saves before it ends the process
+(`cxr/train/resume.py`). Devices, DDP, mixed precision, accumulation and clipping are Lightning's.
+"""
 
 import logging
 import sys

@@ -1,7 +1,7 @@
 """What the recipe decides as training goes, as functions of the history and of nothing else.
 
-Best epoch, early stopping and plateau drops keep no state of their own, so there is none to lose when a run is killed
-and goes on.
+Best epoch, early stopping and plateau drops keep no state of their own, so there is none to lose when a run is
+interrupted and resumes.
 """
 
 import math

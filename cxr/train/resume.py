@@ -1,4 +1,4 @@
-"""A killed run goes on where it was: its state on disk, SIGTERM, and the classifier that is kept so far."""
+"""An interrupted run resumes where it was: its state on disk, SIGTERM, and the classifier that is kept so far."""
 
 import json
 import logging
@@ -33,7 +33,7 @@ class RunState(Checkpoint):
     """Keeps `resume.ckpt` and `kept-<epoch>.ckpt` of a run in a folder, and leaves with exit code 143 on SIGTERM.
 
     State is saved between two batches, when no gradient is pending: at the start of each epoch, every minute, and when
-    SIGTERM comes. Since all randomness is a function of the position, going on from any of these ends the same.
+    SIGTERM comes. Since all randomness is a function of the position, resuming from any of these ends the same.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -45,7 +45,7 @@ class RunState(Checkpoint):
 
     @property
     def resume_path(self) -> Path:
-        """The state from which a run goes on."""
+        """The state from which a run resumes."""
         return self.folder / "resume.ckpt"
 
     def kept_path(self, history: list[Row], settings: TrainSection) -> Path:
@@ -70,13 +70,13 @@ class RunState(Checkpoint):
         if leave or module.batch == 0 or self._any(trainer, due):
             self._save(trainer, module)
         if leave:
-            log.warning("SIGTERM: saved at epoch %d, batch %d; run again to go on", module.epoch, module.batch)
+            log.warning("SIGTERM: saved at epoch %d, batch %d; run again to resume", module.epoch, module.batch)
             sys.exit(SIGTERM_EXIT)
 
     def on_validation_batch_start(self, trainer: L.Trainer, *_: Any) -> None:
         """Leave at once: the state of the last minute is on disk."""
         if self._any(trainer, self.terminated):
-            log.warning("SIGTERM during validation; run again to go on from the last saved state")
+            log.warning("SIGTERM during validation; run again to resume from the last saved state")
             sys.exit(SIGTERM_EXIT)
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: Any) -> None:

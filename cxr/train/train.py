@@ -34,11 +34,11 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Places:
+class RunPaths:
     """Where a run reads and writes."""
 
     shards: Path  # folder of shards
-    checkpoint: Path  # the best classifier
+    checkpoint: Path  # the classifier that is kept
     history: Path  # CSV, one row an epoch
     curves: Path | None  # folder of DVCLive curves
     runs: Path  # state of unfinished runs, by fingerprint: must outlive a killed machine
@@ -49,10 +49,10 @@ def scratch_root() -> Path:
     return Path(os.environ.get("DVC_ROOT", ".")).resolve() / ".cache" / "train"
 
 
-def train(settings: TrainSection, compute: Compute, places: Places) -> None:
+def train(settings: TrainSection, compute: Compute, paths: RunPaths) -> None:
     """Train until the recipe says so; the classifier of the best epoch and the history are written.
 
-    A run that was killed goes on from its last state when settings, code, data, library versions and devices are the
+    An interrupted run resumes from its last state when settings, code, data, library versions and devices are the
     same. SIGTERM saves the state and ends the process with exit code 143.
 
     Raises:
@@ -63,13 +63,13 @@ def train(settings: TrainSection, compute: Compute, places: Places) -> None:
         accelerator, devices = pick_devices(compute, settings.batch)
         if settings.portable and accelerator == "cpu" and (why := why_not_portable(settings.compile)):
             log.warning("train.portable: the weights will be those of this machine: %s", why)
-        films = open_films(places.shards)
+        films = open_films(paths.shards)
         data = FilmData(films, settings)
         facts = stable_facts(films.data_hash, accelerator)
         run = digest(
             json.dumps([settings.model_dump(), facts, devices * compute.nodes, _local_weights(settings)]).encode()
         )
-        state = RunState(places.runs / run)
+        state = RunState(paths.runs / run)
         trainer = make_trainer(settings, accelerator, devices, compute.nodes, state)
 
         torch.manual_seed(settings.seed)
@@ -81,12 +81,12 @@ def train(settings: TrainSection, compute: Compute, places: Places) -> None:
         module = TrainingModule(classifier, settings, weights, data.steps, tuple(films.scored))
 
         if trainer.is_global_zero:
-            curves = CurveFiles(places.history, places.curves)
+            curves = CurveFiles(paths.history, paths.curves)
             mlflow = MLflowRun(state.folder, _flat(settings), {"git_rev": git_revision(), "data": films.data_hash})
-            state.listeners += [_tell, curves.log, mlflow.log]
+            state.listeners += [log_epoch, curves.log, mlflow.log]
         position = state.position(settings)
         if position:
-            log.info("going on with run %s from epoch %d, batch %d", run, *position)
+            log.info("resuming run %s from epoch %d, batch %d", run, *position)
         try:
             trainer.fit(module, datamodule=data, ckpt_path=state.resume_path if position else None, weights_only=True)
         except torch.cuda.OutOfMemoryError as error:
@@ -98,11 +98,11 @@ def train(settings: TrainSection, compute: Compute, places: Places) -> None:
             _end_other_processes(trainer)
             raise
     if trainer.is_global_zero:
-        write_bytes(places.checkpoint, state.kept_path(module.history, settings).read_bytes())
+        write_bytes(paths.checkpoint, state.kept_path(module.history, settings).read_bytes())
         curves.close()
-        mlflow.close([places.checkpoint, places.history])
+        mlflow.close([paths.checkpoint, paths.history])
         kept = module.history[kept_epoch(module.history, settings)]
-        write_json(places.runs / f"{run}.json", {**facts, **run_facts(started), "kept": kept})
+        write_json(paths.runs / f"{run}.json", {**facts, **run_facts(started), "kept": kept})
         state.clear()
 
 
@@ -160,7 +160,8 @@ def _flat(settings: TrainSection) -> dict[str, Any]:
     return {**values, **{f"augment.{name}": value for name, value in augmentation.items()}}
 
 
-def _tell(history: list[Row]) -> None:
+def log_epoch(history: list[Row]) -> None:
+    """Log the epoch just done; `cxr.launch.channels.METRICS` reads this line."""
     row = history[-1]
     copies = "".join(f", {name} AUROC {row[f'{name}_auroc']:.4f}" for name in COPIES if f"{name}_auroc" in row)
     plain = "epoch %d: train loss %.4f, validation loss %.4f AUROC %.4f%s"

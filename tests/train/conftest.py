@@ -14,7 +14,7 @@ from cxr.compute.settings import Compute
 from cxr.npz.npz_set import NpzFilm, NpzRow, encode_npz, write_index
 from cxr.shards.build import build_shards
 from cxr.train.config import TrainSection
-from cxr.train.train import Places, train
+from cxr.train.train import RunPaths, train
 from tests.settings import augmentation, machine, section
 
 SIDE = 32
@@ -57,9 +57,9 @@ def write_shards(folder: Path, classes: tuple[str, ...] = CLASSES) -> Path:
 
 @dataclass(frozen=True)
 class Run:
-    """Trains in one folder; the same folder again goes on with what was killed."""
+    """Trains in one folder; the same folder again resumes what was killed."""
 
-    places: Places
+    places: RunPaths
     settings: TrainSection
     compute: Compute = field(default_factory=lambda: machine(accelerator="cpu"))
 
@@ -77,8 +77,8 @@ class Run:
         return pd.read_csv(self.places.history)
 
 
-def places_in(folder: Path, shards: Path) -> Places:
-    return Places(shards, folder / "classifier.ckpt", folder / "history.csv", None, folder / "runs")
+def places_in(folder: Path, shards: Path) -> RunPaths:
+    return RunPaths(shards, folder / "classifier.ckpt", folder / "history.csv", None, folder / "runs")
 
 
 @pytest.fixture(scope="session")

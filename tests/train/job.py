@@ -8,11 +8,11 @@ import torch
 
 from cxr.console.stage import run_stage
 from cxr.train.config import TrainSection
-from cxr.train.train import Places, train
+from cxr.train.train import RunPaths, train
 from tests.settings import machine, section
 
 if __name__ == "__main__":
     job = json.loads(Path(sys.argv[1]).read_text())
     torch.set_num_threads(1)
-    places = Places(curves=None, **{name: Path(path) for name, path in job["places"].items()})
-    run_stage(lambda: train(section(TrainSection, **job["settings"]), machine(accelerator="cpu"), places))
+    paths = RunPaths(curves=None, **{name: Path(path) for name, path in job["places"].items()})
+    run_stage(lambda: train(section(TrainSection, **job["settings"]), machine(accelerator="cpu"), paths))

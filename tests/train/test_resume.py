@@ -75,7 +75,7 @@ def test_interrupted_and_resumed_equals_uninterrupted(
     broken = interrupted(new_run("broken"), monkeypatch, hook, count)
     with caplog.at_level(logging.INFO):
         broken()
-    assert "going on with run" in caplog.text
+    assert "resuming run" in caplog.text
     assert_same_result(broken, whole)
 
 
@@ -110,7 +110,7 @@ def test_a_changed_parameter_never_resumes_another_runs_state(
     other = interrupted(new_run("other"), monkeypatch, "training_step", 3)
     with caplog.at_level(logging.INFO):
         other(epochs=1, lr=2e-3)
-    assert "going on" not in caplog.text
+    assert "resuming run" not in caplog.text
     assert_same_result(other, fresh)
 
 
@@ -139,7 +139,7 @@ def test_a_kill_between_the_best_epoch_and_the_next_state_loses_neither(
             run()
         with caplog.at_level(logging.INFO):
             run()
-    assert "going on with run" in caplog.text
+    assert "resuming run" in caplog.text
 
 
 def test_a_finished_run_leaves_no_state_so_that_the_next_one_trains_anew(whole: Run) -> None:
@@ -190,6 +190,6 @@ def test_sigkill_then_sigterm_then_a_last_start_end_as_if_nothing_happened(
     log = process.communicate(timeout=60)[1]
     assert process.returncode == 143
     assert "SIGTERM" in log
-    assert "going on with run" in log
+    assert "resuming run" in log
 
     assert_same_result(run(epochs=epochs), new_run("whole")(epochs=epochs))

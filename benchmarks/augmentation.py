@@ -1,0 +1,82 @@
+"""How much of the label the acquisition statistics tell on training films, plain and augmented (sharpness, contrast,
+black share, rim, percentiles and the like; nothing of the lungs).
+
+A logistic regression on `cxr.films.acquisition` is cross-validated, grouped by patient. 0.5 means that the way a film
+was taken says nothing of its label; what lies above can be learned instead of the disease.
+
+    python -m benchmarks.augmentation                       # the NPZ set of this workspace, settings of params.yaml
+    python -m benchmarks.augmentation --npz path --films 800
+"""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from cxr.core.config import load_section
+from cxr.films.acquisition import acquisition_statistics
+from cxr.npz.npz_set import read_index, read_npz
+from cxr.train.augment import DRAWS, augment
+from cxr.train.config import AugmentSection, TrainSection
+
+BATCH = 32
+FOLDS = 5
+Array = np.ndarray[Any, Any]
+
+
+def main() -> None:
+    """Print one table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--npz", type=Path, default=Path("data/npz"))
+    parser.add_argument("--films", type=int, default=800, help="at most, of each class alike")
+    options = parser.parse_args()
+    settings = load_section("train", TrainSection).augment
+    still = dict.fromkeys(("sharpen", "blur", "resolution", "noise", "jpeg", "erasing", "clahe"), 0.0)
+    rows = [row for row in read_index(options.npz) if row.split == "train"]
+    rows = [rows[place] for place in evenly(np.array([row.label for row in rows]), options.films)]
+    images = np.stack([read_npz(options.npz / row.file).image for row in rows])
+    films = torch.from_numpy(np.ascontiguousarray(images[..., [0, 3]].transpose(0, 3, 1, 2)))  # grey and mask
+    positive = rows[0].classes[-1]
+    pairs = [(row.label == positive, row.patient_id) for row in rows]
+    label, patient = (np.array(values) for values in zip(*pairs, strict=True))
+    print(f"{len(rows)} training films of {films.shape[-1]} px: AUROC of acquisition for {positive!r}")
+    print(f"{'plain':<32}{auroc(films, label, patient):.3f}")
+    for name, section in (
+        ("geometry and exposure", settings.model_copy(update=still)),
+        ("all of train.augment", settings),
+    ):
+        print(f"{name:<32}{auroc(augmented(films, section), label, patient):.3f}")
+
+
+def evenly(labels: Array, films: int) -> Array:
+    """Places of at most `films` films, drawn from each class alike."""
+    random, classes = np.random.default_rng(0), np.unique(labels)
+    chosen = [random.permutation(np.flatnonzero(labels == one))[: films // len(classes)] for one in classes]
+    return np.sort(np.concatenate(chosen))
+
+
+def augmented(films: torch.Tensor, settings: AugmentSection) -> torch.Tensor:
+    """Each film changed once, as in training."""
+    torch.manual_seed(0)
+    parts = [augment(part, torch.rand(len(part), DRAWS), settings) for part in films.split(BATCH)]
+    return torch.cat(parts).round().to(torch.uint8)
+
+
+def auroc(films: torch.Tensor, label: Array, patient: Array) -> float:
+    """Cross-validated AUROC of the label given the acquisition statistics of films (N, C, H, W)."""
+    statistics = np.stack([acquisition_statistics(film[0].numpy()) for film in films])
+    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=3000))
+    folds = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=0)
+    scores = cross_val_predict(model, statistics, label, groups=patient, cv=folds, method="predict_proba")[:, 1]
+    return float(roc_auc_score(label, scores))
+
+
+if __name__ == "__main__":
+    main()
