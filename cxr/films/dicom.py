@@ -31,9 +31,11 @@ def decode_dicom(address: str, content: bytes) -> Film:
 
     try:
         dataset = pydicom.dcmread(io.BytesIO(content))
+        reason = refusal(*(_text(dataset, tag) for tag in ("Modality", "BodyPartExamined", "ViewPosition")))
+        photometric, bits = _text(dataset, "PhotometricInterpretation"), int(dataset.get("BitsStored", 8))
+        header = {name: _text(dataset, tag) for name, tag in _HEADER.items()}
     except Exception as error:  # pydicom raises many types on damaged files
         raise _damaged(address, error) from error
-    reason = refusal(*(_text(dataset, tag) for tag in ("Modality", "BodyPartExamined", "ViewPosition")))
     if reason:
         raise Refused(f"{address}: {reason}")
     try:
@@ -44,7 +46,6 @@ def decode_dicom(address: str, content: bytes) -> Film:
         raise CxrError(f"{address}: no decoder for this transfer syntax ({error})") from error
     except Exception as error:  # and so do its plugins
         raise _damaged(address, error) from error
-    photometric = str(dataset.get("PhotometricInterpretation", ""))
     if photometric not in ("MONOCHROME1", "MONOCHROME2") or values.ndim != 2:
         raise CxrError(
             f"{address}: {photometric or 'no photometric interpretation'} with {values.ndim} dimensions; "
@@ -55,8 +56,7 @@ def decode_dicom(address: str, content: bytes) -> Film:
         grey = np.asarray(255 - grey, np.uint8)
     if padding is not None:
         grey[padding] = 0
-    header = {name: _text(dataset, tag) for name, tag in _HEADER.items()}
-    return Film(grey, None, int(dataset.get("BitsStored", 8)), 0.0, header)
+    return Film(grey, None, bits, 0.0, header)
 
 
 def _padding(stored: np.ndarray[Any, Any], dataset: Any) -> np.ndarray[Any, np.dtype[np.bool_]] | None:

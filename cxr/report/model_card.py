@@ -132,6 +132,8 @@ def _plain(block: dict[str, Any], name: str) -> str:
 
 def _threshold_interval(results: Results) -> str:
     low, high = results.run.point.threshold_low, results.run.point.threshold_high
+    if results.run.point.rule.startswith("fixed"):
+        return "it was set beforehand and fitted to no film"
     if low is None or high is None:
         return "no interval could be given here"
     return f"resampled validation patients put it between {low:.3f} and {high:.3f}"

@@ -96,7 +96,7 @@ def test_the_command_prints_a_table_and_draws_the_films(
 def test_the_command_names_every_mistake_of_the_settings(workspace: Path) -> None:
     shutil.copy(ROOT / "compute.yaml", workspace)
     text = (ROOT / "params.yaml").read_text(encoding="utf-8")
-    text = text.replace("threshold: youden", "threshold: youdn").replace("  backbone:", "  lrr: 1\n  backbone:")
+    text = text.replace("threshold: fixed", "threshold: fixd").replace("  backbone:", "  lrr: 1\n  backbone:")
     Path("params.yaml").write_text(text, encoding="utf-8")
     with pytest.raises(CxrError) as caught:
         check.main([])

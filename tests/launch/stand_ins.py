@@ -100,6 +100,8 @@ Path("models/history.csv").write_text(travelling_package.WORD)
 SLOW = """
 import time
 from cxr.console.stage import run_stage
+from cxr.models.portable import use_portable_arithmetic
+use_portable_arithmetic()  # as the real stage does, before torch is loaded
 from cxr.train.resume import RunState
 from stages.real_train import main
 

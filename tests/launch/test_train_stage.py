@@ -114,7 +114,7 @@ def interrupt_in_second_epoch(plane: ControlPlane) -> None:
 def second_epoch_is_safe(job: Job) -> bool:
     """The best classifier of the first epoch was copied, and a state that is younger than it."""
     copied = {path.name: stamp for path, stamp in dict(job.mirrored).items()}
-    return "best-0.ckpt" in copied and copied["resume.ckpt"][0] > copied["best-0.ckpt"][0]
+    return "kept-0.ckpt" in copied and copied["resume.ckpt"][0] > copied["kept-0.ckpt"][0]
 
 
 def test_a_gpu_instance_that_shows_no_gpu_fails_in_one_line(project: Project, plane: ControlPlane) -> None:

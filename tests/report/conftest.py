@@ -39,6 +39,7 @@ def write_results(
     write_plots(root / "plots", found.table, found.operating_point, SECTION.prevalence)
     history = {"epoch": [0, 1], "train_loss": [0.7, 0.5], "val_loss": [0.7, 0.6], "val_auroc": [0.6, 0.9]}
     history |= {"corrupted_loss": [0.7, 0.65], "corrupted_auroc": [0.55, 0.8]}
+    history |= {"swapped_loss": [0.8, 0.75], "swapped_auroc": [0.5, 0.7]}
     pd.DataFrame(history).to_csv(root / "plots" / "learning_curves.csv", index=False)
     params = {"train": {"lr": float(lr), "seed": 13}, "evaluate": SECTION.model_dump(mode="json")}
     (root / "params.yaml").write_text(yaml.safe_dump(params))

@@ -52,7 +52,7 @@ def test_the_report_asks_the_network_for_nothing_and_its_slider_recomputes_the_f
     assert {name: at_start[name] for name in test["counts"]} == test["counts"]
     assert float(page.inner_text("#ppv-at")) == pytest.approx(test["prevalence"]["ppv_at_10"], abs=2e-3)
 
-    films = read_results(WORKSPACE).predictions.query("split == 'test'")
+    films = read_results(WORKSPACE).run.table.query("split == 'test'")
     left_to_right = [
         page.locator(name).first.bounding_box() for name in ("#roc .main-svg", "#pr .main-svg", "#figures")
     ]

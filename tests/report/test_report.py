@@ -167,7 +167,7 @@ def test_the_model_card_tells_figures_limits_and_that_films_are_synthetic(two_re
     assert "**synthetic films**" in card
     test = figures(two_revisions)["test"]
     assert f"| AUROC | {test['auroc']:.3f} [{test['auroc_low']:.3f}, {test['auroc_high']:.3f}] |" in card
-    assert "resampled validation patients put it between 0." in card
+    assert "it was set beforehand and fitted to no film" in card
 
 
 def test_the_card_of_a_cohort_without_a_test_set_warns(two_revisions: Path):
