@@ -15,7 +15,7 @@ from cxr.launch.wheels import LOCK, Wheels
 ALWAYS = (
     "cxr/__init__.py",
     "stages/__init__.py",
-    *(f"cxr/launch/{name}.py" for name in ("__init__", "channels", "entry", "workspace")),
+    *(f"cxr/launch/{name}.py" for name in ("__init__", "channels", "checkpoints", "entry", "workspace")),
     *(f"cxr/compute/{name}.py" for name in ("__init__", "settings")),
     *(f"cxr/console/{name}.py" for name in ("__init__", "progress", "stage")),
 )

@@ -17,6 +17,7 @@ import traceback
 from collections import deque
 from pathlib import Path
 
+from cxr.launch.checkpoints import Checkpoints
 from cxr.launch.workspace import prepare
 
 FAILURE_CHARACTERS = 900  # SageMaker shows 1,024, with words of its own
@@ -39,6 +40,8 @@ def main() -> int:
     signal.signal(signal.SIGTERM, terminate)  # without a handler, the kernel drops SIGTERM for PID 1
     try:
         workspace, environment = prepare(root)
+        checkpoints = Checkpoints(workspace / ".cache/train/runs", root / "checkpoints")
+        checkpoints.start()
         if stop.is_set():
             return TERMINATED
         command = [sys.executable, "-u", "-m", "stages.train"]
@@ -54,6 +57,7 @@ def main() -> int:
         reader.start()
         code = child[0].wait()
         _end_group(child[0].pid)
+        checkpoints.finish()
         reader.join(GRACE_S)  # a process that left the group may hold the pipe; it ends with this one, PID 1
         if code == 0 and environment["NODE_RANK"] == "0":
             shutil.copytree(workspace / "models", environment["SM_MODEL_DIR"], dirs_exist_ok=True)

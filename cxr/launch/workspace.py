@@ -23,7 +23,6 @@ def prepare(root: Path) -> tuple[Path, dict[str, str]]:
     resources = json.loads((root / "input/config/resourceconfig.json").read_text(encoding="utf-8"))
     shutil.copytree(code, workspace, ignore=shutil.ignore_patterns(WHEELS))
     _gather([root / "input/data" / channel for channel in CHANNELS], workspace / "data/shards")
-    link(workspace / ".cache/train/runs", root / "checkpoints")
     # JSON is YAML; both files are read as such.
     (workspace / "params.yaml").write_text(json.dumps({"train": section(parameters)}), encoding="utf-8")
     compute = {**json.loads(os.environ[COMPUTE]), "nodes": len(resources["hosts"])}
@@ -66,13 +65,6 @@ def variables(root: Path, parameters: dict[str, str], resources: dict[str, Any])
         "NCCL_SOCKET_IFNAME": resources.get("network_interface_name", "eth0"),
         "GLOO_SOCKET_IFNAME": resources.get("network_interface_name", "eth0"),
     }
-
-
-def link(name: Path, target: Path) -> None:
-    """Make the symbolic link `name`."""
-    target.mkdir(parents=True, exist_ok=True)
-    name.parent.mkdir(parents=True, exist_ok=True)
-    name.symlink_to(target, target_is_directory=True)
 
 
 def _gather(channels: list[Path], folder: Path) -> None:

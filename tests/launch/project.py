@@ -69,10 +69,6 @@ class Project:
             shutil.rmtree(self.folder / "cxr" / package)
         (self.folder / "stages" / "train.py").write_text(source)
 
-    def outs_present(self) -> list[str]:
-        """Those that are there."""
-        return [name for name in OUTS if (self.folder / name).exists()]
-
     def outs(self) -> dict[str, bytes]:
         """Name -> content."""
         return {name: (self.folder / name).read_bytes() for name in OUTS}

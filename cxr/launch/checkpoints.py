@@ -1,0 +1,95 @@
+"""The state of unfinished runs in /opt/ml/checkpoints: two files that alternate, keep their names and always stay.
+
+SageMaker copies that folder to S3 while the job runs, file by file, and mirrors deletions; training swaps files as it
+pleases. So training keeps its state in the scratch space, and whenever that has changed, all of it goes into one of two
+files as a tar archive behind a line with its number and its hash. A copy that was taken while a file was being written
+fails its hash, and the other file holds the state before. Standard library only.
+"""
+
+import contextlib
+import hashlib
+import io
+import json
+import tarfile
+import threading
+from pathlib import Path
+
+SLOTS = ("state-a", "state-b")
+CHECK_S = 2.0
+Signature = dict[str, tuple[int, int]]
+
+
+class Checkpoints:
+    """Keeps a folder in two files of another one."""
+
+    def __init__(self, runs: Path, kept: Path) -> None:
+        self.runs, self.kept = runs, kept
+        self._seen: Signature = {}
+        self._number = 0
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    def start(self) -> None:
+        """Restore the newest whole state, and keep every later one."""
+        self.runs.mkdir(parents=True, exist_ok=True)
+        found = max(filter(None, (read(self.kept / name) for name in SLOTS)), default=None, key=lambda pair: pair[0])
+        if found:
+            self._number, archive = found
+            with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
+                tar.extractall(self.runs, filter="data")
+        self._seen = _signature(self.runs)
+        self._thread.start()
+
+    def finish(self) -> None:
+        """Keep the last state; nobody changes it any more."""
+        self._done.set()
+        self._thread.join()
+        self._keep()
+
+    def _watch(self) -> None:
+        while not self._done.wait(CHECK_S):
+            self._keep()
+
+    def _keep(self) -> None:
+        before = _signature(self.runs)
+        if before == self._seen:
+            return
+        archive = io.BytesIO()
+        try:
+            with tarfile.open(fileobj=archive, mode="w") as tar:
+                for name in before:
+                    tar.add(self.runs / name, name)
+        except OSError:  # training replaced a file meanwhile; the next look finds all of them
+            return
+        if _signature(self.runs) == before:
+            self._number += 1
+            write(self.kept / SLOTS[self._number % 2], self._number, archive.getvalue())
+            self._seen = before
+
+
+def write(path: Path, number: int, archive: bytes) -> None:
+    """Write a state over the one before the last, under its name."""
+    head = {"number": number, "sha256": hashlib.sha256(archive).hexdigest()}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(json.dumps(head).encode() + b"\n" + archive)
+
+
+def read(path: Path) -> tuple[int, bytes] | None:
+    """Number and archive of a state, or None when it is missing or not whole."""
+    with contextlib.suppress(OSError, ValueError, KeyError):
+        head, _, archive = path.read_bytes().partition(b"\n")
+        facts = json.loads(head)
+        if hashlib.sha256(archive).hexdigest() == facts["sha256"]:
+            return int(facts["number"]), archive
+    return None
+
+
+def _signature(folder: Path) -> Signature:
+    """Time and size of each file, by its name in the folder."""
+    found: Signature = {}
+    for path in sorted(folder.rglob("*")):
+        with contextlib.suppress(OSError):
+            if path.is_file() and not path.name.endswith(".tmp"):
+                stat = path.stat()
+                found[path.relative_to(folder).as_posix()] = stat.st_mtime_ns, stat.st_size
+    return found
