@@ -53,7 +53,7 @@ def lower_resolution(film: Tensor, share: Tensor) -> Tensor:
     """Shrink each film to a share of its side and enlarge it again."""
     height, width = film.shape[-2:]
     lowered = []
-    for one, keep in zip(film.split(1), share.tolist(), strict=True):
+    for one, keep in zip(torch.split(film, 1), share.tolist(), strict=True):
         small = F.interpolate(one, size=(max(8, round(height * keep)), max(8, round(width * keep))), mode="area")
         lowered.append(F.interpolate(small, size=(height, width), mode="bilinear", align_corners=False))
     return torch.cat(lowered)
@@ -63,13 +63,14 @@ def jpeg(film: Tensor, quality: Tensor) -> Tensor:
     """What JPEG compression of a quality (1 to 100, as libjpeg scales its tables) leaves of each channel."""
     height, width = film.shape[-2:]
     padded = F.pad(film, (0, -width % BLOCK, 0, -height % BLOCK), mode="replicate") - 128
-    tiled = padded.unflatten(3, (-1, BLOCK)).unflatten(2, (-1, BLOCK)).transpose(3, 4)  # (N, C, rows, columns, 8, 8)
+    columns = torch.unflatten(padded, 3, (-1, BLOCK))
+    tiled = torch.unflatten(columns, 2, (-1, BLOCK)).transpose(3, 4)  # (N, C, rows, columns, 8, 8)
     cosine = _cosines().to(film)
     scale = torch.where(quality < 50, 5000 / quality, 200 - 2 * quality).view(-1, 1, 1)
     table = ((torch.tensor(LUMINANCE, device=film.device) * scale + 50) / 100).floor().clamp(1, 255).to(film.dtype)
     table = table.view(-1, 1, 1, 1, BLOCK, BLOCK)
     kept = (cosine @ tiled @ cosine.T / table).round_() * table
-    restored = (cosine.T @ kept @ cosine + 128).round_().clamp_(0, 255)
+    restored: Tensor = (cosine.T @ kept @ cosine + 128).round_().clamp_(0, 255)
     return restored.transpose(3, 4).flatten(4, 5).flatten(2, 3)[..., :height, :width]
 
 

@@ -60,8 +60,8 @@ def _figures(films: pd.DataFrame, point: OperatingPoint) -> Block:
 def _acquisition_auroc(validation: pd.DataFrame, classes: tuple[str, ...]) -> float | None:
     if ACQUISITION not in validation.columns or not bool(validation[ACQUISITION].notna().all()):
         return None
-    positive = (validation["label"] == classes[1]).to_numpy(np.float64)
-    score = validation[ACQUISITION].to_numpy(np.float64)
-    called = (score > 0).astype(np.float64)
+    positive = np.asarray(validation["label"] == classes[1], np.float64)
+    score = np.asarray(validation[ACQUISITION], np.float64)
+    called = np.asarray(score > 0, np.float64)
     figures = binary_figures(Scored(positive, score, 1 / (1 + np.exp(-score)), called), np.ones((1, len(score))))
     return rounded(float(figures["auroc"][0]))
