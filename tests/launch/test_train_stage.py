@@ -87,7 +87,7 @@ def test_a_spot_job_taken_away_in_an_epoch_ends_with_the_weights_of_an_undisturb
     assert job.runs == 2
     assert "Interrupted" in [step["Status"] for step in job.transitions]
     told = "".join(path.read_text() for path in job.log_files().values())
-    assert re.search(r"going on with run \w+ from epoch [1-3], batch \d", told)
+    assert re.search(r"resuming run \w+ from epoch [1-3], batch \d", told)
     resumed = project.outs()
     shutil.rmtree(project.folder / "models")
 
@@ -153,7 +153,7 @@ def test_a_stopped_job_goes_on_in_the_next_attempt(project: Project, plane: Cont
     project.hand_off()
     first, second = plane.jobs.values()
     assert "SIGTERM: saved at epoch 1" in "".join(path.read_text() for path in files(first))
-    assert "going on with run" in "".join(path.read_text() for path in files(second))
+    assert "resuming run" in "".join(path.read_text() for path in files(second))
 
 
 def files(job: Job) -> list[Path]:
