@@ -30,8 +30,10 @@ repro: .venv/.installed  ## run the whole pipeline
 serve: .venv/.installed  ## serve BUNDLE=models/bundle on http://127.0.0.1:8080
 	python -m tools.serve --bundle $(or $(BUNDLE),models/bundle)
 
+RESULTS = params.yaml dvc.lock metrics plots models/operating_point.json
 restore: .venv/.installed  ## go back to the parameters and results of the last commit
-	git checkout -- params.yaml dvc.lock metrics plots models/operating_point.json
+	git ls-files -z $(RESULTS) | xargs -0 rm -f  # an edit within one tick of the clock is one that git does not see
+	git checkout HEAD -- $(RESULTS)
 	dvc checkout --allow-missing
 
 metrics: .venv/.installed  ## compute metrics.json again from predictions.csv
