@@ -15,6 +15,7 @@ from cxr.package.served import ServedClassifier, probe
 
 OPSET = 18
 LARGE = 1024  # elements from which a weight is worth shortening
+DROPPED = (".debug_pkl", "/.data/serialization_id")  # members of a TorchScript file
 STEPS = 32767  # of 16 bits, to either side of zero
 
 
@@ -82,10 +83,10 @@ def to_torchscript(served: ServedClassifier) -> bytes:
 
 
 def _without_debug(script: bytes) -> bytes:
-    """Drop what names source files of this machine."""
+    """Drop what names source files of this machine, and the hash that was made of them: equal weights, equal bytes."""
     kept = io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(script)) as old, zipfile.ZipFile(kept, "w", zipfile.ZIP_STORED) as new:
         for member in old.infolist():
-            if not member.filename.endswith(".debug_pkl"):
+            if not member.filename.endswith(DROPPED):
                 new.writestr(zipfile.ZipInfo(member.filename, (1980, 1, 1, 0, 0, 0)), old.read(member))
     return kept.getvalue()
