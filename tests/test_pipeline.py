@@ -83,7 +83,7 @@ def test_a_refused_parameter_costs_nothing_and_every_mistake_is_named_at_once(re
         ("val_fraction: 0.2", "val_fraction: 1.2"),
         ("  min_px: 64", "  min_pixels: 64\n  min_px: 64"),
         ("image_px: 144", "image_px: 9"),
-        ("threshold: fixed", "threshold: fixd"),
+        ("threshold: fixed", "threshold: youdn"),
     ):
         assert text.count(old) == 1, old
         text = text.replace(old, new)
@@ -96,7 +96,7 @@ def test_a_refused_parameter_costs_nothing_and_every_mistake_is_named_at_once(re
         "error: params.yaml: data.min_pixels: unknown parameter; did you mean 'min_px'?",
         "error: params.yaml: preprocess.image_px: must be greater than or equal to 32 (got 9)",
         "error: params.yaml: evaluate.threshold: expected youden | f1 | sensitivity@0.95 | fixed | fixed@0.3 "
-        "(got 'fixd'); did you mean 'fixed'?",
+        "(got 'youdn'); did you mean 'youden'?",
     ]
     assert "Traceback" not in done.stderr
     assert "make restore" in done.stderr
