@@ -6,7 +6,7 @@ export PATH := $(BIN):$(PATH)
 PYTEST = OMP_NUM_THREADS=1 pytest --numprocesses logical --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help experiments serve predict official-test restore metrics seeds report model-card setup repro test test-slow test-real lint format lock prune segmenter remote wheels drill
+.PHONY: help experiments serve predict official-test restore metrics seeds shift report model-card setup repro test test-slow test-real lint format lock prune segmenter remote wheels drill
 
 help:  ## list the tasks
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -41,6 +41,9 @@ metrics: .venv/.installed  ## compute metrics.json again from predictions.csv
 
 seeds: .venv/.installed  ## train under N=5 seeds and write their spread to metrics/seeds.json
 	python -m tools.seeds --count $(or $(N),5)
+
+shift: .venv/.installed  ## train RECIPES (of recipes.yaml) under N=1 seeds and compare them on films taken differently
+	python -m tools.shift $(RECIPES) --seeds $(or $(N),1) $(foreach change,$(SET),-S $(change))
 
 experiments: .venv/.installed  ## put experiments side by side: the figures that decide, the parameters that differ
 	dvc exp show --only-changed --no-pager --drop 'Created|.*(low|high|auprc|f1|accuracy|ece|lungs|/).*'

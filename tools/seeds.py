@@ -8,8 +8,6 @@ resumes. They run one after the other: a training takes all the devices of compu
 import argparse
 import json
 import logging
-import subprocess
-import sys
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
@@ -17,7 +15,8 @@ from typing import Any
 from cxr.console.stage import run_stage
 from cxr.core.config import PARAMS_FILE, read_yaml
 from cxr.core.errors import CxrError
-from cxr.core.files import digest, write_json
+from cxr.core.files import write_json
+from cxr.report.experiments import experiment_exists, run_experiment, settings_key
 from cxr.report.revisions import METRICS, Revision
 
 log = logging.getLogger(__name__)
@@ -37,22 +36,12 @@ def main(arguments: list[str] | None = None) -> None:
     found: dict[str, Scalars] = {}
     for seed in range(first, first + count):
         name = f"seed-{key}-{seed}"
-        if not _exists(name):
+        if not experiment_exists(name):
             log.info("seed %d: training (experiment %s)", seed, name)
-            _run(name, seed)
+            run_experiment(name, [f"train.seed={seed}"])
         found[str(seed)] = scalars(json.loads(Revision(name).text(METRICS)))
     write_json(SEEDS, summary(found))
     log.info("%s: %d seeds", SEEDS, count)
-
-
-def settings_key(params: dict[str, Any], pipeline: dict[str, Any]) -> str:
-    """Eight digits that change with any parameter but `train.seed` and with any code or data that Git tracks."""
-    rest = {**params, "train": {name: value for name, value in params["train"].items() if name != "seed"}}
-    deps = sorted({dep for stage in pipeline["stages"].values() for dep in stage.get("deps", []) if "$" not in dep})
-    listed = _git("ls-files", "-z", "--", "dvc.yaml", "*.dvc", *deps)
-    files = [Path(name) for name in listed.split("\0") if name and Path(name).is_file()]
-    parts = [json.dumps(rest, sort_keys=True).encode(), *(path.read_bytes() for path in files)]
-    return digest(*parts)[:8]
 
 
 def scalars(document: dict[str, Any], prefix: str = "") -> Scalars:
@@ -75,21 +64,6 @@ def summary(seeds: dict[str, Scalars]) -> dict[str, Any]:
         facts = {"mean": fmean(values), "sd": stdev(values), "min": min(values), "max": max(values)}
         figures[name] = {fact: round(value, 5) for fact, value in facts.items()}
     return {"figures": figures, "seeds": seeds}
-
-
-def _exists(name: str) -> bool:
-    refs = _git("for-each-ref", "--format=%(refname)", "refs/exps").splitlines()
-    return any(ref.rsplit("/", 1)[-1] == name for ref in refs)
-
-
-def _run(name: str, seed: int) -> None:
-    command = [sys.executable, "-m", "dvc", "exp", "run", "--temp", "--name", name, "-S", f"train.seed={seed}"]
-    if subprocess.run(command, check=False).returncode or not _exists(name):
-        raise CxrError(f"seed {seed}: the run failed (see above); `make seeds` resumes with it and keeps the finished")
-
-
-def _git(*arguments: str) -> str:
-    return subprocess.run(["git", *arguments], capture_output=True, text=True, check=True).stdout
 
 
 if __name__ == "__main__":

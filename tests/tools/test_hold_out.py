@@ -1,0 +1,64 @@
+"""tools.hold_out on a cohort in which sharp films are mostly normal."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from cxr.core.errors import CxrError
+from cxr.films.acquisition import STATISTICS
+from cxr.films.acquisition_table import write_acquisition
+from cxr.films.manifest import Record, write_manifest
+from tools import hold_out
+
+FILMS = 240
+
+
+@pytest.fixture
+def cohort(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> pd.DataFrame:
+    """A manifest of 120 patients with two films each, in the current folder; sharpness by path."""
+    monkeypatch.chdir(tmp_path)
+    generator = np.random.default_rng(0)
+    records, statistics = [], []
+    for number in range(FILMS):
+        label = "pneumonia" if number // 2 % 2 else "normal"
+        sharp = generator.normal(1.5 if label == "normal" else 0.0)
+        name = f"film{number}"
+        records.append(
+            Record(name, f"raw/{label}/{name}.png", label, f"P{number // 2}", "train", 9, 9, 8, name, name, "")
+        )
+        statistics.append((name, [sharp, *generator.normal(size=len(STATISTICS) - 1)]))
+    Path("data").mkdir()
+    write_manifest(Path("data/manifest.csv"), records, ["normal", "pneumonia"])
+    write_acquisition(Path("data/acquisition.csv"), statistics)
+    return pd.DataFrame(
+        {"path": [f"{r.label}/{r.image_id}.png" for r in records], "sharp": [s[1][0] for s in statistics]}
+    )
+
+
+def test_held_out_normals_are_soft_and_held_out_pneumonias_are_sharp(cohort: pd.DataFrame) -> None:
+    hold_out.main(["--out", "raw.csv", "--root", "raw"])
+    labels = pd.read_csv("raw.csv").merge(cohort, on="path")
+    assert len(labels) == FILMS
+    sharp = labels.groupby(["label", "split"])["sharp"].mean()
+    assert sharp["normal", "test"] < sharp["normal", "train"] - 0.5
+    assert sharp["pneumonia", "test"] > sharp["pneumonia", "train"] + 0.5
+    assert (labels.groupby("patient_id")["split"].nunique() == 1).all()
+    shares = labels["split"].value_counts(normalize=True)
+    assert shares["test"] == pytest.approx(1 / 3, abs=0.02)
+    assert 0.05 < shares["val"] < 0.25
+
+
+def test_fewer_films_are_drawn_by_patient_and_the_same_each_time(cohort: pd.DataFrame) -> None:
+    for out in ("one.csv", "two.csv"):
+        hold_out.main(["--out", out, "--root", "raw", "--films", "100"])
+    labels = pd.read_csv("one.csv")
+    assert 98 <= len(labels) <= 100
+    assert (labels["patient_id"].value_counts() == 2).all()
+    assert Path("one.csv").read_bytes() == Path("two.csv").read_bytes()
+
+
+def test_another_root_than_that_of_the_manifest_is_one_line(cohort: pd.DataFrame) -> None:
+    with pytest.raises(CxrError, match="not inside of elsewhere"):
+        hold_out.main(["--out", "raw.csv", "--root", "elsewhere"])

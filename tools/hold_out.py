@@ -1,0 +1,93 @@
+"""Labels of a cohort whose conflicting films are held out: python -m tools.hold_out --out LABELS.csv.
+
+How a film was taken (sharpness, contrast, exposure; nothing of the lungs) may tell its label. Conflicting patients are
+those of each class whose acquisition is most like the other class's. In the file that this writes they are the test
+split: no recipe trains on them, so a recipe that leans on acquisition falls there. The other patients are shared out
+between training and validation.
+"""
+
+import argparse
+import logging
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from cxr.console.stage import run_stage
+from cxr.core.errors import CxrError
+from cxr.core.files import write_csv
+from cxr.films.acquisition_table import read_acquisition
+from cxr.films.manifest import Record, read_manifest
+
+log = logging.getLogger(__name__)
+CONFLICTING = 1 / 3  # of the patients of each class
+FOLDS = 5
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Read data/manifest.csv and data/acquisition.csv, and write a label file for `data.layout: csv`."""
+    parser = argparse.ArgumentParser(prog="python -m tools.hold_out", description=__doc__)
+    parser.add_argument("--out", type=Path, required=True, help="label file, inside data.root")
+    parser.add_argument("--root", type=Path, required=True, help="data.root: paths in the file are relative to it")
+    parser.add_argument("--films", type=int, default=0, help="keep about so many films, drawn by patient; 0 = all")
+    parser.add_argument("--validation", type=float, default=0.2, help="share of the patients who are not held out")
+    parser.add_argument("--seed", type=int, default=0, help="of the draws")
+    options = parser.parse_args(arguments)
+    records, classes = read_manifest(Path("data/manifest.csv"))
+    if len(classes) != 2:
+        raise CxrError(f"data/manifest.csv: {len(classes)} classes; films can be held out by acquisition with two")
+    statistics = read_acquisition(Path("data/acquisition.csv"))
+    table = pd.DataFrame([_row(record, options.root) for record in records])
+    positive = (table["label"] == classes[1]).to_numpy()
+    table["acquisition"] = out_of_fold(statistics.loc[table.pop("image_id")].to_numpy(), positive, table["patient_id"])
+    log.info("acquisition alone tells the label at AUROC %.3f", roc_auc_score(positive, table["acquisition"]))
+    table["split"] = splits(table, classes[1], options.validation, options.seed)
+    held_out = table["split"] == "test"
+    log.info("on held-out films: %.3f", roc_auc_score(positive[held_out], table["acquisition"][held_out]))
+    kept = thinned(table, options.films, options.seed).round(4)
+    write_csv(options.out, kept)
+    log.info("%s: %s", options.out, ", ".join(f"{n} {name}" for name, n in kept["split"].value_counts().items()))
+
+
+def out_of_fold(statistics: np.ndarray, positive: np.ndarray, patients: pd.Series) -> np.ndarray:
+    """What acquisition says of each film (films,), by a logistic regression that did not see its patient."""
+    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000, class_weight="balanced"))
+    folds = StratifiedGroupKFold(FOLDS)
+    scores = cross_val_predict(model, statistics, positive, groups=patients, cv=folds, method="decision_function")
+    return np.asarray(scores)
+
+
+def splits(table: pd.DataFrame, positive: str, validation: float, seed: int) -> pd.Series:
+    """train, val or test of each film; a patient's films share one, and the conflicting patients are the test."""
+    patients = table.groupby("patient_id").agg(label=("label", "first"), acquisition=("acquisition", "mean"))
+    against = patients["acquisition"] * np.where(patients["label"] == positive, -1, 1)
+    rank = against.groupby(patients["label"]).rank(pct=True, method="first")
+    drawn = pd.Series(np.random.default_rng(seed).random(len(patients)), patients.index)
+    split = np.where(rank > 1 - CONFLICTING, "test", np.where(drawn < validation, "val", "train"))
+    return table["patient_id"].map(pd.Series(split, patients.index))
+
+
+def thinned(table: pd.DataFrame, films: int, seed: int) -> pd.DataFrame:
+    """The films of randomly drawn patients, about `films` of them; every film for 0."""
+    if not 0 < films < len(table):
+        return table
+    patients = table["patient_id"].drop_duplicates().sample(frac=1, random_state=seed)
+    counts = table["patient_id"].value_counts().loc[patients].cumsum()
+    return table[table["patient_id"].isin(counts.index[counts <= films])]
+
+
+def _row(record: Record, root: Path) -> dict[str, str]:
+    path = Path(record.path)
+    if not path.is_relative_to(root):
+        raise CxrError(f"{record.path}: not inside of {root}; --root must be the data.root of the last ingest")
+    names = {"path": path.relative_to(root).as_posix(), "label": record.label, "patient_id": record.patient_id}
+    return {"image_id": record.image_id, **names, **record.attributes}
+
+
+if __name__ == "__main__":
+    run_stage(main)
