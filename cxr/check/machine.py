@@ -27,7 +27,7 @@ def check_machine(
 
 
 def _weights(train: TrainSection) -> str:
-    from cxr.models.weights import has_weights
+    from cxr.models.weights_source import has_weights
 
     return f"{train.weights} for {train.backbone}: {has_weights(train.backbone, train.weights)}"
 
