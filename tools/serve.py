@@ -1,21 +1,17 @@
 """Serve a bundle over HTTP: `python -m tools.serve --bundle models/bundle`, then open http://127.0.0.1:8080.
 
 /ping and /invocations are what SageMaker asks for, /metrics is for Prometheus, and / is a page for people.
-SIGTERM lets the films at work end.
+SIGTERM lets the films at work end. SIGHUP loads the bundle anew, without a pause.
 """
 
 import argparse
 from pathlib import Path
 
-import uvicorn
-
-from cxr.bundle.files import CARD
+from cxr.bundle.files import verify_sums
 from cxr.console.stage import run_stage
-from cxr.core.errors import CxrError
-from cxr.deploy.inference import model_fn
-from cxr.deploy.service.app import create_app
 from cxr.deploy.service.limits import Limits
 from cxr.deploy.service.log import log_as_json
+from cxr.deploy.service.supervise import supervise
 
 DEFAULTS = Limits()
 
@@ -31,19 +27,12 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--max-mb", type=float, default=DEFAULTS.max_bytes / 1e6, help="largest request")
     parser.add_argument("--seconds", type=float, default=DEFAULTS.seconds, help="time limit of a film")
     options = parser.parse_args(arguments)
-    if not options.bundle.is_dir():
-        raise CxrError(f"{options.bundle}: no such bundle; run `dvc repro package`")
+    verify_sums(options.bundle)
     limits = Limits(
         max_bytes=int(options.max_mb * 1e6), queue=options.queue, seconds=options.seconds, workers=options.workers
     )
-    card = options.bundle / CARD
     log_as_json()
-    app = create_app(
-        lambda: model_fn(str(options.bundle)), card.read_text(encoding="utf-8") if card.is_file() else "", limits
-    )
-    uvicorn.run(
-        app, host=options.host, port=options.port, log_config=None, access_log=False, timeout_graceful_shutdown=30
-    )
+    supervise(options.bundle, limits, options.host, options.port)
 
 
 if __name__ == "__main__":

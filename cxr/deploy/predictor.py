@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from cxr.bundle.config import InferenceConfig, read_config
-from cxr.bundle.files import CLASSIFIER, CONFIG, REFERENCE, SEGMENTER, verify_sums
+from cxr.bundle.files import CARD, CLASSIFIER, CONFIG, REFERENCE, SEGMENTER, verify_sums
 from cxr.bundle.network import Network, Scores, load_network
 from cxr.bundle.reference import Reference, read_reference
 from cxr.core.errors import CxrError
@@ -42,13 +42,20 @@ class Predictor:
     """A bundle, ready to answer. Films may be prepared by several threads at a time."""
 
     def __init__(
-        self, config: InferenceConfig, segmenter: LungSegmenter, network: Network, reference: Reference, version: str
+        self,
+        config: InferenceConfig,
+        segmenter: LungSegmenter,
+        network: Network,
+        reference: Reference,
+        version: str,
+        card: str,
     ) -> None:
         self.config = config
         self.segmenter = segmenter
         self.network = network
         self.reference = reference
         self.version = version  # names the bundle: the hash of its checksums
+        self.card = card  # the bundle's model card, Markdown
         self.segment_settings, self.pixel_settings = config.segment, config.pixels
 
     @classmethod
@@ -60,7 +67,7 @@ class Predictor:
             threads: of the classifier; the lung segmenter keeps to one, so that its masks are those of the stages.
 
         Raises:
-            CxrError: a file is missing, altered or of another version.
+            CxrError: a file is missing, altered or of another version, or the bundle was replaced meanwhile.
         """
         folder = Path(bundle)
         version = verify_sums(folder)
@@ -68,8 +75,11 @@ class Predictor:
         segmenter = folder / SEGMENTER
         if config.preparation.segment.lung_model != model_hash(segmenter):
             raise CxrError(f"{segmenter}: not the segmenter that made the training films' masks; make the bundle again")
-        network = load_network(folder / CLASSIFIER, threads)
-        return cls(config, load_segmenter(segmenter), network, read_reference(folder / REFERENCE), version)
+        network, lungs = load_network(folder / CLASSIFIER, threads), load_segmenter(segmenter)
+        reference, card = read_reference(folder / REFERENCE), (folder / CARD).read_text(encoding="utf-8")
+        if verify_sums(folder) != version:  # half of one bundle and half of another must not answer
+            raise CxrError(f"{folder}: replaced while it was read; load it again")
+        return cls(config, lungs, network, reference, version, card)
 
     def __call__(self, film: bytes | str | Path, name: str = "") -> Prediction:
         """Answer about one film, given as bytes or as a path.

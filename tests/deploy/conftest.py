@@ -17,6 +17,7 @@ class FakePredictor:
     """Calls a bright film pneumonia; refuses what is no picture."""
 
     version = "0123456789abcdef"
+    card = "# Card"
     config = SimpleNamespace(classes=("normal", "pneumonia"), backbone="none")
 
     def __call__(self, film: bytes, name: str = "") -> Prediction:

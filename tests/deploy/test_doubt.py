@@ -63,7 +63,7 @@ def test_a_film_smaller_than_the_classifiers_image_is_doubted(project: Project, 
     preparation = config.preparation.model_copy(update={"preprocess": step})
     larger = Predictor(
         config.model_copy(update={"preparation": preparation}),
-        predictor.segmenter, predictor.network, predictor.reference, predictor.version,
+        predictor.segmenter, predictor.network, predictor.reference, predictor.version, predictor.card,
     )  # fmt: skip
     prepared = larger.prepare(Source("film", cv2.imencode(".png", phantom(0, 120, 90)[0])[1].tobytes()))
     assert "small" in {flag.code for flag in prepared.flags}

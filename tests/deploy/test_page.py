@@ -24,7 +24,7 @@ def address(fake: Any) -> Iterator[str]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    app = create_app(lambda: fake, "# Card", Limits(max_bytes=1_000_000))
+    app = create_app(lambda: fake, Limits(max_bytes=1_000_000))
     server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="error"))
     thread = threading.Thread(target=server.run)
     thread.start()

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
+from cxr.core.errors import CxrError
 from cxr.deploy.service.app import create_app
 from cxr.deploy.service.limits import Limits
 from cxr.deploy.service.log import JsonLines
@@ -21,18 +22,9 @@ LIMITS = Limits(max_bytes=300_000, max_films=3, queue=3, seconds=5, workers=1)
 RAW = {"content-type": "application/octet-stream"}
 
 
-def wait_until_ready(client: TestClient) -> None:
-    for _ in range(200):
-        if client.get("/ping").status_code == 200:
-            return
-        time.sleep(0.01)
-    pytest.fail("never ready")
-
-
 @pytest.fixture
 def client(fake: Any) -> Iterator[TestClient]:
-    with TestClient(create_app(lambda: fake, "# Card", LIMITS)) as client:
-        wait_until_ready(client)
+    with TestClient(create_app(lambda: fake, LIMITS)) as client:
         yield client
 
 
@@ -115,9 +107,8 @@ def test_a_full_queue_is_answered_with_503_and_when_to_come_back(fake: Any, png:
             free.wait(10)
             return fake(film, name)
 
-    app = create_app(Slow, "", Limits(queue=1, workers=1, warm_up=False))
+    app = create_app(Slow, Limits(queue=1, workers=1, warm_up=False))
     with TestClient(app) as client:
-        wait_until_ready(client)
         replies: list[Any] = []
         first = threading.Thread(target=lambda: replies.append(client.post("/invocations", content=png, headers=RAW)))
         first.start()
@@ -138,25 +129,45 @@ def test_a_fault_of_a_decoder_is_a_refusal_and_never_a_5xx(fake: Any, png: bytes
         def __call__(self, film: bytes, name: str = "") -> Any:
             raise ZeroDivisionError("secret of the film")
 
-    with TestClient(create_app(Broken, "", LIMITS)) as client:
-        wait_until_ready(client)
+    with TestClient(create_app(Broken, LIMITS)) as client:
         reply = client.post("/invocations", content=png, headers=RAW)
     assert reply.status_code == 422
     assert reply.json() == {"error": "cannot be read (ZeroDivisionError)"}
 
 
-def test_ping_says_no_until_the_model_is_loaded(fake: Any, png: bytes) -> None:
-    loaded = threading.Event()
+def test_no_request_is_taken_before_the_model_is_loaded_and_warm(fake: Any) -> None:
+    done: list[str] = []
+
+    class Cold:
+        version, config = fake.version, fake.config
+
+        def __call__(self, film: bytes, name: str = "") -> Any:
+            done.append("warm")
+            return fake(film, name)
 
     def load() -> Any:
-        loaded.wait(10)
-        return fake
+        done.append("loaded")
+        return Cold()
 
-    with TestClient(create_app(load, "", LIMITS)) as client:
-        assert client.get("/ping").status_code == 503
-        assert client.post("/invocations", content=png, headers=RAW).status_code == 503
-        loaded.set()
-        wait_until_ready(client)
+    with TestClient(create_app(load, LIMITS)) as client:
+        assert done == ["loaded", "warm"]
+        assert client.get("/ping").status_code == 200
+
+
+def test_a_service_without_a_model_does_not_start() -> None:
+    def load() -> Any:
+        raise CxrError("models/bundle/classifier.onnx: altered")
+
+    with pytest.raises(CxrError, match="altered"), TestClient(create_app(load, LIMITS)):
+        pass
+
+
+def test_a_request_that_finds_the_queue_full_is_read_to_its_end_and_not_kept(fake: Any, png: bytes) -> None:
+    app = create_app(lambda: fake, Limits(queue=0, max_bytes=300_000, warm_up=False))
+    with TestClient(app) as client:
+        busy = client.post("/invocations", content=png, headers=RAW)
+        assert (busy.status_code, busy.headers["retry-after"]) == (503, "1")
+        assert client.post("/invocations", content=bytes(300_001), headers=RAW).status_code == 413
 
 
 def test_prometheus_reads_requests_films_and_times(client, png) -> None:

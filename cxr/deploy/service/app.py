@@ -31,22 +31,20 @@ class TooLarge(Exception):
     """A request's body is over the limit."""
 
 
-def create_app(load: Callable[[], Predictor], card: str, limits: Limits) -> FastAPI:
-    """The application.
+def create_app(load: Callable[[], Predictor], limits: Limits) -> FastAPI:
+    """The application. It takes no request before the model is loaded and warm.
 
     Args:
-        load: makes the predictor, in the background; /ping answers 503 until it has.
-        card: the bundle's model card, Markdown.
+        load: makes the predictor.
         limits: what one instance takes on.
     """
     counters, workers = Counters(), Workers(limits)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        app.state.predictor = None
-        loading = asyncio.create_task(_load(app, load, limits.warm_up))
+        app.state.predictor = await asyncio.to_thread(_loaded, load, limits.warm_up)
+        log.info("ready", extra={"fields": {"bundle": app.state.predictor.version}})
         yield
-        loading.cancel()
         workers.close()
 
     app = FastAPI(title="cxr-pneumonia", lifespan=lifespan, docs_url=None, redoc_url=None)
@@ -59,7 +57,7 @@ def create_app(load: Callable[[], Predictor], card: str, limits: Limits) -> Fast
 
     @app.get("/ping")
     def ping() -> Response:
-        return Response(status_code=200 if app.state.predictor else 503)
+        return Response(status_code=200)
 
     @app.get("/metrics")
     def metrics() -> PlainTextResponse:
@@ -68,9 +66,7 @@ def create_app(load: Callable[[], Predictor], card: str, limits: Limits) -> Fast
 
     @app.get("/about")
     def about() -> Response:
-        predictor = app.state.predictor
-        if predictor is None:
-            return _error(503, "the model is loading", limits)
+        predictor: Predictor = app.state.predictor
         facts = {
             "bundle": predictor.version,
             "classes": predictor.config.classes,
@@ -80,7 +76,7 @@ def create_app(load: Callable[[], Predictor], card: str, limits: Limits) -> Fast
 
     @app.get("/model-card")
     def model_card() -> PlainTextResponse:
-        return PlainTextResponse(card)
+        return PlainTextResponse(app.state.predictor.card)
 
     @app.post("/invocations")
     async def invocations(request: Request, pictures: bool = False) -> Response:
@@ -94,14 +90,12 @@ def create_app(load: Callable[[], Predictor], card: str, limits: Limits) -> Fast
         return response
 
     async def _invoke(request: Request, pictures: bool) -> tuple[Response, int]:
-        predictor = app.state.predictor
-        if predictor is None:
-            return _error(503, "the model is loading", limits), 0
+        read = functools.partial(answer, predictor=app.state.predictor, pictures=pictures)
         try:
-            films = input_fn(await _body(request, limits.max_bytes), request.headers.get("content-type", ""))
+            body = await _body(request, limits.max_bytes, keep=not workers.full)
+            films = input_fn(body, request.headers.get("content-type", ""))
             if len(films) > limits.max_films:
                 raise TooLarge(f"{len(films)} films; at most {limits.max_films} a request")
-            read = functools.partial(answer, predictor=predictor, pictures=pictures)
             answers = await workers.map(lambda film: read(film.name, film.content), films)
         except CxrError as error:
             return _error(400, str(error), limits), 0
@@ -119,17 +113,11 @@ def create_app(load: Callable[[], Predictor], card: str, limits: Limits) -> Fast
     return app
 
 
-async def _load(app: FastAPI, load: Callable[[], Predictor], warm_up: bool) -> None:
-    """Load and warm the model; a fault ends the process, since a service without a model is of no use."""
-    try:
-        predictor = await asyncio.to_thread(load)
-        if warm_up:
-            await asyncio.to_thread(answer, "warm-up", _synthetic_film(), predictor, True)
-        app.state.predictor = predictor
-    except Exception as error:
-        log.error("the bundle cannot be loaded: %s", error)
-        raise SystemExit(1) from error
-    log.info("ready")
+def _loaded(load: Callable[[], Predictor], warm_up: bool) -> Predictor:
+    predictor = load()
+    if warm_up:
+        answer("warm-up", _synthetic_film(), predictor, pictures=True)
+    return predictor
 
 
 def _synthetic_film() -> bytes:
@@ -142,15 +130,24 @@ def _synthetic_film() -> bytes:
     return png.tobytes()
 
 
-async def _body(request: Request, limit: int) -> bytes:
-    """The body, given up as soon as it is over the limit."""
+async def _body(request: Request, limit: int, keep: bool) -> bytes:
+    """The body, given up as soon as it is over the limit; read to its end but not kept while the queue is full.
+
+    Raises:
+        TooLarge: it is over the limit.
+        Busy: it was not to be kept.
+    """
     if int(request.headers.get("content-length") or 0) > limit:
         raise TooLarge(f"the request is larger than {limit / 1e6:.0f} MB")
-    body = bytearray()
+    body, length = bytearray(), 0
     async for part in request.stream():
-        body += part
-        if len(body) > limit:
+        length += len(part)
+        if length > limit:
             raise TooLarge(f"the request is larger than {limit / 1e6:.0f} MB")
+        if keep:
+            body += part
+    if not keep:
+        raise Busy("the queue is full")
     return bytes(body)
 
 

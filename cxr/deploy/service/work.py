@@ -23,6 +23,11 @@ class Workers:
         self.limits, self.waiting = limits, 0  # films admitted and not yet answered
         self.pool = ThreadPoolExecutor(limits.workers, thread_name_prefix="film")
 
+    @property
+    def full(self) -> bool:
+        """Whether there is no room for any film."""
+        return self.waiting >= self.limits.queue
+
     async def map(self, function: Callable[[F], A], films: list[F]) -> list[A]:
         """`function(film)` of each film, in order.
 

@@ -1,0 +1,206 @@
+"""The service under load: many clients at once, the real process, real bundle, films of real size.
+
+    python -m benchmarks.service --bundle models/chest_xray
+    python -m benchmarks.service --bundle models/chest_xray --replace
+
+Films are synthetic JPEG of 1500x1200 pixels (demo/), or those of `--films FOLDER`. Each answer is compared with what
+the predictor says of that film in this process. With `--replace` another bundle takes the place of the first under
+load, the worker is killed, and the first bundle comes back. Ends with code 1 where a film is lost, a 503 names no time,
+another code comes, or an answer is not that of the bundle that it names.
+"""
+
+import argparse
+import dataclasses
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import gevent
+import numpy as np
+import onnx
+import psutil
+
+from benchmarks.predict import write_films
+from benchmarks.service_clients import Tally, run_clients
+from cxr.bundle.config import read_config, write_config
+from cxr.bundle.files import CLASSIFIER, CONFIG, write_sums
+from cxr.bundle.network import LOGITS
+from cxr.deploy.films import find_films
+from cxr.deploy.predictor import Predictor
+from cxr.report.tables import markdown
+
+FILMS = 64  # of a folder, so that they fit into memory with their answers
+START = 120  # seconds to load the bundle on a busy machine
+
+
+def main() -> None:
+    """Print what was sent and what came back."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.service", description=__doc__)
+    parser.add_argument("--bundle", type=Path, required=True)
+    parser.add_argument("--clients", type=int, default=200)
+    parser.add_argument("--requests", type=int, default=5000)
+    parser.add_argument("--films", type=Path, help="folder of films (default: synthetic ones)")
+    parser.add_argument("--replace", action="store_true", help="replace the bundle and kill the worker meanwhile")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        first, second = root / "first", root / "second"
+        shutil.copytree(options.bundle, first)
+        other_bundle(first, second)
+        named = find_films([str(options.films or synthetic(root / "films"))])[:FILMS]
+        films = {film.address: film.read().content for film in named}
+        known = dict(probabilities(bundle, films) for bundle in (first, second))
+        tally = Tally(options.requests, films, known)
+        served = root / "bundle"
+        served.symlink_to(first)
+        with serving(served) as (url, service):
+            memory: list[float] = []
+            gevent.spawn(watch, lambda: memory.append(megabytes(service)))
+            if options.replace:
+                tally.disturbed = True
+                gevent.spawn(disturb, tally, service, served, first, second)
+            seconds = run_clients(url, options.clients, tally)
+    print(report(tally, options.clients, seconds, memory))
+    sys.exit(int(bool(tally.faults)))
+
+
+def synthetic(folder: Path) -> Path:
+    """A folder of films of real size."""
+    folder.mkdir()
+    write_films(folder, 8)
+    return folder
+
+
+def other_bundle(first: Path, second: Path) -> None:
+    """Another classifier and other settings: of each half of the two bundles, a film gets another probability."""
+    shutil.copytree(first, second)
+    config = read_config(second / CONFIG)
+    point = dataclasses.replace(config.operating_point, temperature=2 * config.operating_point.temperature)
+    write_config(second / CONFIG, config.model_copy(update={"operating_point": point}))
+    model = onnx.load(second / CLASSIFIER)
+    last = next(node for node in model.graph.node if LOGITS in node.output)
+    last.output[list(last.output).index(LOGITS)] = "before"
+    model.graph.initializer.append(onnx.numpy_helper.from_array(np.float32([0.5]), "shift"))
+    model.graph.node.append(onnx.helper.make_node("Add", ["before", "shift"], [LOGITS]))
+    onnx.save(model, second / CLASSIFIER)
+    write_sums(second)
+
+
+def probabilities(bundle: Path, films: dict[str, bytes]) -> tuple[str, dict[str, float]]:
+    """The hash of a bundle, and its probability of each film."""
+    predictor = Predictor.load(bundle)
+    return predictor.version, {name: predictor(content, name).probability for name, content in films.items()}
+
+
+@contextmanager
+def serving(bundle: Path) -> Iterator[tuple[str, psutil.Process]]:
+    """The service as docker/serve starts it, on a free port; its address and its process."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "tools.serve", "--bundle", str(bundle), "--port", str(port)]
+    process, url = subprocess.Popen(command, stdout=subprocess.DEVNULL), f"http://127.0.0.1:{port}"
+    try:
+        limit = time.monotonic() + START
+        while time.monotonic() < limit and process.poll() is None:
+            try:
+                urllib.request.urlopen(f"{url}/ping", timeout=2).close()
+                break
+            except OSError:
+                time.sleep(0.2)
+        yield url, psutil.Process(process.pid)
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
+def disturb(tally: Tally, service: psutil.Process, served: Path, first: Path, second: Path) -> None:
+    """Replace the bundle after a fifth of the requests, kill the worker after two, and go back after three."""
+    one, other = tally.known
+    until(lambda: tally.sent > 0.2 * tally.requests)
+    replace(served, second, service)
+    until(lambda: tally.bundles[other] > 0)
+    until(lambda: tally.sent > 0.4 * tally.requests)
+    broken = tally.codes[0]
+    worker(service).kill()
+    until(lambda: tally.codes[0] > broken)
+    answers = tally.bundles[other]
+    until(lambda: tally.bundles[other] > answers)
+    until(lambda: tally.sent > 0.6 * tally.requests)
+    answers = tally.bundles[one]
+    replace(served, first, service)
+    until(lambda: tally.bundles[one] > answers)
+    tally.disturbed = False
+
+
+def until(reached: Callable[[], bool]) -> None:
+    """Let the clients work until something is so."""
+    while not reached():
+        gevent.sleep(0.05)
+
+
+def replace(served: Path, bundle: Path, service: psutil.Process) -> None:
+    """Let the link to the served bundle point to another one, in one step, and say so."""
+    link = served.with_name("next")
+    link.symlink_to(bundle)
+    os.replace(link, served)
+    service.send_signal(signal.SIGHUP)
+
+
+def worker(service: psutil.Process) -> psutil.Process:
+    """The process that answers: the largest of those that the service started."""
+    return max(service.children(), key=lambda child: child.memory_info().rss)
+
+
+def watch(look: Callable[[], None]) -> None:
+    """Look twice a second."""
+    while True:
+        look()
+        gevent.sleep(0.5)
+
+
+def megabytes(service: psutil.Process) -> float:
+    """Memory of the service with all of its processes, shared pages shared out; 0 where one has just ended."""
+    try:
+        return sum(one.memory_full_info().pss for one in (service, *service.children(recursive=True))) / 1e6
+    except psutil.Error:
+        return 0.0
+
+
+def report(tally: Tally, clients: int, seconds: float, memory: list[float]) -> str:
+    """What the run showed, as a table."""
+    seen = [value for value in memory if value]
+    start, middle, end = (float(np.median(part)) for part in np.array_split(seen[len(seen) // 10 :], 3))
+    median, late = np.quantile(tally.seconds, (0.5, 0.95)) if tally.seconds else (0, 0)
+    other = {code: count for code, count in tally.codes.items() if code not in (0, 200, 503)}
+    rows = [
+        ["clients", str(clients)],
+        ["requests sent", str(tally.sent)],
+        ["answered 200", str(tally.codes[200])],
+        ["answered 503 with Retry-After", str(tally.codes[503] - tally.unclean)],
+        ["answered 503 without", str(tally.unclean)],
+        ["any other code", ", ".join(f"{count} x {code}" for code, count in other.items()) or "0"],
+        ["connections broken, asked again", str(tally.codes[0])],
+        ["films asked about / answered / lost", f"{tally.begun} / {tally.answered} / {tally.begun - tally.answered}"],
+        ["answers by bundle", ", ".join(f"{count} of {name[:8]}" for name, count in tally.bundles.items())],
+        ["answers that are not their bundle's", str(tally.wrong)],
+        ["time of a 200, p50 / p95", f"{median:.2f} s / {late:.2f} s"],
+        ["films/s", f"{tally.answered / seconds:.1f}"],
+        ["memory: first, second, last third (median)", f"{start:.0f} / {middle:.0f} / {end:.0f} MB"],
+        ["memory: most", f"{max(seen):.0f} MB"],
+        ["memory: growth from first to last third", f"{end / start - 1:+.1%}"],
+    ]
+    return markdown(["", "of this run"], rows)
+
+
+if __name__ == "__main__":
+    main()
