@@ -8,7 +8,7 @@ from cxr.core.config import read_yaml
 from cxr.core.errors import CxrError
 from cxr.core.files import digest
 from cxr.launch.channels import WHEELS
-from cxr.launch.store import Item, file_md5
+from cxr.launch.items import Item, file_md5
 from cxr.launch.wheels import LOCK, Wheels
 
 # Beside the declared code: package folders, the entry point, and what no stage declares because it changes no result.

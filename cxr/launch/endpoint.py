@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from cxr.core.errors import CxrError
-from cxr.launch.store import file_md5
+from cxr.launch.items import file_md5
 
 PROJECT = "cxr-pneumonia"
 SERVERLESS_MB = 3072

@@ -3,7 +3,6 @@
 import contextlib
 from collections.abc import Iterator
 
-import boto3.exceptions
 import botocore.exceptions as aws
 
 from cxr.core.errors import CxrError
@@ -43,7 +42,7 @@ def faults(where: str) -> Iterator[None]:
         raise CxrError(f"{where}: {error}; set AWS_PROFILE to one of `aws configure list-profiles`") from error
     except aws.NoRegionError as error:
         raise CxrError(f"{where}: no AWS region; set AWS_REGION, or sagemaker.region in compute.yaml") from error
-    except (aws.ConnectionError, aws.HTTPClientError, boto3.exceptions.RetriesExceededError) as error:
+    except (aws.ConnectionError, aws.HTTPClientError, aws.IncompleteReadError) as error:
         raise Passing(f"{where}: no answer from the server ({error}); check the network, then run again") from error
     except aws.BotoCoreError as error:
         raise CxrError(f"{where}: {' '.join(str(error).split())}") from error

@@ -15,7 +15,8 @@ from pathlib import Path
 
 from cxr.core.errors import CxrError
 from cxr.launch.channels import INDEX, SPLITS
-from cxr.launch.store import Item, Store, dvc_hash, file_md5
+from cxr.launch.items import Item, dvc_hash, file_md5
+from cxr.launch.store import Store
 from cxr.npz.npz_set import read_index
 
 MANIFEST = "manifest.csv"

@@ -11,7 +11,8 @@ from botocore.exceptions import ClientError, WaiterError
 from cxr.core.errors import CxrError
 from cxr.launch.endpoint import PAYLOAD_MB, Bundle, Target, archive_url, registry_requests, requests
 from cxr.launch.faults import faults
-from cxr.launch.store import Item, Store, aws_session
+from cxr.launch.items import Item
+from cxr.launch.store import Store, aws_session
 
 log = logging.getLogger(__name__)
 MINUTES = 30

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cxr.launch.channels import CHANNELS
-from cxr.launch.store import Item, Store, dvc_hash, file_md5
+from cxr.launch.items import Item, dvc_hash, file_md5
+from cxr.launch.store import Store
 from cxr.shards.shard_set import FACTS, TABLE, ShardSet
 
 FOLDER = "shards"

@@ -1,40 +1,26 @@
 """Objects on S3 or a store that speaks its protocol: one HEAD before any work, parallel transfers, clear faults."""
 
 import base64
-import hashlib
-import io
-import json
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar
+from typing import Any, TypeVar
 
 import boto3
 from botocore.config import Config
+from botocore.exceptions import HTTPClientError, IncompleteReadError
 
 from cxr.console.progress import progress
 from cxr.core.errors import CxrError
 from cxr.core.files import atomic_path
 from cxr.launch.faults import MissingObject, faults
+from cxr.launch.items import Item, file_md5
 
+ATTEMPTS = 4
+BLOCK = 1 << 16  # of a body that breaks off, what is lost and asked for again
 THREADS = 16  # requests in flight; more gains nothing, the work beside the wait is Python's own
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Item:
-    """One object to be: its key below a prefix, its content (a file or bytes), its size and MD5 (hexadecimal)."""
-
-    key: str
-    content: Path | bytes
-    size: int
-    md5: str
-
-    def open(self) -> BinaryIO:
-        """The content as a stream: a shard is too large to be held by each thread."""
-        return io.BytesIO(self.content) if isinstance(self.content, bytes) else self.content.open("rb")
 
 
 def aws_session(region: str | None = None) -> Any:
@@ -56,7 +42,7 @@ class Store:
                 config=Config(
                     connect_timeout=5,
                     read_timeout=60,
-                    retries={"total_max_attempts": 4, "mode": "standard"},
+                    retries={"total_max_attempts": ATTEMPTS, "mode": "standard"},
                     max_pool_connections=THREADS,
                     # Content-MD5 already guards each upload; a second checksum would cost a second pass.
                     request_checksum_calculation="when_required",
@@ -124,9 +110,19 @@ class Store:
             return bytes(self._client.get_object(Bucket=self.bucket, Key=self.prefix + key)["Body"].read())
 
     def fetch(self, key: str, path: Path) -> None:
-        """Download one object; the file appears whole or not at all. A connection lost half-way is tried again."""
-        with faults(self.below(key)), atomic_path(path, durable=False) as temporary:
-            self._client.download_file(self.bucket, self.prefix + key, str(temporary))
+        """Download one object; the file appears whole or not at all. A body that breaks off resumes where it broke."""
+        with faults(self.below(key)), atomic_path(path, durable=False) as temporary, temporary.open("wb") as stream:
+            rest: dict[str, str] = {}
+            for attempt in range(ATTEMPTS):
+                answer = self._client.get_object(Bucket=self.bucket, Key=self.prefix + key, **rest)
+                try:
+                    for block in answer["Body"].iter_chunks(BLOCK):
+                        stream.write(block)
+                    return
+                except (IncompleteReadError, HTTPClientError):
+                    if attempt + 1 == ATTEMPTS:
+                        raise
+                    rest = {"Range": f"bytes={stream.tell()}-", "IfMatch": answer["ETag"]}
 
     def fetch_all(self, wanted: Mapping[str, tuple[Path, str]], description: str) -> int:
         """Download in parallel each key whose file is missing or has another MD5; returns the number fetched.
@@ -147,18 +143,6 @@ class Store:
 
         _in_parallel(fetch, list(wanted.items()), description)
         return len(fetched)
-
-
-def file_md5(path: Path) -> str:
-    """MD5 of a file's content, hexadecimal."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "md5").hexdigest()
-
-
-def dvc_hash(md5s: Mapping[str, str]) -> str:
-    """DVC's hash of a folder: MD5 over the JSON list of its files' hashes, in the order of their paths."""
-    listing = [{"md5": md5s[name], "relpath": name} for name in sorted(md5s)]
-    return hashlib.md5(json.dumps(listing, sort_keys=True).encode()).hexdigest()
 
 
 def parse_url(url: str) -> tuple[str, str]:

@@ -108,11 +108,12 @@ class SeaweedFS:
 class Cable:
     """A TCP connection to a server that can be cut: from then on nobody answers at `url`.
 
-    With `limit`, the first answer longer than so many bytes breaks off there, once.
+    With `limit`, the first answer longer than so many bytes breaks off there, once. `answered` counts the bytes
+    that came back.
     """
 
     def __init__(self, url: str, limit: int | None = None) -> None:
-        self.limit, self._is_cut = limit, False
+        self.limit, self.answered, self._is_cut = limit, 0, False
         cable = self
         target = ("127.0.0.1", int(url.rsplit(":", 1)[1]))
         self._ends: list[socket.socket] = []
@@ -153,4 +154,6 @@ def _pump(source: socket.socket, sink: socket.socket, cable: Cable | None = None
                 cable.limit = None
                 break
             sink.sendall(block)
+            if cable is not None:
+                cable.answered += len(block)
         sink.shutdown(socket.SHUT_WR)

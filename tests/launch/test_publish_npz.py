@@ -173,16 +173,17 @@ def test_a_server_that_dies_half_way_loses_nothing(
     assert publish_channels(channels, store) == 0
 
 
-def test_a_download_that_breaks_off_half_way_is_tried_again(
+def test_a_download_that_breaks_off_half_way_resumes_there(
     seaweed: SeaweedFS, s3: Any, bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    content = bytes(range(256)) * 4000
+    content, limit = bytes(range(256)) * 4000, 300_000
     s3.put_object(Bucket=bucket, Key="model.tar.gz", Body=content)
-    cable = Cable(seaweed.url, limit=300_000)
+    cable = Cable(seaweed.url, limit)
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", cable.url)
     Store(f"s3://{bucket}").fetch("model.tar.gz", tmp_path / "model.tar.gz")
     assert cable.limit is None, "nothing broke off"
     assert (tmp_path / "model.tar.gz").read_bytes() == content
+    assert cable.answered < limit + len(content), "it began again"
 
 
 def test_addresses() -> None:
