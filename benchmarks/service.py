@@ -14,14 +14,9 @@ import dataclasses
 import os
 import shutil
 import signal
-import socket
-import subprocess
 import sys
 import tempfile
-import time
-import urllib.request
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import gevent
@@ -30,6 +25,7 @@ import onnx
 import psutil
 
 from benchmarks.predict import write_films
+from benchmarks.served import serving, worker
 from benchmarks.service_clients import Tally, run_clients
 from cxr.bundle.config import read_config, write_config
 from cxr.bundle.files import CLASSIFIER, CONFIG, write_sums
@@ -39,7 +35,6 @@ from cxr.deploy.predictor import Predictor
 from cxr.report.tables import markdown
 
 FILMS = 64  # of a folder, so that they fit into memory with their answers
-START = 120  # seconds to load the bundle on a busy machine
 
 
 def main() -> None:
@@ -101,28 +96,6 @@ def probabilities(bundle: Path, films: dict[str, bytes]) -> tuple[str, dict[str,
     return predictor.version, {name: predictor(content, name).probability for name, content in films.items()}
 
 
-@contextmanager
-def serving(bundle: Path) -> Iterator[tuple[str, psutil.Process]]:
-    """The service as docker/serve starts it, on a free port; its address and its process."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "tools.serve", "--bundle", str(bundle), "--port", str(port)]
-    process, url = subprocess.Popen(command, stdout=subprocess.DEVNULL), f"http://127.0.0.1:{port}"
-    try:
-        limit = time.monotonic() + START
-        while time.monotonic() < limit and process.poll() is None:
-            try:
-                urllib.request.urlopen(f"{url}/ping", timeout=2).close()
-                break
-            except OSError:
-                time.sleep(0.2)
-        yield url, psutil.Process(process.pid)
-    finally:
-        process.terminate()
-        process.wait(60)
-
-
 def disturb(tally: Tally, service: psutil.Process, served: Path, first: Path, second: Path) -> None:
     """Replace the bundle after a fifth of the requests, kill the worker after two, and go back after three."""
     one, other = tally.known
@@ -154,11 +127,6 @@ def replace(served: Path, bundle: Path, service: psutil.Process) -> None:
     link.symlink_to(bundle)
     os.replace(link, served)
     service.send_signal(signal.SIGHUP)
-
-
-def worker(service: psutil.Process) -> psutil.Process:
-    """The process that answers: the largest of those that the service started."""
-    return max(service.children(), key=lambda child: child.memory_info().rss)
 
 
 def watch(look: Callable[[], None]) -> None:

@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="threads that prepare films")
     options = parser.parse_args(arguments)
     predictor = Predictor.load(options.bundle)
-    records = predict_into(options.out / "predictions.csv", predictor, options.films, options.workers)
+    records = predict_into(options.out / "predictions.csv", predictor, options.films, options.workers, statistics=True)
     compare(records, predictor, options.labels, options.patient, options.out / "external.json")
 
 

@@ -28,7 +28,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="threads that prepare films")
     options = parser.parse_args(arguments)
     predictor = Predictor.load(options.bundle)
-    records = predict_into(options.out, predictor, options.films, options.workers, options.overlays)
+    records = predict_into(
+        options.out, predictor, options.films, options.workers, options.overlays, statistics=bool(options.labels)
+    )
     if options.labels:
         from tools.external import compare  # statistics and tables are loaded only here: serving has neither
 

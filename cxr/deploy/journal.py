@@ -15,7 +15,7 @@ class Record:
     """What is kept of one film."""
 
     row: dict[str, Any]  # as in predictions.csv
-    statistics: list[float]  # acquisition statistics; empty for a film that was refused
+    statistics: list[float]  # acquisition statistics; empty for a film that was refused, or where nobody asked
 
 
 class Journal:

@@ -30,7 +30,7 @@ class Outcome:
 
     film: NamedFilm
     answer: Prediction | str  # or why there is none
-    statistics: list[float]  # of its acquisition; empty without an answer
+    statistics: list[float]  # of its acquisition; empty without an answer, or where nobody asked for them
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,12 @@ _Waiting = tuple[NamedFilm, _Ready | str]
 
 
 def predict_all(
-    predictor: Predictor, films: Sequence[NamedFilm], journal: Journal, workers: int, overlays: Path | None = None
+    predictor: Predictor,
+    films: Sequence[NamedFilm],
+    journal: Journal,
+    workers: int,
+    overlays: Path | None = None,
+    statistics: bool = False,
 ) -> list[Record]:
     """Answer about each film, in order; films that the journal knows are not read again.
 
@@ -53,11 +58,12 @@ def predict_all(
         journal: of this output and bundle.
         workers: threads that read and prepare.
         overlays: folder for one PNG a film, or None.
+        statistics: keep those of acquisition, too.
     """
     todo = [film for film in films if journal.done(film) is None]
     classes, bundle = predictor.config.classes, predictor.version
     with journal.open():
-        for one in progress(outcomes(predictor, todo, workers), len(todo), "predict"):
+        for one in progress(outcomes(predictor, todo, workers, statistics), len(todo), "predict"):
             film, answer = one.film, one.answer
             if isinstance(answer, str):
                 journal.add(film, Record(refused(film.address, answer, classes, bundle), []))
@@ -69,11 +75,13 @@ def predict_all(
     return [record for record in records if record is not None]
 
 
-def outcomes(predictor: Predictor, films: Sequence[NamedFilm], workers: int) -> Iterator[Outcome]:
+def outcomes(
+    predictor: Predictor, films: Sequence[NamedFilm], workers: int, statistics: bool = False
+) -> Iterator[Outcome]:
     """Yield the answer about each film, or the reason why there is none, in order."""
     cv2.setNumThreads(1)  # the threads share films, not pixels
     with ThreadPoolExecutor(workers) as pool:
-        for batch in _batches(_prepared(predictor, films, pool, workers * AHEAD)):
+        for batch in _batches(_prepared(predictor, films, pool, workers * AHEAD, statistics)):
             ready = [one.film for _, one in batch if isinstance(one, _Ready)]
             answers = iter(predictor.answer(ready) if ready else [])
             for film, one in batch:
@@ -81,24 +89,24 @@ def outcomes(predictor: Predictor, films: Sequence[NamedFilm], workers: int) -> 
 
 
 def _prepared(
-    predictor: Predictor, films: Sequence[NamedFilm], pool: ThreadPoolExecutor, ahead: int
+    predictor: Predictor, films: Sequence[NamedFilm], pool: ThreadPoolExecutor, ahead: int, statistics: bool
 ) -> Iterator[_Waiting]:
     """Prepare a few films ahead of the one that is asked for, so that memory does not grow with their number."""
     waiting: deque[tuple[NamedFilm, Future[_Ready | str]]] = deque()
     rest = iter(films)
     while True:
         for film in itertools.islice(rest, ahead - len(waiting)):
-            waiting.append((film, pool.submit(_prepare, predictor, film)))
+            waiting.append((film, pool.submit(_prepare, predictor, film, statistics)))
         if not waiting:
             return
         film, future = waiting.popleft()
         yield film, future.result()
 
 
-def _prepare(predictor: Predictor, film: NamedFilm) -> _Ready | str:
+def _prepare(predictor: Predictor, film: NamedFilm, statistics: bool) -> _Ready | str:
     try:
         prepared = predictor.prepare(film.read())
-        return _Ready(prepared, [float(value) for value in acquisition_of(prepared.film.grey)])
+        return _Ready(prepared, acquisition_of(prepared.film.grey).tolist() if statistics else [])
     except CxrError as error:
         return str(error)
     except Exception as error:  # whatever a decoder raises on a damaged film must not end the run

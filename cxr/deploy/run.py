@@ -15,7 +15,12 @@ log = logging.getLogger(__name__)
 
 
 def predict_into(
-    out: Path, predictor: Predictor, names: Sequence[str], workers: int, overlays: Path | None = None
+    out: Path,
+    predictor: Predictor,
+    names: Sequence[str],
+    workers: int,
+    overlays: Path | None = None,
+    statistics: bool = False,
 ) -> list[Record]:
     """Write one row a film into `out`; a run that was stopped resumes.
 
@@ -25,12 +30,13 @@ def predict_into(
         names: films, folders or S3 addresses.
         workers: threads that prepare films.
         overlays: folder for one picture a film, or None.
+        statistics: record those of acquisition, which drift is measured by.
 
     Raises:
         CxrError: a name stands for no film.
     """
-    journal = Journal(out, predictor.version)
-    records = predict_all(predictor, find_films(names), journal, workers, overlays)
+    journal = Journal(out, f"{predictor.version}{' with statistics' if statistics else ''}")
+    records = predict_all(predictor, find_films(names), journal, workers, overlays, statistics)
     rows = [record.row for record in records]
     write_rows(out, rows, predictor.config.classes)
     journal.remove()

@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 import torch
 
-from cxr.bundle.network import ACTIVATION, FEATURES, INPUT, LOGITS
+from cxr.bundle.network import ACTIVATION, FEATURES, FILMS, INPUT, LOGITS
 from cxr.package.served import ServedClassifier, probe
 
 OPSET = 18
@@ -35,7 +35,7 @@ def to_onnx(served: ServedClassifier, weights: str) -> bytes:
             path,
             input_names=[INPUT],
             output_names=outputs,
-            dynamic_axes={name: {0: "films"} for name in (INPUT, *outputs)},
+            dynamic_axes={name: {0: FILMS} for name in (INPUT, *outputs)},
             opset_version=OPSET,
             dynamo=False,
         )

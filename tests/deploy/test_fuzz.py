@@ -1,8 +1,13 @@
 """Damaged films: each gets an answer or a reason in one line, and none hangs or ends the process."""
 
+import http.client
 import io
+import json
+import time
+import urllib.parse
 import zlib
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -11,6 +16,7 @@ import numpy as np
 import pydicom.data
 import pytest
 
+from benchmarks.served import serving, worker
 from cxr.core.errors import CxrError
 from cxr.deploy.predictor import Predictor
 from tests.bundles import Project
@@ -75,7 +81,7 @@ def outcome(predictor: Predictor, content: bytes) -> str:
     return "answered"
 
 
-def survive(predictor: Predictor, films: Iterator[bytes]) -> list[str]:
+def survive(predictor: Predictor, films: Iterable[bytes]) -> list[str]:
     with ThreadPoolExecutor(1) as pool:
         return [pool.submit(outcome, predictor, film).result(timeout=HANGS) for film in films]
 
@@ -91,9 +97,47 @@ def test_some_damaged_films_are_answered_or_refused(predictor: Predictor, tmp_pa
     check(survive(predictor, mutants(originals(tmp_path), SOME)))
 
 
+def replies(bundle: Path, films: Iterable[bytes]) -> tuple[Counter[int], float]:
+    """What the service as a process of its own says of films, by status, and its longest time, seconds.
+
+    The process that answers must be the same at the end.
+    """
+    statuses: Counter[int] = Counter()
+    slowest = 0.0
+    with serving(bundle) as (url, service):
+        before = worker(service).pid
+        line = http.client.HTTPConnection(urllib.parse.urlsplit(url).netloc, timeout=HANGS)
+        for film in films:
+            started = time.monotonic()
+            line.request("POST", "/invocations", film, {"content-type": "application/octet-stream"})
+            reply = line.getresponse()
+            reason = json.loads(reply.read()).get("error", "")
+            assert "\n" not in reason
+            statuses[reply.status] += 1
+            slowest = max(slowest, time.monotonic() - started)
+        assert worker(service).pid == before
+    return statuses, slowest
+
+
 @pytest.mark.slow
-def test_many_damaged_films_are_answered_or_refused(predictor: Predictor, tmp_path: Path) -> None:
-    check(survive(predictor, mutants(originals(tmp_path), MANY)))
+def test_many_damaged_films_are_answered_or_refused_by_the_predictor(predictor: Predictor, tmp_path: Path) -> None:
+    films, slowest, outcomes = mutants(originals(tmp_path), MANY), 0.0, []
+    for film in films:
+        started = time.monotonic()
+        outcomes += survive(predictor, [film])
+        slowest = max(slowest, time.monotonic() - started)
+    check(outcomes)
+    print(f"\npredictor: {len(outcomes)} films, {outcomes.count('answered')} answered, others refused; {slowest:.2f} s")
+
+
+@pytest.mark.slow
+def test_many_damaged_films_are_answered_or_refused_by_the_service(project: Project, tmp_path: Path) -> None:
+    statuses, slowest = replies(project.bundle, mutants(originals(tmp_path), MANY))
+    print(f"\nservice: {sum(statuses.values())} requests, {dict(statuses)}; slowest {slowest:.2f} s")
+    assert statuses.total() == MANY
+    assert set(statuses) <= {200, 400, 422, 503}
+    assert statuses[200]
+    assert statuses[422]
 
 
 def test_every_test_file_of_pydicom_is_answered_or_refused_in_one_line(predictor: Predictor) -> None:

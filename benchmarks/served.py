@@ -1,0 +1,41 @@
+"""The service as a process of its own, for benchmarks and tests."""
+
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+
+START = 120  # seconds to load the bundle on a busy machine
+
+
+@contextmanager
+def serving(bundle: Path) -> Iterator[tuple[str, psutil.Process]]:
+    """The service as docker/serve starts it, on a free port; its address and its process."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "tools.serve", "--bundle", str(bundle), "--port", str(port)]
+    process, url = subprocess.Popen(command, stdout=subprocess.DEVNULL), f"http://127.0.0.1:{port}"
+    try:
+        limit = time.monotonic() + START
+        while time.monotonic() < limit and process.poll() is None:
+            try:
+                urllib.request.urlopen(f"{url}/ping", timeout=2).close()
+                break
+            except OSError:
+                time.sleep(0.2)
+        yield url, psutil.Process(process.pid)
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
+def worker(service: psutil.Process) -> psutil.Process:
+    """The process that answers: the largest of those that the service started."""
+    return max(service.children(), key=lambda child: child.memory_info().rss)
