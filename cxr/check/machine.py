@@ -45,12 +45,13 @@ def _disk(preprocess: PreprocessSection, films: int) -> str:
 
 def _devices(train: TrainSection, compute: Compute) -> str:
     from cxr.train.engine import pick_devices
+    from cxr.train.recipe import batch_size
 
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / GB
     here = f"{compute.n_workers} processes for per-film work, {memory:.0f} GB of memory"
     if compute.backend != "local":
         return here
-    accelerator, devices = pick_devices(compute, train.batch)
+    accelerator, devices = pick_devices(compute, batch_size(0, train))
     return f"{here}; trains on {devices} GPU" if accelerator == "gpu" else f"{here}; trains on the CPU"
 
 

@@ -1,7 +1,7 @@
 """The `train` section of params.yaml: all of the recipe."""
 
 from pathlib import PurePath
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -57,7 +57,7 @@ class TrainSection(Section):
         description="val_ | corrupted_ | swapped_ | mean_ with auroc or loss",
     )
     patience: int = Field(ge=0)
-    batch: int = Field(ge=1)
+    batch: Annotated[int, Field(ge=1)] | Literal["auto"]
     accumulate: int = Field(ge=1)
 
     loss: Literal["bce", "cross_entropy"]

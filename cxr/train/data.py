@@ -8,7 +8,7 @@ from cxr.train.batches import ScoreBatches, TrainBatches, epoch_order
 from cxr.train.config import TrainSection
 from cxr.train.films import FilmSet
 from cxr.train.module import TrainingModule
-from cxr.train.recipe import steps_per_epoch
+from cxr.train.recipe import batch_size, steps_per_epoch
 
 Loader = TypeVar("Loader", TrainBatches, ScoreBatches)
 
@@ -19,20 +19,21 @@ class FilmData(L.LightningDataModule):
     def __init__(self, films: FilmSet, settings: TrainSection) -> None:
         super().__init__()
         self.films, self.settings = films, settings
+        self.batch = batch_size(len(films.train.labels), settings)
         self.steps = steps_per_epoch(len(films.train.labels), settings)
 
     def train_dataloader(self) -> TrainBatches:
         """Called anew for each epoch."""
         assert self.trainer is not None
         settings, module = self.settings, cast(TrainingModule, self.trainer.lightning_module)
-        balanced, count = settings.balance == "sampler", self.steps * settings.batch
+        balanced, count = settings.balance == "sampler", self.steps * self.batch
         order = epoch_order(self.films.train.labels, settings.seed, module.epoch, balanced, count)
         seed = (settings.seed, module.epoch)
-        return self._share(TrainBatches(self.films.train, order, settings.batch, seed, start=module.batch))
+        return self._share(TrainBatches(self.films.train, order, self.batch, seed, start=module.batch))
 
     def val_dataloader(self) -> list[ScoreBatches]:
         """The plain films, then their copies."""
-        batch = max(1, 2 * self.settings.batch // self.trainer.world_size) if self.trainer else self.settings.batch
+        batch = max(1, 2 * self.batch // self.trainer.world_size) if self.trainer else self.batch
         return [self._share(ScoreBatches(each, batch)) for each in self.films.scored.values()]
 
     def _share(self, loader: Loader) -> Loader:

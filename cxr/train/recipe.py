@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from cxr.train.config import TrainSection
 
 Row = dict[str, float]
+BATCH, FEW_FILMS_BATCH, MANY_FILMS = 32, 16, 1000  # `train.batch: auto`
 SCORED = ("val", "corrupted", "swapped")  # validation, and its copies where the set has them
 
 
@@ -33,9 +34,16 @@ def kept_epoch(history: Sequence[Row], settings: TrainSection) -> int:
     return len(history) - 1 if settings.keep == "last" else best_epoch(history, settings.monitor)
 
 
+def batch_size(films: int, settings: TrainSection) -> int:
+    """Films a step, over all devices; `auto` takes smaller steps, and so more of them, where films are few."""
+    if settings.batch != "auto":
+        return settings.batch
+    return BATCH if films >= MANY_FILMS else FEW_FILMS_BATCH
+
+
 def steps_per_epoch(films: int, settings: TrainSection) -> int:
     """Batches an epoch: every film once, or as often as it takes to make `min_steps` over the run."""
-    return max(films // settings.batch, math.ceil(settings.min_steps / settings.epochs), 1)
+    return max(films // batch_size(films, settings), math.ceil(settings.min_steps / settings.epochs), 1)
 
 
 def ema_decay(steps: int, settings: TrainSection) -> float:

@@ -60,11 +60,11 @@ def train(settings: TrainSection, compute: Compute, paths: RunPaths) -> None:
     """
     started = time.time()
     with sigterm_exits():
-        accelerator, devices = pick_devices(compute, settings.batch)
-        if settings.portable and accelerator == "cpu" and (why := why_not_portable(settings.compile)):
-            log.warning("train.portable: the weights will be those of this machine: %s", why)
         films = open_films(paths.shards)
         data = FilmData(films, settings)
+        accelerator, devices = pick_devices(compute, data.batch)
+        if settings.portable and accelerator == "cpu" and (why := why_not_portable(settings.compile)):
+            log.warning("train.portable: the weights will be those of this machine: %s", why)
         facts = stable_facts(films.data_hash, accelerator)
         run = digest(
             json.dumps([settings.model_dump(), facts, devices * compute.nodes, _local_weights(settings)]).encode()
@@ -92,7 +92,7 @@ def train(settings: TrainSection, compute: Compute, paths: RunPaths) -> None:
         except torch.cuda.OutOfMemoryError as error:
             raise CxrError(
                 f"train: the GPU is out of memory at epoch {module.epoch}, batch {module.batch}; lower train.batch "
-                f"(now {settings.batch}) and raise train.accumulate by the same factor"
+                f"(now {data.batch}) and raise train.accumulate by the same factor"
             ) from error
         except Exception:
             _end_other_processes(trainer)

@@ -3,6 +3,7 @@ import pytest
 from cxr.train.config import TrainSection
 from cxr.train.recipe import (
     Row,
+    batch_size,
     best_epoch,
     ema_decay,
     finished,
@@ -91,3 +92,9 @@ def test_sizes_of_a_run_follow_the_number_of_films() -> None:
     assert ema_decay(130, rule) == pytest.approx(1 - 1 / 91)
     assert ema_decay(750, rule) == pytest.approx(1 - 1 / 525)
     assert ema_decay(130, settings(ema=0)) == 0
+
+
+def test_few_films_are_trained_on_in_small_steps_unless_the_batch_is_given() -> None:
+    assert [batch_size(films, settings(batch="auto")) for films in (330, 999, 1000, 30_000)] == [16, 16, 32, 32]
+    assert batch_size(330, settings(batch=64)) == 64
+    assert steps_per_epoch(800, settings(epochs=2, batch="auto", min_steps=0)) == 50
