@@ -5,6 +5,7 @@ from pathlib import Path
 from cxr.compute.settings import load_compute
 from cxr.console.stage import run_stage
 from cxr.core.config import load_section
+from cxr.models.cores import share_cores
 from cxr.models.portable import use_portable_arithmetic
 from cxr.train.config import TrainSection
 
@@ -19,8 +20,7 @@ def main() -> None:
 
         train_on_sagemaker(settings, load_sagemaker())
         return
-    if settings.portable:
-        use_portable_arithmetic()  # before torch is loaded
+    (use_portable_arithmetic if settings.portable else share_cores)()  # before torch is loaded
     from cxr.train.train import RunPaths, scratch_root, train
 
     paths = RunPaths(

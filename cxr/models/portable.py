@@ -7,6 +7,8 @@ read when torch and numpy are loaded, so a stage sets them first; nothing here l
 
 import os
 
+from cxr.models.cores import share_cores
+
 THREADS = 2  # a gradient is summed over threads, so their number is part of the result
 VARIABLES = {
     "ATEN_CPU_CAPABILITY": "avx2",  # torch's own kernels: eight numbers a vector
@@ -27,6 +29,7 @@ VARIABLES = {
 
 def use_portable_arithmetic() -> None:
     """Set the variables for this process and its children; neither torch nor numpy is loaded yet."""
+    share_cores()
     os.environ.update(VARIABLES)
 
 

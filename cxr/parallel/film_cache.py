@@ -5,6 +5,7 @@ An entry is a 16-byte checksum, one line of JSON facts and a blob; it is written
 does not match its checksum is computed again.
 """
 
+import contextlib
 import hashlib
 import json
 import os
@@ -54,22 +55,26 @@ class FilmCache:
         """Store the entry of a film."""
         facts, blob = entry
         body = json.dumps(facts).encode() + b"\n" + blob
-        write_bytes(self._path(key), _checksum(body) + body, durable=False)
+        try:
+            write_bytes(self._path(key), _checksum(body) + body, durable=False)
+        except FileNotFoundError:  # `prune` took the folder away while it was empty
+            write_bytes(self._path(key), _checksum(body) + body, durable=False)
 
     def _path(self, key: str) -> Path:
         return self.folder / key[:2] / key
 
 
 def prune(root: Path, days: float) -> tuple[int, int]:
-    """Delete entries not read or written for `days`; returns (files, bytes) removed."""
+    """Delete entries not read or written for `days`; returns (files, bytes) removed. Runs may be at work meanwhile."""
     limit = time.time() - days * 86400
     files = size = 0
     for path in root.rglob("*"):
-        if path.is_file() and path.stat().st_mtime < limit:
-            files, size = files + 1, size + path.stat().st_size
-            path.unlink()
+        with contextlib.suppress(FileNotFoundError):  # a run at work renamed or deleted it
+            if path.is_file() and (facts := path.stat()).st_mtime < limit:
+                path.unlink()
+                files, size = files + 1, size + facts.st_size
     for folder in sorted((path for path in root.rglob("*") if path.is_dir()), reverse=True):
-        if not any(folder.iterdir()):
+        with contextlib.suppress(OSError):  # it is not empty, or not any more
             folder.rmdir()
     return files, size
 

@@ -53,6 +53,14 @@ def test_an_exception_leaves_the_old_file_and_no_litter(tmp_path: Path) -> None:
     assert [item.name for item in tmp_path.iterdir()] == ["film.png"]
 
 
+def test_two_threads_that_write_one_file_do_not_write_into_each_others(tmp_path: Path) -> None:
+    with atomic_path(tmp_path / "f") as one, atomic_path(tmp_path / "f") as other:
+        one.write_text("one")
+        other.write_text("other")
+    assert (tmp_path / "f").read_text() == "one"  # the last to end
+    assert list(tmp_path.iterdir()) == [tmp_path / "f"]
+
+
 def test_tables_and_json_have_unix_lines_and_no_index(tmp_path: Path) -> None:
     write_csv(tmp_path / "a.csv", pd.DataFrame({"x": [1, 2], "y": ["a", ""]}))
     assert (tmp_path / "a.csv").read_bytes() == b"x,y\n1,a\n2,\n"

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from cxr.parallel import film_cache
 from cxr.parallel.film_cache import Entry, FilmCache, cache_root, prune, spec_key
 
 ENTRY: Entry = ({"area": 0.25, "reason": ""}, b"mask\nbytes\x00")
@@ -94,3 +95,28 @@ def test_prune_removes_only_what_was_not_used_lately(tmp_path: Path, cache: Film
     assert (files, size > 0) == (1, True)
     assert not entry_file(cache).parent.exists()
     assert cache.get("cd34") == ENTRY
+
+
+def test_an_entry_is_stored_although_prune_takes_its_empty_folder_away(
+    cache: FilmCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write, tries = film_cache.write_bytes, iter([True, False])
+
+    def write_after_prune(path: Path, content: bytes, durable: bool) -> None:
+        if next(tries):
+            raise FileNotFoundError(path)
+        write(path, content, durable)
+
+    monkeypatch.setattr(film_cache, "write_bytes", write_after_prune)
+    cache.put(KEY, ENTRY)
+    assert cache.get(KEY) == ENTRY
+
+
+def test_prune_survives_a_file_that_a_run_renames_meanwhile(
+    tmp_path: Path, cache: FilmCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache.put(KEY, ENTRY)
+    monkeypatch.setattr(Path, "is_file", lambda path: path.name == KEY and path.rename(path.with_name("cd34")))
+    assert prune(tmp_path, days=-1) == (0, 0)
+    monkeypatch.undo()
+    assert cache.folder / KEY[:2] / "cd34" in list(tmp_path.rglob("*"))
