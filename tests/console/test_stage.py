@@ -25,3 +25,7 @@ def test_a_programmers_fault_keeps_its_traceback() -> None:
 def test_a_misspelling_gets_a_hint_and_nonsense_does_not() -> None:
     assert did_you_mean("epohcs", ["epochs", "lr"]) == "; did you mean 'epochs'?"
     assert did_you_mean("zzz", ["epochs", "lr"]) == ""
+
+
+def test_a_name_that_is_known_twice_is_proposed_once() -> None:
+    assert did_you_mean("fixd", ["fixed", "youden", "fixed"]) == "; did you mean 'fixed'?"
