@@ -1,22 +1,27 @@
 """The Lightning Trainer for this machine, and the order in which it calls our code.
 
     for each epoch (`TrainingModule.epoch`; a resumed run begins in the middle of one)
-        FilmData.train_dataloader                   the batches that are still to do
+        FilmData.train_dataloader                     the batches that are still to do
+        FilmData.val_dataloader                       validation films and their copies (later epochs: at validation)
         for each batch
-            RunState.on_train_batch_start           save where it is time; leave where SIGTERM came
-            TrainingModule.on_after_batch_transfer  augment, on the device
-            TrainingModule.on_train_batch_start     learning rate of this moment
-            TrainingModule.training_step            loss; then backward, clipping and AdamW are Lightning's
-            TrainingModule.on_train_batch_end       count the batch, average the weights
-        FilmData.val_dataloader                     validation films and their copies
-        TrainingModule.validation_step              for each of their batches
-        TrainingModule.on_train_epoch_end           one row of history; stop when the recipe says so
-        RunState.on_train_epoch_end                 keep the classifier; tell the listeners
+            TrainingModule.on_after_batch_transfer    augment, on the device
+            LeaveOnSigterm.on_train_batch_start       save and leave where SIGTERM came
+            SaveState.on_train_batch_start            save where it is time
+            Progress.on_train_batch_start             log the position where it is time
+            TrainingModule.on_train_batch_start       learning rate of this moment
+            TrainingModule.training_step              loss; then backward, clipping and AdamW are Lightning's
+            TrainingModule.on_train_batch_end         count the batch, average the weights
+        for each batch of validation
+            LeaveOnSigterm.on_validation_batch_start  leave where SIGTERM came
+            TrainingModule.validation_step            loss, AUROC, accuracy
+        TrainingModule.on_train_epoch_end             one row of history; stop when the recipe says so
+        SaveState.on_train_epoch_end                  keep the classifier if it is the one to be kept so far
+        Progress.on_train_epoch_end                   log the epoch, draw its curves
 
 What Lightning would do and we do ourselves, so that a run can resume in the middle of an epoch with the same bytes: the
 module counts epochs and batches (`max_epochs=-1`; `loops` is dropped from the saved state), our loaders share out the
-films (`use_distributed_sampler=False`, reloaded each epoch), and SIGTERM saves before it ends the process
-(`cxr/train/resume.py`). Devices, DDP, mixed precision, accumulation and clipping are Lightning's.
+films (`use_distributed_sampler=False`, reloaded each epoch), we save (`cxr/train/resume.py`), and SIGTERM saves before
+it ends the process (`cxr/train/sigterm.py`). Devices, DDP, mixed precision, accumulation and clipping are Lightning's.
 """
 
 import logging
@@ -30,7 +35,9 @@ import torch
 from cxr.compute.settings import Compute
 from cxr.core.errors import CxrError
 from cxr.train.config import TrainSection
-from cxr.train.resume import RunState
+from cxr.train.progress import Progress
+from cxr.train.resume import RunState, SaveState
+from cxr.train.sigterm import LeaveOnSigterm
 
 
 def pick_devices(compute: Compute, batch: int) -> tuple[str, int]:
@@ -69,7 +76,9 @@ def _cpu_mode(portable: bool) -> str:
     return "bf16" if fast and not portable else "off"
 
 
-def make_trainer(settings: TrainSection, accelerator: str, devices: int, nodes: int, state: RunState) -> L.Trainer:
+def make_trainer(
+    settings: TrainSection, accelerator: str, devices: int, nodes: int, state: RunState, progress: Progress
+) -> L.Trainer:
     """A Trainer that runs until the module says stop and writes nothing but `state`."""
     _quiet()
     return L.Trainer(
@@ -83,7 +92,7 @@ def make_trainer(settings: TrainSection, accelerator: str, devices: int, nodes: 
         gradient_clip_val=settings.clip or None,
         deterministic=settings.deterministic,
         benchmark=accelerator == "gpu" and not settings.deterministic,  # every batch has one shape
-        callbacks=[state],
+        callbacks=[LeaveOnSigterm(state), SaveState(state), progress],
         logger=False,
         enable_progress_bar=sys.stderr.isatty(),
         enable_model_summary=False,

@@ -1,16 +1,11 @@
-"""An interrupted run resumes where it was: its state on disk, SIGTERM, and the classifier that is kept so far."""
+"""An interrupted run resumes where it was: what of it is on disk, and when it is saved."""
 
 import json
 import logging
 import os
 import pickle
 import shutil
-import signal
-import sys
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,23 +20,14 @@ from cxr.train.recipe import Row, kept_epoch
 
 log = logging.getLogger(__name__)
 SAVE_SECONDS = 60.0
-LOG_SECONDS = 20.0
-SIGTERM_EXIT = 128 + signal.SIGTERM
 
 
-class RunState(Checkpoint):
-    """Keeps `resume.ckpt` and `kept-<epoch>.ckpt` of a run in a folder, and leaves with exit code 143 on SIGTERM.
-
-    State is saved between two batches, when no gradient is pending: at the start of each epoch, every minute, and when
-    SIGTERM comes. Since all randomness is a function of the position, resuming from any of these ends the same.
-    """
+class RunState:
+    """The files of an unfinished run: `resume.ckpt`, and `kept-<epoch>.ckpt`, the classifier to be kept so far."""
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
-        self.listeners: list[Callable[[list[Row]], None]] = []  # get the history after each epoch
-        self.terminated = False
-        self.saved = self.told = time.monotonic()
 
     @property
     def resume_path(self) -> Path:
@@ -51,45 +37,6 @@ class RunState(Checkpoint):
     def kept_path(self, history: list[Row], settings: TrainSection) -> Path:
         """The classifier of the epoch of a history that is kept so far."""
         return self.folder / f"kept-{kept_epoch(history, settings)}.ckpt"
-
-    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Replace Lightning's SIGTERM handler, which stops without saving."""
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, self._terminate)
-
-    def on_train_batch_start(self, trainer: L.Trainer, pl_module: Any, batch: Any, batch_idx: int) -> None:
-        """Save when it is time, and go when SIGTERM came."""
-        module: TrainingModule = pl_module
-        now = time.monotonic()
-        if now - self.told > LOG_SECONDS:
-            log.info("epoch %d: batch %d of %d", module.epoch, module.batch, module.steps)
-            self.told = now
-        if not module.at_optimizer_step:
-            return
-        leave, due = self._any(trainer, self.terminated), now - self.saved > SAVE_SECONDS
-        if leave or module.batch == 0 or self._any(trainer, due):
-            self._save(trainer, module)
-        if leave:
-            log.warning("SIGTERM: saved at epoch %d, batch %d; run again to resume", module.epoch, module.batch)
-            sys.exit(SIGTERM_EXIT)
-
-    def on_validation_batch_start(self, trainer: L.Trainer, *_: Any) -> None:
-        """Leave at once: the state of the last minute is on disk."""
-        if self._any(trainer, self.terminated):
-            log.warning("SIGTERM during validation; run again to resume from the last saved state")
-            sys.exit(SIGTERM_EXIT)
-
-    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: Any) -> None:
-        """Keep the classifier when it is the one to be kept so far, and publish the history."""
-        module: TrainingModule = pl_module
-        if not trainer.is_global_zero:
-            return
-        kept = kept_epoch(module.history, module.settings)
-        if kept == len(module.history) - 1:
-            module.scored.facts["kept"] = module.history[kept]
-            save_classifier(self.kept_path(module.history, module.settings), module.scored)
-        for listener in self.listeners:
-            listener(module.history)
 
     def position(self, settings: TrainSection) -> tuple[int, int] | None:
         """Epoch and batch of the saved state, or None when there is none that can be read and is whole."""
@@ -107,11 +54,8 @@ class RunState(Checkpoint):
             log.warning("%s: cannot be read; training starts over", self.resume_path)
             return None
 
-    def clear(self) -> None:
-        """Forget the state of a run that is complete, so that the next run of the same recipe trains anew."""
-        shutil.rmtree(self.folder, ignore_errors=True)
-
-    def _save(self, trainer: L.Trainer, module: TrainingModule) -> None:
+    def save(self, trainer: L.Trainer, module: TrainingModule) -> None:
+        """Save the state, in every process at once; no gradient may be pending."""
         temporary = self.resume_path.with_suffix(".tmp")
         trainer.save_checkpoint(temporary, weights_only=False)
         if trainer.is_global_zero:
@@ -121,25 +65,44 @@ class RunState(Checkpoint):
             for path in self.folder.glob("kept-*.ckpt"):
                 if path != kept:
                     path.unlink()
+
+    def keep(self, module: TrainingModule) -> None:
+        """Write the classifier of the epoch just done when it is the one to be kept so far."""
+        kept = kept_epoch(module.history, module.settings)
+        if kept == len(module.history) - 1:
+            module.scored.facts["kept"] = module.history[kept]
+            save_classifier(self.kept_path(module.history, module.settings), module.scored)
+
+    def clear(self) -> None:
+        """Forget the state of a run that is complete, so that the next run of the same recipe trains anew."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class SaveState(Checkpoint):
+    """Saves between two batches, when no gradient is pending: at the start of each epoch, and every minute.
+
+    Since all randomness is a function of the position, resuming from any of these ends the same.
+    """
+
+    def __init__(self, state: RunState) -> None:
+        self.state = state
         self.saved = time.monotonic()
 
-    def _terminate(self, *_: Any) -> None:
-        self.terminated = True
+    def on_train_batch_start(self, trainer: L.Trainer, pl_module: Any, batch: Any, batch_idx: int) -> None:
+        """Save when it is time."""
+        module: TrainingModule = pl_module
+        if not module.at_optimizer_step:
+            return
+        if module.batch == 0 or in_any_process(trainer, time.monotonic() - self.saved > SAVE_SECONDS):
+            self.state.save(trainer, module)
+            self.saved = time.monotonic()
 
-    @staticmethod
-    def _any(trainer: L.Trainer, decision: bool) -> bool:
-        """Whether any process decided so; they must leave together."""
-        return decision if trainer.world_size == 1 else trainer.strategy.reduce_boolean_decision(decision, all=False)
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: Any) -> None:
+        """Keep the classifier when it is the one to be kept so far."""
+        if trainer.is_global_zero:
+            self.state.keep(pl_module)
 
 
-@contextmanager
-def sigterm_exits() -> Iterator[None]:
-    """While no state can be saved yet, SIGTERM ends the process at once, with the exit code that it has later."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(SIGTERM_EXIT))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
+def in_any_process(trainer: L.Trainer, decision: bool) -> bool:
+    """Whether any process decided so; all must save, or leave, together."""
+    return decision if trainer.world_size == 1 else trainer.strategy.reduce_boolean_decision(decision, all=False)

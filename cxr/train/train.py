@@ -5,7 +5,7 @@ import logging
 import os
 import signal
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,18 +16,19 @@ from cxr.compute.settings import Compute
 from cxr.core.errors import CxrError
 from cxr.core.files import digest, write_bytes, write_json
 from cxr.core.git import git_revision
-from cxr.models.classifier import Classifier, new_classifier
 from cxr.models.portable import why_not_portable
-from cxr.models.weights import load_weights
 from cxr.train.config import TrainSection
 from cxr.train.data import FilmData
 from cxr.train.engine import make_trainer, pick_devices
-from cxr.train.films import COPIES, FilmSet, open_films
+from cxr.train.films import open_films
 from cxr.train.loss import class_weights
 from cxr.train.module import TrainingModule
+from cxr.train.progress import Progress, log_epoch
 from cxr.train.provenance import run_facts, stable_facts
-from cxr.train.recipe import Row, kept_epoch
-from cxr.train.resume import RunState, sigterm_exits
+from cxr.train.recipe import kept_epoch
+from cxr.train.resume import RunState
+from cxr.train.sigterm import sigterm_exits
+from cxr.train.start import start_classifier
 from cxr.train.tracking import CurveFiles, MLflowRun
 
 log = logging.getLogger(__name__)
@@ -69,11 +70,11 @@ def train(settings: TrainSection, compute: Compute, paths: RunPaths) -> None:
         run = digest(
             json.dumps([settings.model_dump(), facts, devices * compute.nodes, _local_weights(settings)]).encode()
         )
-        state = RunState(paths.runs / run)
-        trainer = make_trainer(settings, accelerator, devices, compute.nodes, state)
+        state, progress = RunState(paths.runs / run), Progress()
+        trainer = make_trainer(settings, accelerator, devices, compute.nodes, state, progress)
 
         torch.manual_seed(settings.seed)
-        classifier = _classifier(settings, films, facts, state.folder)
+        classifier = start_classifier(settings, films, facts, state.folder)
         classifier = classifier.to(memory_format=torch.channels_last)  # half as fast again, on CPU as on GPU
         if settings.compile:
             classifier.compile()
@@ -83,7 +84,7 @@ def train(settings: TrainSection, compute: Compute, paths: RunPaths) -> None:
         if trainer.is_global_zero:
             curves = CurveFiles(paths.history, paths.curves)
             mlflow = MLflowRun(state.folder, _flat(settings), {"git_rev": git_revision(), "data": films.data_hash})
-            state.listeners += [log_epoch, curves.log, mlflow.log]
+            progress.listeners += [log_epoch, curves.log, mlflow.log]
         position = state.position(settings)
         if position:
             log.info("resuming run %s from epoch %d, batch %d", run, *position)
@@ -113,41 +114,6 @@ def _end_other_processes(trainer: L.Trainer) -> None:
         kill(signal.SIGKILL)
 
 
-def _classifier(settings: TrainSection, films: FilmSet, provenance: dict[str, Any], folder: Path) -> Classifier:
-    """A classifier with its pretrained weights and with all the facts that travel in its checkpoint."""
-    classifier = new_classifier(
-        settings.backbone, films.classes, films.image_px, settings.mask_channel, settings.dropout, settings.mirror
-    )
-    if settings.mean != "auto" and settings.std != "auto":
-        classifier.normalise(settings.mean, settings.std)
-    report = load_weights(classifier.backbone, settings.backbone, settings.weights, settings.min_loaded)
-    _check_image_size(classifier, films.image_px)
-    write_json(folder / "weights.json", asdict(report))
-    classifier.facts |= {
-        "npz_spec": films.spec,
-        "films": {split: dict(zip(films.classes, films.counts(split), strict=True)) for split in ("train", "val")},
-        "weights": {"source": report.source, "share": report.share},
-        "train": settings.model_dump(),
-        "provenance": provenance,
-    }
-    return classifier
-
-
-@torch.no_grad()
-def _check_image_size(classifier: Classifier, px: int) -> None:
-    """Some backbones take pictures of one size only, and say so in an assertion of their own."""
-    name = classifier.facts["backbone"]
-    try:
-        classifier.eval()(torch.zeros(1, 4, px, px, dtype=torch.uint8))
-    except (AssertionError, RuntimeError, ValueError) as error:
-        why = " ".join(str(error).split())[:160]
-        raise CxrError(
-            f"train.backbone: {name!r} cannot take films of {px} pixels ({why}); change preprocess.image_px, or take "
-            "another backbone"
-        ) from error
-    classifier.train()
-
-
 def _local_weights(settings: TrainSection) -> str:
     """Content hash of a local weights file, so that another file under the same name is another run."""
     path = Path(settings.weights)
@@ -158,11 +124,3 @@ def _flat(settings: TrainSection) -> dict[str, Any]:
     values = settings.model_dump()
     augmentation = values.pop("augment")
     return {**values, **{f"augment.{name}": value for name, value in augmentation.items()}}
-
-
-def log_epoch(history: list[Row]) -> None:
-    """Log the epoch just done; `cxr.launch.channels.METRICS` reads this line."""
-    row = history[-1]
-    copies = "".join(f", {name} AUROC {row[f'{name}_auroc']:.4f}" for name in COPIES if f"{name}_auroc" in row)
-    plain = "epoch %d: train loss %.4f, validation loss %.4f AUROC %.4f%s"
-    log.info(plain, *(row[name] for name in ("epoch", "train_loss", "val_loss", "val_auroc")), copies)

@@ -102,15 +102,15 @@ import time
 from cxr.console.stage import run_stage
 from cxr.models.portable import use_portable_arithmetic
 use_portable_arithmetic()  # as the real stage does, before torch is loaded
-from cxr.train.resume import RunState
+from cxr.train.resume import SaveState
 from stages.real_train import main
 
-on_train_batch_start = RunState.on_train_batch_start
+on_train_batch_start = SaveState.on_train_batch_start
 
 def slowly(self, *arguments):
     time.sleep(0.8)
     on_train_batch_start(self, *arguments)
 
-RunState.on_train_batch_start = slowly
+SaveState.on_train_batch_start = slowly
 run_stage(main)
 """
