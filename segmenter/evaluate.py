@@ -1,4 +1,4 @@
-"""Stage evaluate: held-out films through network and clean-up, as in the segment stage; then the stress table."""
+"""Stage evaluate: held-out films through network and clean-up, as the segment stage does it, then corrupted films."""
 
 import logging
 from dataclasses import replace
@@ -16,18 +16,18 @@ from cxr.segment.lungs import lungs_in_frame
 from cxr.segment.scores import mask_scores
 from cxr.segment.segmenter import Segmenter
 from segmenter.config import METRICS, PARAMS, PLOTS, WORK, EvaluateSection, PrepareSection, TrainSection
+from segmenter.corrupted import CONDITIONS, Corrupt
 from segmenter.intervals import dataset_figures
 from segmenter.network import load_network
 from segmenter.pairs import read_pair
 from segmenter.predict import TorchSegmenter
-from segmenter.stress import CONDITIONS, Worsen
 from segmenter.table import Pair, read_pairs
 
 log = logging.getLogger(__name__)
 
 
 def main() -> None:
-    """Write metrics/ (data sets, stress, resolution, training), plots/history.csv and work/scores.csv."""
+    """Write metrics/ (data sets, corrupted films, resolution, training), plots/history.csv and work/scores.csv."""
     section = load_section("evaluate", EvaluateSection, PARAMS)
     settings = load_section("segment", SegmentSection)
     frame_px = load_section("prepare", PrepareSection, PARAMS).frame_px
@@ -40,14 +40,14 @@ def main() -> None:
     with atomic_folder(METRICS) as folder:
         for name, rows in scores.groupby("dataset"):
             write_json(folder / f"{name}.json", dataset_figures(rows, section.bootstrap, section.seed))
-        write_json(folder / "stress.json", stress_table(segmenter, held_out, settings, section.stress_films))
+        write_json(folder / "corrupted.json", corrupted_table(segmenter, held_out, settings, section.corrupted_films))
         write_json(folder / "resolution.json", resolution_table(segmenter, held_out, settings, section))
         write_json(folder / "training.json", training_figures(pairs))
     write_csv(PLOTS / "history.csv", pd.read_csv(WORK / "history.csv"))
 
 
 def score(
-    segmenter: Segmenter, pairs: list[Pair], settings: SegmentSection, worsen: Worsen, title: str
+    segmenter: Segmenter, pairs: list[Pair], settings: SegmentSection, corrupt: Corrupt, title: str
 ) -> pd.DataFrame:
     """One row a film: dataset, patient, film, dice, iou, hd95 (pixels of the frame), recall, precision, fallback.
 
@@ -57,7 +57,7 @@ def score(
     rows = []
     for pair in progress(pairs, len(pairs), title):
         original, true, frame = read_pair(pair, segmenter.frame_px)
-        film, mask = worsen(original, true)
+        film, mask = corrupt(original, true)
         lungs = lungs_in_frame(film, frame, segmenter, settings)
         scores = mask_scores(lungs.found, mask)._asdict()
         overlap, reference, found = (int(np.count_nonzero(part)) for part in (lungs.found & mask, mask, lungs.found))
@@ -67,14 +67,14 @@ def score(
     return pd.DataFrame(rows)
 
 
-def stress_table(
+def corrupted_table(
     segmenter: Segmenter, pairs: list[Pair], settings: SegmentSection, films: int
 ) -> dict[str, dict[str, dict[str, float]]]:
     """Mean Dice, share of films under 0.80 and share of fallbacks, by data set and condition."""
     return {
         name: {
-            condition: brief(score(segmenter, chosen, settings, worsen, f"{name} {condition}"))
-            for condition, worsen in CONDITIONS.items()
+            condition: brief(score(segmenter, chosen, settings, corrupt, f"{name} {condition}"))
+            for condition, corrupt in CONDITIONS.items()
         }
         for name, chosen in some_of_each(pairs, films).items()
     }
@@ -91,7 +91,7 @@ def resolution_table(
             )
             for px in section.resolutions
         }
-        for name, chosen in some_of_each(pairs, section.stress_films).items()
+        for name, chosen in some_of_each(pairs, section.corrupted_films).items()
     }
 
 

@@ -1,4 +1,4 @@
-"""params.yaml and compute.yaml are the only places that give a setting its value and say what it means."""
+"""params.yaml, compute.yaml and segmenter/params.yaml alone give a setting its value and say what it means."""
 
 import importlib
 import pkgutil
@@ -12,6 +12,7 @@ from pydantic_core import PydanticUndefined
 
 import cxr
 import demo
+import segmenter
 from cxr.core.config import Section
 
 ROOT = Path(__file__).parents[1]
@@ -19,7 +20,7 @@ ROOT = Path(__file__).parents[1]
 
 def sections() -> list[type[BaseModel]]:
     """Every section that the library knows."""
-    for package in (cxr, demo):
+    for package in (cxr, demo, segmenter):
         for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
             if module.name.rpartition(".")[2] in ("config", "settings") and module.name != "cxr.launch.settings":
                 importlib.import_module(module.name)
@@ -28,7 +29,7 @@ def sections() -> list[type[BaseModel]]:
     while todo:
         for model in todo.pop().__subclasses__():
             todo.append(model)
-            if model.__module__.startswith(("cxr.", "demo.")):
+            if model.__module__.startswith(("cxr.", "demo.", "segmenter.")):
                 found.append(model)
     return found
 
@@ -39,7 +40,9 @@ def has_pattern(field: FieldInfo) -> bool:
 
 def test_no_field_has_a_second_default_or_a_second_description() -> None:
     models = sections()
-    assert {"TrainSection", "DataSection", "Compute", "SageMakerSection"} <= {model.__name__ for model in models}
+    assert {"TrainSection", "DataSection", "Compute", "SageMakerSection", "FitSection"} <= {
+        model.__name__ for model in models
+    }
     for model in models:
         for name, field in model.model_fields.items():
             assert field.default is PydanticUndefined, f"{model.__name__}.{name}: its value belongs into the YAML file"
@@ -48,7 +51,7 @@ def test_no_field_has_a_second_default_or_a_second_description() -> None:
             assert told == has_pattern(field), f"{model.__name__}.{name}: the comment in the YAML file describes it"
 
 
-@pytest.mark.parametrize("name", ["params.yaml", "compute.yaml"])
+@pytest.mark.parametrize("name", ["params.yaml", "compute.yaml", "segmenter/params.yaml"])
 def test_every_setting_is_described_on_its_line(name: str) -> None:
     for line in (ROOT / name).read_text(encoding="utf-8").splitlines():
         if re.match(r" *\w+: +[^ #]", line):

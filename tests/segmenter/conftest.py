@@ -31,7 +31,7 @@ def prepare(films: Path) -> PrepareSection:
         "child": DatasetSection(patient=r"^p\d+", use="train"),
         "adult": DatasetSection(patient=r"^a\d+", use="test"),
     }
-    return PrepareSection(root=films, datasets=datasets, frame_px=64, film_px=32, val_share=0.2, test_share=0.3)
+    return PrepareSection(root=films, datasets=datasets, frame_px=64, film_px=32, val_share=0.2, test_share=0.3, seed=0)
 
 
 @pytest.fixture
@@ -46,4 +46,5 @@ def recipe() -> FitSection:
         weight_decay=0.01,
         frozen_blocks=2,
         precision="32-true",
+        seed=0,
     )

@@ -6,10 +6,10 @@ from cxr.films.letterbox import Letterbox
 from cxr.segment.config import SegmentSection
 from cxr.segment.segmenter import Probability
 from segmenter.config import PrepareSection
-from segmenter.evaluate import score, stress_table
+from segmenter.corrupted import CONDITIONS
+from segmenter.evaluate import corrupted_table, score
 from segmenter.intervals import dataset_figures
 from segmenter.pairs import find_pairs
-from segmenter.stress import CONDITIONS
 from tests.conftest import phantom
 
 FILM, MASK = phantom(2, 128, 128)
@@ -58,7 +58,7 @@ def test_one_seed_gives_one_interval() -> None:
 
 
 @pytest.mark.parametrize("condition", CONDITIONS)
-def test_a_stressed_film_keeps_shape_and_its_mask_stays_on_its_lungs(condition: str) -> None:
+def test_a_corrupted_film_keeps_shape_and_its_mask_stays_on_its_lungs(condition: str) -> None:
     film, mask = CONDITIONS[condition](FILM, MASK)
     assert film.shape == mask.shape == FILM.shape
     assert film.dtype == mask.dtype == np.uint8
@@ -91,9 +91,9 @@ def test_held_out_films_are_scored_in_the_frame_as_the_segment_stage_does(prepar
     assert Letterbox(80, 100, 128).inner == (13, 0, 115, 128)
 
 
-def test_the_stress_table_has_every_condition_for_every_data_set(prepare: PrepareSection) -> None:
+def test_the_corrupted_table_has_every_condition_for_every_data_set(prepare: PrepareSection) -> None:
     held_out = [pair for pair in find_pairs(prepare) if pair.split == "test"]
-    figures = stress_table(DarkIsLung(), held_out, SETTINGS, films=2)
+    figures = corrupted_table(DarkIsLung(), held_out, SETTINGS, films=2)
     assert set(figures) == {"adult", "child"}
     assert all(set(figures[name]) == set(CONDITIONS) for name in figures)
     assert figures["adult"]["none"]["dice"] > 0.9 > figures["adult"]["gamma_0.5"]["dice"]

@@ -1,4 +1,4 @@
-"""Films made worse in one known way each, for the stress table."""
+"""Films made worse in one known way each, for the table of corrupted films."""
 
 import math
 from collections.abc import Callable
@@ -8,12 +8,12 @@ import numpy as np
 
 from cxr.films.letterbox import Image, Letterbox, binarise
 
-Worsen = Callable[[Image, Image], tuple[Image, Image]]
+Corrupt = Callable[[Image, Image], tuple[Image, Image]]
 BLUR_SIGMA, NOISE_SIGMA = 3.0, 20.0  # pixels of the 512 frame; grey levels
 ASPECT, SOURCE_PX = 0.7, 128
 
 
-def gamma(exponent: float) -> Worsen:
+def gamma(exponent: float) -> Corrupt:
     """Another exposure."""
     levels = np.rint(255 * (np.arange(256) / 255) ** exponent).astype(np.uint8)
     return lambda film, mask: (np.asarray(cv2.LUT(film, levels), np.uint8), mask)
@@ -30,7 +30,7 @@ def noise(film: Image, mask: Image) -> tuple[Image, Image]:
     return np.clip(film + grain, 0, 255).astype(np.uint8), mask
 
 
-def turn(degrees: float) -> Worsen:
+def turn(degrees: float) -> Corrupt:
     """A patient who lies askew."""
 
     def turned(film: Image, mask: Image) -> tuple[Image, Image]:
@@ -49,7 +49,7 @@ def squash(film: Image, mask: Image) -> tuple[Image, Image]:
     return box.to_frame(film), box.mask_to_frame(mask)
 
 
-def half_black(axis: int) -> Worsen:
+def half_black(axis: int) -> Corrupt:
     """Half the film black, from one border to the middle; lung that cannot be seen is not asked for."""
 
     def blackened(film: Image, mask: Image) -> tuple[Image, Image]:
@@ -68,7 +68,7 @@ def low_resolution(film: Image, mask: Image) -> tuple[Image, Image]:
     return np.asarray(cv2.resize(small, film.shape[::-1], interpolation=cv2.INTER_LINEAR), np.uint8), mask
 
 
-CONDITIONS: dict[str, Worsen] = {
+CONDITIONS: dict[str, Corrupt] = {
     "none": lambda film, mask: (film, mask),
     "gamma_0.5": gamma(0.5),
     "gamma_2": gamma(2.0),
