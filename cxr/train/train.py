@@ -5,6 +5,7 @@ import logging
 import os
 import signal
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ from cxr.train.resume import RunState
 from cxr.train.sigterm import sigterm_exits
 from cxr.train.start import start_classifier
 from cxr.train.tracking import CurveFiles, MLflowRun
+from cxr.train.turns import turn
 
 log = logging.getLogger(__name__)
 
@@ -59,6 +61,11 @@ def train(settings: TrainSection, compute: Compute, paths: RunPaths) -> None:
     Raises:
         CxrError: data, settings or weights do not fit, the loss is no number, or the GPU is out of memory.
     """
+    with ExitStack() as held:
+        _train(settings, compute, paths, held)
+
+
+def _train(settings: TrainSection, compute: Compute, paths: RunPaths, held: ExitStack) -> None:
     started = time.time()
     with sigterm_exits():
         films = open_films(paths.shards)
@@ -70,6 +77,7 @@ def train(settings: TrainSection, compute: Compute, paths: RunPaths) -> None:
         run = digest(
             json.dumps([settings.model_dump(), facts, devices * compute.nodes, _local_weights(settings)]).encode()
         )
+        held.enter_context(turn(paths.runs / run))
         state, progress = RunState(paths.runs / run), Progress()
         trainer = make_trainer(settings, accelerator, devices, compute.nodes, state, progress)
 
