@@ -37,18 +37,18 @@ def decode_dicom(address: str, content: bytes) -> Film:
     except Exception as error:  # pydicom raises many types on damaged files
         raise _damaged(address, error) from error
     if reason:
-        raise Refused(f"{address}: {reason}")
+        raise Refused(f"{address}: {_one_line(reason)}")
     try:
         stored = dataset.pixel_array
         values = apply_voi_lut(apply_modality_lut(stored, dataset), dataset)
         padding = _padding(stored, dataset)
     except NotImplementedError as error:
-        raise CxrError(f"{address}: no decoder for this transfer syntax ({error})") from error
+        raise CxrError(f"{address}: no decoder for this transfer syntax ({_one_line(error)})") from error
     except Exception as error:  # and so do its plugins
         raise _damaged(address, error) from error
     if photometric not in ("MONOCHROME1", "MONOCHROME2") or values.ndim != 2:
         raise CxrError(
-            f"{address}: {photometric or 'no photometric interpretation'} with {values.ndim} dimensions; "
+            f"{address}: {_one_line(photometric) or 'no photometric interpretation'} with {values.ndim} dimensions; "
             "expected one MONOCHROME1 or MONOCHROME2 film a file"
         )
     grey = scale(values.astype(np.float32), None if padding is None else ~padding)
@@ -73,7 +73,12 @@ def _text(dataset: Any, keyword: str) -> str:
 
 
 def _damaged(address: str, error: Exception) -> CxrError:
-    return CxrError(f"{address}: cannot be decoded as DICOM ({' '.join(str(error).split())})")
+    return CxrError(f"{address}: cannot be decoded as DICOM ({_one_line(error)})")
+
+
+def _one_line(text: object) -> str:
+    """What a damaged file says, which may hold any character, as one line that can be printed."""
+    return " ".join("".join(one if one.isprintable() else " " for one in str(text)).split())
 
 
 def dicom_tag(address: str, content: bytes, keyword: str) -> str:

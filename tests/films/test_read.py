@@ -9,7 +9,7 @@ import pytest
 
 from cxr.core.errors import CxrError
 from cxr.films.quality import Refused
-from cxr.films.read import decode_reduced, read_film, read_source
+from cxr.films.read import Source, decode, decode_reduced, read_film, read_source
 from tests.conftest import phantom, write_dicom, write_image
 
 FILM = phantom(1)[0]
@@ -243,6 +243,15 @@ def test_a_dicom_cut_short_is_named(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-5000])
     with pytest.raises(CxrError, match=r"a\.dcm: cannot be decoded as DICOM"):
         read_film(str(path))
+
+
+def test_what_a_damaged_dicom_says_is_told_in_one_printable_line(tmp_path: Path) -> None:
+    content = write_dicom(tmp_path / "film.dcm", phantom(0)[0]).read_bytes()
+    damaged = content.replace(b"1.2.840.10008.1.2.1\0", b"1.2.840.1\n\x07008.1.2.1\0")
+    assert damaged != content
+    with pytest.raises(CxrError) as refusal:
+        decode(Source("film.dcm", damaged))
+    assert str(refusal.value).isprintable()
 
 
 def test_a_colour_dicom_is_refused_with_what_was_expected(tmp_path: Path) -> None:
