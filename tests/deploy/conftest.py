@@ -12,9 +12,11 @@ from cxr.deploy.prediction import Flag, Prediction
 from cxr.films.letterbox import Letterbox
 from tests.conftest import phantom
 
+UNFAMILIAR = Flag("unfamiliar", "unlike the training films: 1.20 of the familiar distance")
+
 
 class FakePredictor:
-    """Calls a bright film pneumonia; refuses what is no picture."""
+    """Calls a bright film pneumonia, does not know dark ones, and refuses what is no picture."""
 
     version = "0123456789abcdef"
     card = "# Card"
@@ -44,7 +46,7 @@ class FakePredictor:
             threshold=0.5,
             distance=1.2,
             meaning="Of 100 validation films with such a probability, 41 had pneumonia.",
-            flags=(Flag("unfamiliar", "unlike the training films: 1.20 of the familiar distance"),),
+            flags=() if probability >= 0.5 else (UNFAMILIAR,),
             activation=np.linspace(-1, 1, 49, dtype=np.float32).reshape(7, 7),
         )
 
@@ -56,7 +58,7 @@ def fake() -> Any:
 
 @pytest.fixture
 def png() -> bytes:
-    """A film as PNG."""
-    ok, encoded = cv2.imencode(".png", phantom()[0])
+    """A dark film as PNG."""
+    ok, encoded = cv2.imencode(".png", phantom()[0] // 2)
     assert ok
     return encoded.tobytes()

@@ -16,7 +16,9 @@ async function readAll(files) {
   }
   const above = rows.filter((row) => row.positive).length;
   const refused = rows.filter((row) => row.refused).length;
-  say(`${rows.length} ${rows.length === 1 ? "film" : "films"}: ${above} at or above the threshold, ${refused} refused.`);
+  const doubted = rows.filter((row) => row.believable === false).length;
+  const films = `${rows.length} ${rows.length === 1 ? "film" : "films"}`;
+  say(`${films}: ${above} at or above the threshold, ${doubted} not to be trusted, ${refused} refused.`);
 }
 
 async function ask(file) {
@@ -53,6 +55,7 @@ function show(name, answer) {
   } else {
     const percent = (value) => `${(100 * value).toFixed(1)}%`;
     article.classList.add(answer.positive ? "above" : "below");
+    article.classList.toggle("doubted", !answer.believable);
     part(".verdict").textContent = answer.verdict;
     part(".probability").textContent = percent(answer.probability);
     part(".threshold").textContent = answer.threshold === null ? "likeliest class" : percent(answer.threshold);
@@ -88,7 +91,7 @@ function saveCsv() {
   // A spreadsheet would run a cell that begins like a formula.
   const plain = (value) => String(value ?? "").replace(/^[=+@-]/, "'$&");
   const quote = (value) => `"${plain(value).replaceAll('"', '""')}"`;
-  const names = ["file", "decision", "probability", "threshold", "flags", "refused"];
+  const names = ["file", "decision", "probability", "threshold", "believable", "flags", "refused"];
   const lines = rows.map((row) => names.map((name) => quote(name === "flags" ? (row.flags || []).join("; ") : row[name])));
   const note = `"Research use only; bundle ${about.bundle}"`;
   const text = [names.join(","), ...lines.map((line) => line.join(",")), note].join("\n");
