@@ -21,6 +21,7 @@ def main() -> None:
         segmenter=Path("models/lung_segmenter.onnx"),
         metrics=Path("metrics"),
         licence=Path("LICENSE"),
+        requirements=Path("requirements-serve.txt"),
     )
     build_bundle(places, load_section("package", PackageSection), Path("models/bundle"), Path("models/model.tar.gz"))
 

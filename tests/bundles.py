@@ -71,6 +71,7 @@ def places() -> Places:
         segmenter=ROOT / "models/lung_segmenter.onnx",
         metrics=Path("metrics"),
         licence=ROOT / "LICENSE",
+        requirements=ROOT / "requirements-serve.txt",
     )
 
 

@@ -13,6 +13,7 @@ SEGMENTER = "lung_segmenter.onnx"
 REFERENCE = "reference.npz"
 CARD = "model_card.md"
 PROVENANCE = "provenance.json"
+SBOM = "sbom.cdx.json"
 LICENCES = "licences"
 SUMS = "SHA256SUMS"
 

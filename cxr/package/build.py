@@ -29,6 +29,7 @@ from cxr.package.licences import write_licences
 from cxr.package.meaning import meaning
 from cxr.package.parity import check_onnx, check_script
 from cxr.package.reference import remember
+from cxr.package.sbom import write_sbom
 from cxr.package.served import ServedClassifier
 from cxr.segment.segmenter import model_hash
 
@@ -47,6 +48,7 @@ class Places:
     segmenter: Path
     metrics: Path  # folder with predictions.csv and details/figures.json
     licence: Path  # of this repository
+    requirements: Path  # the pinned packages that serving needs
 
 
 def build_bundle(places: Places, section: PackageSection, folder: Path, archive: Path) -> None:
@@ -73,6 +75,9 @@ def build_bundle(places: Places, section: PackageSection, folder: Path, archive:
         figures = json.loads((places.metrics / "details/figures.json").read_text(encoding="utf-8"))
         write_text(bundle / files.CARD, model_card(config, facts, figures))
         write_licences(bundle / files.LICENCES, places.licence, str(facts["weights"].get("source", "unknown")))
+        networks = [bundle / name for name in (files.CLASSIFIER, files.SCRIPT, files.SEGMENTER)]
+        networks = [path for path in networks if path.is_file()]
+        write_sbom(bundle / files.SBOM, classifier.fingerprint, networks, places.requirements)
         files.write_sums(bundle)
     write_archive(folder, archive)
     log.info("%s: %.1f MB; %s: %.1f MB", folder, _mb(*folder.rglob("*")), archive, _mb(archive))

@@ -22,7 +22,7 @@ from tests.bundles import Project, params, places
 
 PARTS = {
     files.CLASSIFIER, files.SEGMENTER, files.CONFIG, files.REFERENCE, files.CARD, files.PROVENANCE, files.SUMS,
-    files.LICENCES,
+    files.SBOM, files.LICENCES,
 }  # fmt: skip
 
 
