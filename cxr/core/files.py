@@ -28,6 +28,9 @@ def atomic_path(path: Path, durable: bool = True) -> Iterator[Path]:
             with open(temporary, "rb") as stream:
                 os.fsync(stream.fileno())
         os.replace(temporary, path)
+    except OSError as error:
+        error.filename = error.filename or str(path)  # a full disk is noticed by `write`, which knows no name
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 

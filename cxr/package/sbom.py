@@ -27,8 +27,8 @@ def write_sbom(path: Path, fingerprint: str, networks: list[Path], requirements:
     bundle = Component(name=NAME, version=fingerprint, type=ComponentType.APPLICATION, bom_ref=NAME)
     libraries = [_library(one) for one in _pinned(requirements)]
     bom = Bom(metadata=BomMetaData(component=bundle), components=[*map(_network, networks), *libraries])
-    bom.metadata.timestamp = None
-    bom.serial_number = None
+    bom.metadata.timestamp = None  # type: ignore[assignment]  # left out of the file, as the format allows
+    bom.serial_number = None  # type: ignore[assignment]
     bom.register_dependency(bundle, bom.components)
     write_text(path, JsonV1Dot6(bom).output_as_string(indent=2) + "\n")
 

@@ -50,7 +50,7 @@ class RunState:
                 log.warning("%s: the kept classifier is not there; training starts over", self.folder)
                 return None
             return position["epoch"], position["batch"]
-        except (OSError, RuntimeError, KeyError, EOFError, pickle.UnpicklingError):
+        except (OSError, RuntimeError, LookupError, EOFError, TypeError, ValueError, pickle.UnpicklingError):
             log.warning("%s: cannot be read; training starts over", self.resume_path)
             return None
 
@@ -59,6 +59,8 @@ class RunState:
         temporary = self.resume_path.with_suffix(".tmp")
         trainer.save_checkpoint(temporary, weights_only=False)
         if trainer.is_global_zero:
+            with open(temporary, "rb") as stream:  # a power cut must not leave the name without the content
+                os.fsync(stream.fileno())
             os.replace(temporary, self.resume_path)
             # Only now is an earlier one of no use: the state on disk knows of the later one.
             kept = self.kept_path(module.history, module.settings) if module.history else None

@@ -1,5 +1,8 @@
 """The edge of a stage: a user's fault is one line and exit code 1; a programmer's keeps its traceback."""
 
+import errno
+import os
+
 import pytest
 
 from cxr.console.stage import run_stage
@@ -15,6 +18,28 @@ def test_a_users_fault_is_one_line_and_exit_code_1(capsys: pytest.CaptureFixture
         run_stage(lambda: fail(CxrError("films/a.png: empty file; replace it")))
     assert stopped.value.code == 1
     assert capsys.readouterr().err == "error: films/a.png: empty file; replace it\n"
+
+
+@pytest.mark.parametrize(
+    ("number", "line"),
+    [
+        (errno.ENOSPC, "No space left on device; free some space, then run again: what was finished is kept"),
+        (errno.EROFS, "Read-only file system; let it be written, or work in a folder that can be, then run again"),
+        (errno.EIO, "Input/output error; look at the disk (dmesg), then run again"),
+    ],
+)
+def test_what_a_disk_refuses_is_one_line(capsys: pytest.CaptureFixture[str], number: int, line: str) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        run_stage(lambda: fail(OSError(number, os.strerror(number), "data/npz")))
+    assert stopped.value.code == 1
+    told = capsys.readouterr().err
+    assert told.startswith(f"error: data/npz: {line}")
+    assert len(told.splitlines()) == 1
+
+
+def test_any_other_fault_of_the_system_keeps_its_traceback() -> None:
+    with pytest.raises(ConnectionResetError):
+        run_stage(lambda: fail(ConnectionResetError(errno.ECONNRESET, "Connection reset by peer")))
 
 
 def test_a_programmers_fault_keeps_its_traceback() -> None:
