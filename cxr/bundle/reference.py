@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from cxr.bundle.acquisition import STATISTICS, Floats
-from cxr.bundle.familiarity import Familiarity
+from cxr.bundle.familiarity import SPACE, Familiarity
 from cxr.core.errors import CxrError
 from cxr.core.files import write_bytes
 
@@ -29,6 +29,7 @@ def write_reference(path: Path, reference: Reference) -> None:
     """Write it as NPZ; equal content gives equal bytes."""
     space = reference.familiarity
     arrays: dict[str, Any] = {
+        "space": np.array(SPACE),
         "mean": space.mean,
         "directions": space.directions,
         "variances": space.variances,
@@ -52,6 +53,8 @@ def read_reference(path: Path) -> Reference:
         with np.load(path, allow_pickle=False) as arrays:
             if tuple(str(name) for name in arrays["statistics"]) != STATISTICS:
                 raise ValueError("other acquisition statistics")
+            if "space" not in arrays or str(arrays["space"]) != SPACE:
+                raise ValueError("distances in another feature space")
             space = Familiarity(arrays["mean"], arrays["directions"], arrays["variances"], float(arrays["rest"]))
             return Reference(space, arrays["acquisition"], int(arrays["films"]))
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:

@@ -1,15 +1,19 @@
 import numpy as np
 import pytest
 
-from cxr.bundle.familiarity import fit_familiarity
+from cxr.bundle.familiarity import fit_familiarity, signed_root
 
 
 def films(count: int, seed: int = 0, channels: int = 40) -> np.ndarray:
-    """Features with five directions of large variance, as those of a network."""
+    """Features whose roots have five directions of large variance, as those of a network."""
     rng = np.random.default_rng(seed)
     shapes = np.random.default_rng(9).standard_normal((5, channels))
     noise = 0.1 * rng.standard_normal((count, channels))
-    return (3 + rng.standard_normal((count, 5)) @ shapes + noise).astype(np.float32)
+    return squared(3 + rng.standard_normal((count, 5)) @ shapes + noise)
+
+
+def squared(roots: np.ndarray) -> np.ndarray:
+    return (np.sign(roots) * np.square(roots)).astype(np.float32)
 
 
 def test_films_like_those_of_training_lie_about_one_away() -> None:
@@ -21,8 +25,9 @@ def test_films_like_those_of_training_lie_about_one_away() -> None:
 def test_the_distance_is_that_of_mahalanobis_where_all_directions_are_kept() -> None:
     features = films(2000, channels=8)
     space, others = fit_familiarity(features), films(50, seed=2, channels=8) * 2
-    centred = others - features.mean(axis=0)
-    inverse = np.linalg.inv(np.cov(features.T))
+    roots = signed_root(features)
+    centred = signed_root(others) - roots.mean(axis=0)
+    inverse = np.linalg.inv(np.cov(roots.T))
     expected = np.sqrt(np.einsum("ni,ij,nj->n", centred, inverse, centred) / 8)
     assert space.distance(others) == pytest.approx(expected, rel=1e-2)
 
@@ -31,8 +36,8 @@ def test_a_step_beside_all_training_films_is_far_and_one_along_them_is_not() -> 
     features = films(400)
     space = fit_familiarity(features)
     along, beside = space.directions[0], np.linalg.qr(space.directions.T, mode="complete")[0][:, -1]
-    centre = features.mean(axis=0)
-    steps = np.stack([centre + along, centre + beside]).astype(np.float32)
+    centre = signed_root(features).mean(axis=0)
+    steps = squared(np.stack([centre + along, centre + beside]))
     near, far = space.distance(steps)
     assert far > 5 * near
 
@@ -41,3 +46,7 @@ def test_channels_that_never_fire_leave_distances_finite() -> None:
     features = films(100)
     features[:, 7] = 0
     assert np.isfinite(fit_familiarity(features).distance(films(10, seed=3))).all()
+
+
+def test_roots_keep_their_sign() -> None:
+    assert signed_root(np.float32([[-4, 0, 9]])).tolist() == [[-2, 0, 3]]
