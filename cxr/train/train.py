@@ -23,6 +23,7 @@ from cxr.train.data import FilmData
 from cxr.train.engine import make_trainer, pick_devices
 from cxr.train.films import open_films
 from cxr.train.loss import class_weights
+from cxr.train.memory import keep_freed_memory
 from cxr.train.module import TrainingModule
 from cxr.train.progress import Progress, log_epoch
 from cxr.train.provenance import run_facts, stable_facts
@@ -61,6 +62,7 @@ def train(settings: TrainSection, compute: Compute, paths: RunPaths) -> None:
     Raises:
         CxrError: data, settings or weights do not fit, the loss is no number, or the GPU is out of memory.
     """
+    keep_freed_memory()
     with ExitStack() as held:
         _train(settings, compute, paths, held)
 
