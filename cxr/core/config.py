@@ -45,7 +45,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
         raise CxrError(f"{path}: no such file; run from the root of the repository")
     try:
         document = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
-    except YAMLError as error:
+    except (YAMLError, ValueError, RecursionError) as error:  # bytes that are no text, a date that is none
         raise CxrError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
     if not isinstance(document, dict):
         raise CxrError(f"{path}: expected a mapping of sections at the top level")
