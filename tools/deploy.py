@@ -8,12 +8,15 @@ real-time 6 MB, batch transform 100 MB; raw DICOM films usually need the last.
 import argparse
 import json
 import os
+import tempfile
 from pathlib import Path
 
+from cxr.bundle.files import verify_sums
 from cxr.console.stage import run_stage
 from cxr.core.errors import CxrError
-from cxr.launch.endpoint import Target, open_bundle, registry_requests, requests
+from cxr.launch.endpoint import Bundle, Target, open_bundle, registry_requests, requests
 from cxr.launch.serving import Deployment
+from cxr.package.archive import write_archive
 
 ENVIRONMENT = {"image": "CXR_SERVING_IMAGE", "role": "CXR_SAGEMAKER_ROLE", "bucket": "CXR_SAGEMAKER_BUCKET"}
 
@@ -21,7 +24,14 @@ ENVIRONMENT = {"image": "CXR_SERVING_IMAGE", "role": "CXR_SAGEMAKER_ROLE", "buck
 def main(arguments: list[str] | None = None) -> None:
     """Deploy, register, delete, or print what would be sent."""
     options = _options(arguments)
-    bundle = open_bundle(options.archive, options.bundle)
+    verify_sums(options.bundle)
+    with tempfile.TemporaryDirectory() as folder:
+        archive = Path(folder) / "model.tar.gz"
+        write_archive(options.bundle, archive)  # equal bundles give equal bytes, and with them equal names on AWS
+        _deploy(open_bundle(archive, options.bundle), options)
+
+
+def _deploy(bundle: Bundle, options: argparse.Namespace) -> None:
     target = Target(
         "transform" if options.transform else "serverless" if options.serverless else "realtime",
         image=options.image,
@@ -52,7 +62,6 @@ def main(arguments: list[str] | None = None) -> None:
 def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tools.deploy", description=__doc__)
     parser.add_argument("--bundle", type=Path, default=Path("models/bundle"))
-    parser.add_argument("--archive", type=Path, default=Path("models/model.tar.gz"))
     for name, variable in ENVIRONMENT.items():
         parser.add_argument(f"--{name}", default=os.environ.get(variable, ""), help=f"or {variable}")
     kind = parser.add_mutually_exclusive_group()

@@ -124,10 +124,23 @@ def test_a_batch_transform_takes_films_that_are_too_large_for_an_endpoint(
 def test_a_dry_run_prints_the_requests_and_sends_nothing(
     serving: ServingPlane, packed: Project, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    paths = ["--bundle", str(packed.bundle), "--archive", str(packed.archive)]
-    deploy([*paths, "--image", IMAGE, "--role", ROLE, "--bucket", "films", "--serverless", "--dry-run"])
+    deploy(
+        [
+            "--bundle",
+            str(packed.bundle),
+            "--image",
+            IMAGE,
+            "--role",
+            ROLE,
+            "--bucket",
+            "films",
+            "--serverless",
+            "--dry-run",
+        ]
+    )
     sent = json.loads(capsys.readouterr().out)
     assert list(sent) == ["CreateModel", "CreateEndpointConfig", "CreateEndpoint"]
+    assert sent["CreateModel"]["ModelName"] == open_bundle(packed.archive, packed.bundle).name, "as the stage packed it"
     assert serving.calls == []
 
 
