@@ -6,7 +6,7 @@ export PATH := $(BIN):$(PATH)
 PYTEST = OMP_NUM_THREADS=1 pytest --numprocesses logical --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help experiments serve predict official-test restore metrics seeds shift report model-card setup repro test test-slow test-real lint format lock prune segmenter remote wheels drill
+.PHONY: help experiments serve predict official-test restore metrics seeds shift report model-card setup repro test test-slow test-real lint format lock licences audit prune segmenter remote wheels drill
 
 help:  ## list the tasks
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -84,6 +84,12 @@ official-test: .venv/.installed  ## score the labelled FILMS=folder (NORMAL/, PN
 	@test -n "$(FILMS)" || { echo "error: FILMS is missing; make official-test FILMS=folder" >&2; exit 1; }
 	python -m tools.external --films "$(FILMS)" --bundle $(or $(BUNDLE),models/chest_xray) \
 	  --patient '(person\d+|(NORMAL2-)?IM-\d+)'
+
+licences: .venv/.installed-dev  ## write docs/licences.md from what is installed
+	python -m tools.licences
+
+audit: .venv/.installed-dev  ## look the pinned packages up in the advisory database
+	python -m tools.audit
 
 prune: .venv/.installed  ## delete cached films not used for DAYS=30 days
 	python -m tools.prune_cache --days $(or $(DAYS),30)
