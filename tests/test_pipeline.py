@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.faults_determinism import EVERYTHING
+
 ROOT = Path(__file__).parents[1]
 SMALL = {
     "patients: 200": "patients: 24",
@@ -17,13 +19,14 @@ SMALL = {
 }
 
 
-def sh(*command: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+def sh(*command: str, cwd: Path, umask: int = -1, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run a command with this interpreter's tools first on the path; nothing is raised."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("DVC_", "GIT_"))}
     return subprocess.run(
-        command, cwd=cwd, env={**kept, "PATH": path, **environment}, capture_output=True, text=True, check=False
-    )
+        command, cwd=cwd, env={**kept, "PATH": path, **environment}, capture_output=True, text=True, check=False,
+        umask=umask,
+    )  # fmt: skip
 
 
 def clone(folder: Path, workers: int) -> Path:
@@ -66,11 +69,15 @@ def test_a_second_run_does_nothing(repository: Path) -> None:
     assert "Data and pipelines are up to date" in done.stdout, done.stdout + done.stderr
 
 
-def test_a_second_clone_with_one_worker_writes_the_same_bytes(
+def test_locale_clock_umask_hash_seed_workers_threads_place_and_order_on_disk_change_no_byte(
     repository: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    other = clone(tmp_path_factory.mktemp("again"), workers=1)
-    done = sh("dvc", "repro", cwd=other)
+    """All at once; `python -m benchmarks.faults determinism` changes one at a time."""
+    other = clone(tmp_path_factory.mktemp("else where"), workers=EVERYTHING.workers)
+    variables = EVERYTHING.variables(tmp_path_factory.mktemp("order"))
+    listed = sh(sys.executable, "-c", "import os; print(os.listdir('.'))", cwd=other, **variables).stdout
+    assert listed.index("'tools'") < listed.index("'cxr'")  # it is another order
+    done = sh("dvc", "repro", cwd=other, umask=EVERYTHING.umask, **variables)
     assert done.returncode == 0, done.stderr
     assert (other / "dvc.lock").read_text() == (repository / "dvc.lock").read_text()
 

@@ -35,7 +35,7 @@ def run_stage(main: Callable[[], None]) -> None:
         if error.errno not in DISK:
             raise
         remedy = f"{DISK[error.errno]}, then run again: what was finished is kept"
-        _fail([f"{error.filename or 'a file'}: {error.strerror}; {remedy}"])
+        _fail([f"{error.filename or 'the disk'}: {error.strerror}; {remedy}"])
 
 
 def _fail(lines: list[str]) -> NoReturn:
