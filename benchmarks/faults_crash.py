@@ -27,8 +27,8 @@ BEFORE = 0.15  # share of the kills that fall before the stage starts
 GUESS = {"startup": 3.0, "seconds": 5.0}  # of a stage that was not timed yet
 
 
-def crash(work: Path, kills: int, seed: int, minutes: float) -> None:
-    """Kill until the journal has `kills` kills or the time is over; print the counts."""
+def crash(work: Path, kills: int, seed: int, minutes: float) -> list[dict[str, Any]]:
+    """Kill until the journal has `kills` kills or the time is over; print the counts, and return the kills."""
     deadline = time.monotonic() + 60 * minutes
     journal, whole = work / "crash.jsonl", work / "whole"
     _finished_run(whole)
@@ -46,7 +46,9 @@ def crash(work: Path, kills: int, seed: int, minutes: float) -> None:
         done.append(entry)
         with journal.open("a", encoding="utf-8") as stream:
             stream.write(json.dumps(entry) + "\n")
-    _report([entry for entry in done if entry["killed"]], stages)
+    done = [entry for entry in done if entry["killed"]]
+    _report(done, stages)
+    return done
 
 
 def _finished_run(folder: Path) -> None:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from benchmarks.faults_clone import make_clone, output, repro, results, set_workers
 from cxr.core.errors import CxrError
@@ -88,8 +89,8 @@ EVERYTHING = Surroundings(
 )
 
 
-def determinism(work: Path, minutes: float) -> None:
-    """Run under each of the surroundings that the journal lacks until the time is over; print what differs."""
+def determinism(work: Path, minutes: float) -> list[dict[str, Any]]:
+    """Run under each of the surroundings that the journal lacks until time is up; print and return what differs."""
     deadline = time.monotonic() + 60 * minutes
     journal = work / "determinism.jsonl"
     done = [json.loads(line) for line in journal.read_text(encoding="utf-8").splitlines()] if journal.is_file() else []
@@ -110,6 +111,7 @@ def determinism(work: Path, minutes: float) -> None:
         shutil.rmtree(folder)
     for entry in done:
         print(f"{entry['changed']:<16}{entry['files']:>5} files, {len(entry['different'])} differ", *entry["different"])
+    return done
 
 
 def _run(folder: Path, surroundings: Surroundings) -> None:

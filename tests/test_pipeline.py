@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.faults_determinism import EVERYTHING
+from benchmarks.faults_crash import crash
+from benchmarks.faults_determinism import EVERYTHING, SURROUNDINGS, determinism
 
 ROOT = Path(__file__).parents[1]
 SMALL = {
@@ -113,3 +114,18 @@ def test_a_refused_parameter_costs_nothing_and_every_mistake_is_named_at_once(re
     done = sh("dvc", "repro", cwd=repository)
     assert done.returncode == 0, done.stderr
     assert "Running stage" not in done.stdout  # the check's own out comes from the cache
+
+
+@pytest.mark.slow
+def test_a_run_killed_in_any_stage_completes_with_the_same_bytes(tmp_path: Path) -> None:
+    """One kill in each stage; `python -m benchmarks.faults crash` takes a hundred."""
+    kills = crash(tmp_path, kills=9, seed=1, minutes=float("inf"))
+    assert len(kills) == 9
+    assert [kill for kill in kills if kill["code"] or kill["different"]] == []
+
+
+@pytest.mark.slow
+def test_no_single_one_of_the_surroundings_changes_a_byte(tmp_path: Path) -> None:
+    runs = determinism(tmp_path, minutes=float("inf"))
+    assert len(runs) == len(SURROUNDINGS)
+    assert [run for run in runs if run["different"]] == []
