@@ -57,7 +57,7 @@ def main() -> None:
         rate = len(answers) / (time.perf_counter() - started)
         busy = len(answers) / (time.process_time() - worked)
         if options.peer:
-            peer = milliseconds(torchxrayvision(films[0]), 5)
+            peer = milliseconds(torchxrayvision(films[0]), 3)
             rows += [
                 ["one film, torchxrayvision", *map(_ms, peer)],
                 ["ratio", f"{peer[0] / latency[0]:.0f}", "", f"{peer[2] / latency[2]:.0f}"],

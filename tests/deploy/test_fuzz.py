@@ -121,13 +121,14 @@ def replies(bundle: Path, films: Iterable[bytes]) -> tuple[Counter[int], float]:
 
 @pytest.mark.slow
 def test_many_damaged_films_are_answered_or_refused_by_the_predictor(predictor: Predictor, tmp_path: Path) -> None:
-    films, slowest, outcomes = mutants(originals(tmp_path), MANY), 0.0, []
-    for film in films:
-        started = time.monotonic()
+    outcomes, slowest, worked = [], 0.0, 0.0
+    for film in mutants(originals(tmp_path), MANY):
+        started, before = time.monotonic(), time.process_time()
         outcomes += survive(predictor, [film])
-        slowest = max(slowest, time.monotonic() - started)
+        slowest, worked = max(slowest, time.monotonic() - started), max(worked, time.process_time() - before)
     check(outcomes)
-    print(f"\npredictor: {len(outcomes)} films, {outcomes.count('answered')} answered, others refused; {slowest:.2f} s")
+    print(f"\npredictor: {len(outcomes)} films, {outcomes.count('answered')} answered, all others refused")
+    print(f"slowest {slowest:.2f} s; most processor time {worked:.2f} s")
 
 
 @pytest.mark.slow
