@@ -109,7 +109,7 @@ def main() -> None:
         classifier = new_classifier("tf_efficientnet_lite0", CLASSES, image_px=224).eval()
         classifier.facts["npz_spec"] = SPEC
         statistics = acquisition(npz)
-        paths = ResultPaths(out, out / "plots", out / "point.json")
+        paths = ResultPaths(out, out / "plots", out / "pictures", out / "point.json")
         compute = load_compute().model_copy(update={"accelerator": "cpu"})
         for name, gallery in (("without explanations", 0), ("with 24 Grad-CAMs", 24)):
             changes = {"gallery_films": gallery, "shortcuts": bool(gallery)}

@@ -13,6 +13,7 @@ from cxr.core.errors import CxrError
 from cxr.core.files import write_text
 from cxr.evaluate.config import EvaluateSection
 from cxr.ingest.config import DataSection, missing_films
+from cxr.ingest.pseudonyms import missing_key
 from cxr.launch.config import SageMakerSection
 from cxr.package.config import PackageSection
 from cxr.preprocess.config import PreprocessSection
@@ -45,7 +46,8 @@ def main() -> None:
     """Name all mistakes at once, or write a file that never changes: the others wait for it and never rerun for it."""
     found = settings_mistakes()
     if not found:
-        found = missing_films(parse_section(read_yaml(PARAMS_FILE)["data"], DataSection, "data"))
+        data = parse_section(read_yaml(PARAMS_FILE)["data"], DataSection, "data")
+        found = missing_films(data) + missing_key(data)
     if found:
         raise CxrError("\n".join(found))
     write_text(Path("data/checked"), "params.yaml and compute.yaml can be read\n")

@@ -1,4 +1,4 @@
-"""evaluate: data/npz, models/classifier.ckpt -> metrics/, plots/, models/operating_point.json."""
+"""evaluate: data/npz, models/classifier.ckpt -> metrics/, plots/, data/pictures, models/operating_point.json."""
 
 from pathlib import Path
 
@@ -17,6 +17,7 @@ def main() -> None:
     from cxr.evaluate.details.segmentation import segmentation_details
     from cxr.evaluate.evaluate import ResultPaths, evaluate
     from cxr.evaluate.lung_sheet import contact_sheet
+    from cxr.evaluate.pictures import publish_pictures
     from cxr.evaluate.plots import write_learning_curves
     from cxr.films.acquisition_table import read_acquisition
     from cxr.models.classifier import load_classifier
@@ -27,12 +28,13 @@ def main() -> None:
         "data": data_details(Path("data/audit.json")),
         "segmentation": segmentation_details(Path("data/masks.csv")),
     }
-    with atomic_folder(Path("plots")) as plots:
-        paths = ResultPaths(Path("metrics"), plots, Path("models/operating_point.json"))
+    with atomic_folder(Path("data/pictures")) as pictures, atomic_folder(Path("plots")) as plots:
+        paths = ResultPaths(Path("metrics"), plots, pictures, Path("models/operating_point.json"))
         statistics = read_acquisition(Path("data/acquisition.csv"))
         evaluate(classifier, Path("data/npz"), statistics, section, load_compute(), earlier, paths)
-        contact_sheet(Path("data/masks.csv"), Path("data/npz"), plots / "lungs_worst_first.png")
+        contact_sheet(Path("data/masks.csv"), Path("data/npz"), pictures / "lungs_worst_first.png")
         write_learning_curves(plots / "learning_curves.csv", Path("models/history.csv"))
+        publish_pictures(pictures, plots, section.pictures_in_git, earlier["data"])
 
 
 if __name__ == "__main__":

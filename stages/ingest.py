@@ -1,4 +1,4 @@
-"""ingest: data.root -> data/manifest.csv, data/quarantine.csv, data/audit.json."""
+"""ingest: data.root -> data/manifest.csv, data/quarantine.csv, data/audit.json and so on."""
 
 from pathlib import Path
 

@@ -11,6 +11,7 @@ from cxr.ingest.advice import advice
 from cxr.ingest.config import DEMO, DataSection, missing_films
 from cxr.ingest.layouts import Candidate, find_candidates
 from cxr.ingest.patients import require_patients
+from cxr.ingest.pseudonyms import missing_key
 
 
 def check_cohort(settings: DataSection, report: CheckReport) -> list[Candidate]:
@@ -19,7 +20,7 @@ def check_cohort(settings: DataSection, report: CheckReport) -> list[Candidate]:
     if root == DEMO and not root.exists():
         report.row("films", f"{root}: none yet; the stage demo writes the synthetic cohort at the first `dvc repro`")
         return []
-    report.faults += missing_films(settings)
+    report.faults += missing_films(settings) + missing_key(settings)
     if report.faults:
         return []
     try:

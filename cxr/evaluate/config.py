@@ -1,5 +1,7 @@
 """The `evaluate` section of params.yaml."""
 
+from typing import Literal
+
 from pydantic import Field
 
 from cxr.core.config import Section
@@ -17,5 +19,6 @@ class EvaluateSection(Section):
     resamples: int = Field(ge=100, le=100_000)
     seed: int = Field(ge=0)
     gallery_films: int = Field(ge=0, le=96)
+    pictures_in_git: Literal["auto", "always", "never"]
     shortcuts: bool
     baseline: bool

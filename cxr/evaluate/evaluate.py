@@ -34,6 +34,7 @@ class ResultPaths:
 
     metrics: Path  # folder
     plots: Path  # folder
+    pictures: Path  # folder, of films
     operating_point: Path
 
 
@@ -71,7 +72,7 @@ def evaluate(
     write_plots(paths.plots, result.table, result.operating_point, section.prevalence)
     if section.gallery_films:
         shown = films_of(result.table, reported_split(result.table))
-        gallery = paths.plots / "gradcam.png"
+        gallery = paths.pictures / "gradcam.png"
         draw_gallery(gallery, classifier.cpu(), films, shown, result.operating_point, section.gallery_films)
     _log_figures(result.details["figures"], task_of(classes).main_figure)
 

@@ -1,6 +1,7 @@
 """Films from DICOM files."""
 
 import io
+import re
 from typing import Any
 
 import numpy as np
@@ -10,12 +11,30 @@ from cxr.films.film import Film, scale
 from cxr.films.quality import Refused, refusal
 
 DICOM_SUFFIXES = (".dcm", ".dicom")
-_HEADER = {"view": "ViewPosition", "sex": "PatientSex", "age": "PatientAge"}
+# The attributes that may reach an output, and what they may say; anything else in them is left blank, as it could name
+# somebody. DICOM PS3.3 C.8.7.1 and C.7.1.1, PS3.5 6.2 (AS).
+_HEADER = {
+    "view": ("ViewPosition", r"AP|PA|LL|RL|LLAT|RLAT|LAT|LATERAL|LLD|RLD|LLO|RLO|PORTABLE"),
+    "sex": ("PatientSex", r"[MFO]"),
+    "age": ("PatientAge", r"\d{3}[DWMY]"),
+}
+
+
+_PHOTOMETRIC = ("MONOCHROME1", "MONOCHROME2", "PALETTE COLOR", "RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
 
 
 def is_dicom(address: str, content: bytes) -> bool:
     """Whether a file is DICOM, by its first bytes or by its name."""
     return content[128:132] == b"DICM" or address.lower().endswith(DICOM_SUFFIXES)
+
+
+def parse_dicom(content: bytes, stop_before_pixels: bool = False) -> Any:
+    """The data set of a DICOM file; raises whatever pydicom raises on a damaged one."""
+    # Imported here: it costs each process half a second, and most cohorts have no DICOM.
+    import pydicom
+
+    pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE  # its warnings quote what a header says
+    return pydicom.dcmread(io.BytesIO(content), stop_before_pixels=stop_before_pixels)
 
 
 def decode_dicom(address: str, content: bytes) -> Film:
@@ -25,15 +44,14 @@ def decode_dicom(address: str, content: bytes) -> Film:
         Refused: its header says that it is no frontal chest film. Its pixels are not looked at then.
         CxrError: it is damaged, or not one grey picture.
     """
-    # Imported here: it costs each process half a second, and most cohorts have no DICOM.
-    import pydicom
     from pydicom.pixels.processing import apply_modality_lut, apply_voi_lut
 
     try:
-        dataset = pydicom.dcmread(io.BytesIO(content))
+        dataset = parse_dicom(content)
         reason = refusal(*(_text(dataset, tag) for tag in ("Modality", "BodyPartExamined", "ViewPosition")))
         photometric, bits = _text(dataset, "PhotometricInterpretation"), int(dataset.get("BitsStored", 8))
-        header = {name: _text(dataset, tag) for name, tag in _HEADER.items()}
+        header = {name: _allowed(dataset, *rule) for name, rule in _HEADER.items()}
+        burned_in = _text(dataset, "BurnedInAnnotation").strip().upper() == "YES"
     except Exception as error:  # pydicom raises many types on damaged files
         raise _damaged(address, error) from error
     if reason:
@@ -46,17 +64,17 @@ def decode_dicom(address: str, content: bytes) -> Film:
         raise CxrError(f"{address}: no decoder for this transfer syntax ({_one_line(error)})") from error
     except Exception as error:  # and so do its plugins
         raise _damaged(address, error) from error
+    known = photometric if photometric in _PHOTOMETRIC else "no known photometric interpretation"
     if photometric not in ("MONOCHROME1", "MONOCHROME2") or values.ndim != 2:
         raise CxrError(
-            f"{address}: {_one_line(photometric) or 'no photometric interpretation'} with {values.ndim} dimensions; "
-            "expected one MONOCHROME1 or MONOCHROME2 film a file"
+            f"{address}: {known} with {values.ndim} dimensions; expected one MONOCHROME1 or MONOCHROME2 film a file"
         )
     grey = scale(values.astype(np.float32), None if padding is None else ~padding)
     if photometric == "MONOCHROME1":
         grey = np.asarray(255 - grey, np.uint8)
     if padding is not None:
         grey[padding] = 0
-    return Film(grey, None, bits, 0.0, header)
+    return Film(grey, None, bits, 0.0, header, burned_in)
 
 
 def _padding(stored: np.ndarray[Any, Any], dataset: Any) -> np.ndarray[Any, np.dtype[np.bool_]] | None:
@@ -70,6 +88,11 @@ def _padding(stored: np.ndarray[Any, Any], dataset: Any) -> np.ndarray[Any, np.d
 
 def _text(dataset: Any, keyword: str) -> str:
     return str(dataset.get(keyword, "") or "")
+
+
+def _allowed(dataset: Any, keyword: str, pattern: str) -> str:
+    value = _text(dataset, keyword).strip()
+    return value if re.fullmatch(pattern, value.upper()) else ""
 
 
 def _damaged(address: str, error: Exception) -> CxrError:
@@ -87,9 +110,7 @@ def dicom_tag(address: str, content: bytes, keyword: str) -> str:
     Raises:
         CxrError: the file is no readable DICOM.
     """
-    import pydicom
-
     try:
-        return _text(pydicom.dcmread(io.BytesIO(content), stop_before_pixels=True), keyword)
+        return _text(parse_dicom(content, stop_before_pixels=True), keyword)
     except Exception as error:  # as above
         raise _damaged(address, error) from error

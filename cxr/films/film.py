@@ -24,6 +24,7 @@ class Film:
     bits: int
     coloured: float  # share of pixels with a visible hue
     header: dict[str, str]  # DICOM attributes (view, sex, age); empty for other files
+    burned_in: bool = False  # DICOM says that text is burned into the pixels
 
     @property
     def size(self) -> tuple[int, int]:

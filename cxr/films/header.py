@@ -4,7 +4,7 @@ import io
 import warnings
 
 from cxr.core.errors import CxrError
-from cxr.films.dicom import is_dicom
+from cxr.films.dicom import is_dicom, parse_dicom
 
 MAX_PIXELS = 100_000_000  # the largest detectors have some 20 million
 
@@ -39,10 +39,8 @@ def _image_pixels(content: bytes) -> float:
 
 
 def _dicom_pixels(content: bytes) -> float:
-    import pydicom
-
     try:
-        header = pydicom.dcmread(io.BytesIO(content), stop_before_pixels=True)
+        header = parse_dicom(content, stop_before_pixels=True)
         return int(header.get("Columns", 0)) * int(header.get("Rows", 0)) * int(header.get("NumberOfFrames", 1) or 1)
     except Exception:  # pydicom raises many types on damaged files
         return 0

@@ -10,6 +10,44 @@ from cxr.films.film import Film
 MODALITIES = ("CR", "DX", "RG", "PX", "OT")
 BODY_PARTS = ("CHEST", "THORA", "TORAX", "TÓRAX", "LUNG")  # as a part of the word: CHEST_PORT, THORAX
 LATERAL = ("LATERAL", "LAT", "LL", "RL", "LLAT", "RLAT")
+# What else a message may repeat of those attributes; other words could name somebody.
+OTHER_MODALITIES = (
+    "CT",
+    "MR",
+    "US",
+    "NM",
+    "PT",
+    "XA",
+    "RF",
+    "MG",
+    "IO",
+    "OP",
+    "ES",
+    "SC",
+    "SR",
+    "PR",
+    "KO",
+    "SEG",
+    "DOC",
+)
+OTHER_PARTS = (
+    *(
+        "ABDOMEN",
+        "ANKLE",
+        "ARM",
+        "BREAST",
+        "CSPINE",
+        "ELBOW",
+        "EXTREMITY",
+        "FEMUR",
+        "FINGER",
+        "FOOT",
+        "FOREARM",
+        "HAND",
+    ),
+    *("HEAD", "HEART", "HIP", "HUMERUS", "JAW", "KNEE", "LEG", "LSPINE", "NECK", "PELVIS", "RIBS", "SHOULDER", "SKULL"),
+    *("SPINE", "STERNUM", "TSPINE", "WRIST"),
+)
 MAX_ASPECT = 3.0  # longer side over shorter side; no frontal film is longer
 MIN_LEVELS = 16  # distinct grey levels; masks, logos and text pages have fewer
 MAX_COLOURED = 0.1  # share of pixels with a visible hue; marks on a film cover less
@@ -26,12 +64,16 @@ def refusal(modality: str, body_part: str, view: str) -> str:
     """
     modality, body_part, view = (value.strip().upper() for value in (modality, body_part, view))
     if modality and modality not in MODALITIES:
-        return f"not a radiograph: Modality {modality}; remove it"
+        return f"not a radiograph: Modality {_told(modality, OTHER_MODALITIES)}; remove it"
     if body_part and not any(word in body_part for word in BODY_PARTS):
-        return f"not a chest film: BodyPartExamined {body_part}; remove it"
+        return f"not a chest film: BodyPartExamined {_told(body_part, OTHER_PARTS)}; remove it"
     if view in LATERAL:
         return f"not a frontal film: ViewPosition {view}; remove it"
     return ""
+
+
+def _told(value: str, known: tuple[str, ...]) -> str:
+    return value if value in known else "is another word"
 
 
 def unusable(film: Film, min_px: int) -> str:

@@ -30,6 +30,7 @@ class DataSection(Section):
     path_pattern: str
     patient_from: Literal["pattern", "column", "dicom", "image"]
     patient_tag: str
+    patient_ids: Literal["auto", "hashed", "as_is"]
     labels_csv: str
     columns: Columns
     masks_dir: str

@@ -2,11 +2,11 @@
 
 import functools
 import logging
-import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from cxr.compute.settings import Compute
@@ -15,15 +15,19 @@ from cxr.core.errors import CxrError
 from cxr.core.files import digest, write_csv, write_json
 from cxr.films.acquisition_table import write_acquisition
 from cxr.films.decoders import decoder_versions
-from cxr.films.manifest import FIELDS, Record, write_manifest
+from cxr.films.likeness import SIDE
+from cxr.films.manifest import write_manifest
 from cxr.films.read import read_source
 from cxr.ingest.advice import advice
 from cxr.ingest.audit import audit_report, settle_leaks
-from cxr.ingest.config import DataSection
+from cxr.ingest.config import DEMO, DataSection
 from cxr.ingest.inspect import Finding, inspect_film, unreadable
 from cxr.ingest.layouts import Candidate, find_candidates
+from cxr.ingest.near_duplicates import near_duplicates
+from cxr.ingest.pair_sheet import write_pairs
 from cxr.ingest.patients import require_patients
-from cxr.ingest.reference_masks import reference_masks
+from cxr.ingest.pseudonyms import key_print, patient_key
+from cxr.ingest.records import film_records
 from cxr.ingest.split import assign_splits
 from cxr.parallel.film_cache import FilmCache, cache_root, spec_key
 from cxr.parallel.map_cached import Work, map_cached
@@ -33,31 +37,43 @@ Refused = tuple[Candidate, str]
 
 
 def ingest(settings: DataSection, compute: Compute, folder: Path) -> None:
-    """Write `manifest.csv`, `acquisition.csv`, `quarantine.csv` and `audit.json` into `folder`.
+    """Write `manifest.csv`, `acquisition.csv`, `quarantine.csv`, `audit.json` and `near_duplicates/` into `folder`.
 
     Raises:
-        CxrError: unusable settings or label file, too many films refused, a patient unknown, or leakage.
+        CxrError: unusable settings, key or label file, too many films refused, a patient unknown, or leakage.
     """
+    key = patient_key(settings)
     candidates = find_candidates(settings)
     require_patients(candidates, settings)
     for line in advice(candidates, settings):
         log.warning("%s", line)
-    opened = list(zip(candidates, _findings(candidates, settings, compute), strict=True))
+    opened = list(zip(candidates, _findings(candidates, settings, compute, key), strict=True))
     refused = [(candidate, finding.reason) for candidate, finding in opened if finding.reason]
     _write_quarantine(folder / "quarantine.csv", refused)
     _check_quarantine(refused, len(candidates), folder / "quarantine.csv", settings)
 
     usable = [(candidate, finding) for candidate, finding in opened if not finding.reason]
-    records = assign_splits(_records(usable, settings), settings)
+    records = assign_splits(film_records(usable, settings, key), settings)
     kept, leaks = settle_leaks(records, settings.on_leakage)
     dropped = len(records) - len(kept)
     for leak in leaks:
         log.warning("leakage: %s %s in %s", leak.kind, leak.who, " and ".join(leak.paths))
     reasons = Counter(reason.partition(":")[0] for _, reason in refused)
-    report = audit_report(kept, reasons, dropped, leaks, settings.classes)
+    found = {finding.film_hash: finding for _, finding in usable}
+    findings = [found[record.film_hash] for record in kept]
+    thumbnails = [np.frombuffer(finding.thumbnail, np.uint8).reshape(SIDE, SIDE) for finding in findings]
+    pairs = near_duplicates(kept, thumbnails, compute.n_workers)
+    report = audit_report(kept, reasons, dropped, leaks, settings.classes) | {
+        "likely_duplicates_across_splits": len(pairs),
+        "burned_in_text": sum(finding.burned_in for finding in findings),
+        "patient_ids": f"hashed, key {key_print(key)}" if key else "as they are",
+        "synthetic": Path(settings.root) == DEMO,  # then Git may keep pictures of the films
+    }
+    _warn_burned_in([record.path for record, finding in zip(kept, findings, strict=True) if finding.burned_in])
+    write_pairs(folder / "near_duplicates", pairs)
     write_manifest(folder / "manifest.csv", kept, settings.classes)
-    found = {finding.film_hash: finding.acquisition or [] for _, finding in usable}
-    write_acquisition(folder / "acquisition.csv", [(record.image_id, found[record.film_hash]) for record in kept])
+    rows = [(record.image_id, finding.acquisition or []) for record, finding in zip(kept, findings, strict=True)]
+    write_acquisition(folder / "acquisition.csv", rows)
     write_json(folder / "audit.json", report)
     log.info(
         "%d films of %d patients; %d refused, %d dropped for leakage",
@@ -68,16 +84,16 @@ def ingest(settings: DataSection, compute: Compute, folder: Path) -> None:
     )
 
 
-def _findings(candidates: Sequence[Candidate], settings: DataSection, compute: Compute) -> list[Finding]:
+def _findings(candidates: Sequence[Candidate], settings: DataSection, compute: Compute, key: bytes) -> list[Finding]:
     tag = settings.patient_tag if settings.patient_from == "dicom" else ""
     versions = [f"{name} {version}" for name, version in decoder_versions().items()]
-    spec = spec_key([str(settings.min_px), tag, code_version("cxr.ingest.inspect"), *versions])
-    work = functools.partial(_open, settings.min_px, tag)
+    spec = spec_key([str(settings.min_px), tag, key_print(key), code_version("cxr.ingest.inspect"), *versions])
+    work = functools.partial(_open, settings.min_px, tag, key)
     entries = map_cached(work, candidates, FilmCache(cache_root(), "ingest", spec), compute, "ingest")
-    return [Finding(**facts) for facts, _ in entries]
+    return [Finding(**facts, thumbnail=blob) for facts, blob in entries]
 
 
-def _open(min_px: int, tag: str, candidate: Candidate) -> Work:
+def _open(min_px: int, tag: str, patient_key: bytes, candidate: Candidate) -> Work:
     try:
         source = read_source(candidate.address)
     except CxrError as error:
@@ -85,70 +101,17 @@ def _open(min_px: int, tag: str, candidate: Candidate) -> Work:
         return Work("", lambda: ({"reason": reason}, b""))
     # The suffix is part of the message about a damaged film.
     key = digest(source.film_hash.encode(), Path(candidate.address).suffix.encode())
-    return Work(key, lambda: (inspect_film(source, min_px, tag), b""))
+    return Work(key, lambda: inspect_film(source, min_px, tag, patient_key))
 
 
-def image_ids(candidates: Sequence[Candidate]) -> list[str]:
-    """A unique id for each film: the stem of its name, or its whole path where two films share a stem."""
-    stems = Counter(Path(candidate.name).stem for candidate in candidates)
-    ids = []
-    for candidate in candidates:
-        stem = Path(candidate.name).stem
-        ids.append(_safe(stem if stems[stem] == 1 else candidate.name.replace("/", "__")))
-    for image_id, count in Counter(ids).items():
-        if count > 1:
-            names = [candidate.name for candidate, other in zip(candidates, ids, strict=True) if other == image_id]
-            raise CxrError(f"{names[0]} and {names[1]}: both become image id {image_id!r}; rename one")
-    return ids
-
-
-def _safe(text: str) -> str:
-    return re.sub(r"[^\w.-]", "_", text)
-
-
-def _records(usable: list[tuple[Candidate, Finding]], settings: DataSection) -> list[Record]:
-    masks = reference_masks([candidate.name for candidate, _ in usable], settings)
-    ids = image_ids([candidate for candidate, _ in usable])
-    columns = sorted({name for candidate, finding in usable for name in _attributes(candidate, finding)})
-    records = []
-    for (candidate, finding), image_id in zip(usable, ids, strict=True):
-        attributes = _attributes(candidate, finding)
-        records.append(
-            Record(
-                image_id=image_id,
-                path=candidate.address,
-                label=candidate.label,
-                patient_id=_patient(candidate, finding, image_id, settings),
-                split=candidate.split or "",
-                width=finding.width,
-                height=finding.height,
-                bits=finding.bits,
-                film_hash=finding.film_hash,
-                pixel_hash=finding.pixel_hash,
-                mask_path=masks.get(candidate.name, ""),
-                attributes={name: attributes.get(name, "") for name in columns},
-            )
+def _warn_burned_in(paths: list[str]) -> None:
+    if paths:
+        log.warning(
+            "%d films have text burned into their pixels, as their DICOM header says (BurnedInAnnotation), such as %s; "
+            "look whether it names anybody, and paint it over or remove the film",
+            len(paths),
+            paths[0],
         )
-    return records
-
-
-def _attributes(candidate: Candidate, finding: Finding) -> dict[str, str]:
-    found = {**(finding.header or {}), **candidate.attributes}
-    return {name: value for name, value in found.items() if name not in (*FIELDS, "classes")}
-
-
-def _patient(candidate: Candidate, finding: Finding, image_id: str, settings: DataSection) -> str:
-    if settings.patient_from == "image":
-        return image_id
-    patient = finding.patient_id if settings.patient_from == "dicom" else (candidate.patient_id or "")
-    if not patient:
-        remedies = {
-            "pattern": f"data.path_pattern {settings.path_pattern!r} finds no patient_id in its path; correct it",
-            "column": f"column {settings.columns.patient_id!r} is empty; fill it",
-            "dicom": f"DICOM tag {settings.patient_tag} is empty; name another in data.patient_tag",
-        }
-        raise CxrError(f"{candidate.address}: {remedies[settings.patient_from]} or set data.patient_from")
-    return patient
 
 
 def _write_quarantine(path: Path, refused: list[Refused]) -> None:

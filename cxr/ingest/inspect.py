@@ -9,8 +9,10 @@ from cxr.core.errors import CxrError
 from cxr.core.files import digest
 from cxr.films.acquisition import acquisition_statistics
 from cxr.films.dicom import dicom_tag, is_dicom
+from cxr.films.likeness import thumbnail
 from cxr.films.quality import Refused, unusable
 from cxr.films.read import Source, decode
+from cxr.ingest.pseudonyms import pseudonym
 
 
 @dataclass(frozen=True)
@@ -23,29 +25,32 @@ class Finding:
     bits: int = 0
     film_hash: str = ""
     pixel_hash: str = ""
-    patient_id: str = ""  # from the DICOM tag, where that is asked for
+    patient_id: str = ""  # from the DICOM tag, where that is asked for; hashed where there is a key
     header: dict[str, str] | None = None
     acquisition: list[float] | None = None  # the values of cxr.films.acquisition.STATISTICS
+    burned_in: bool = False  # the DICOM header says that text is burned into the pixels
+    thumbnail: bytes = b""  # of cxr.films.likeness
 
 
-def inspect_film(source: Source, min_px: int, patient_tag: str) -> dict[str, Any]:
-    """The fields of a film's `Finding`. A film that cannot be used is a finding, never an error.
+def inspect_film(source: Source, min_px: int, patient_tag: str, key: bytes) -> tuple[dict[str, Any], bytes]:
+    """The fields of a film's `Finding`, and its thumbnail. A film that cannot be used is a finding, never an error.
 
     Args:
         source: the film's bytes.
         min_px: shortest side accepted, pixels.
         patient_tag: DICOM keyword that names the patient; empty when the patient is found elsewhere.
+        key: hashes that patient's id; empty leaves it as it is.
     """
     found: dict[str, Any] = {"film_hash": source.film_hash}
     try:
         film = decode(source)
-        patient = _patient(source, patient_tag) if patient_tag else ""
+        patient = pseudonym(_patient(source, patient_tag), key) if patient_tag else ""
     except Refused as error:
-        return {**found, "reason": _reason(error, source.address)}
+        return {**found, "reason": _reason(error, source.address)}, b""
     except CxrError as error:
-        return {**found, "reason": unreadable(error, source.address)}
+        return {**found, "reason": unreadable(error, source.address)}, b""
     width, height = film.size
-    return {
+    facts = {
         **found,
         "reason": unusable(film, min_px),
         "width": width,
@@ -55,7 +60,9 @@ def inspect_film(source: Source, min_px: int, patient_tag: str) -> dict[str, Any
         "patient_id": patient,
         "header": film.header,
         "acquisition": acquisition_statistics(film.grey).tolist(),
+        "burned_in": film.burned_in,
     }
+    return facts, thumbnail(film.grey).tobytes()
 
 
 def unreadable(error: CxrError, address: str) -> str:

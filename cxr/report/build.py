@@ -34,7 +34,7 @@ def build_report(base_name: str | None, folder: Path, repository: Path = Path(".
     with atomic_folder(folder) as scratch:
         images = render_plots(base_name if base else None, WORKSPACE, scratch / "images", repository)
         write_text(scratch / "report.md", report_markdown(head, base, found, images, scratch, warnings))
-        write_text(scratch / "report.html", report_page(head, base, found, repository / "plots", warnings))
+        write_text(scratch / "report.html", report_page(head, base, found, _pictures(repository), warnings))
     return found
 
 
@@ -48,3 +48,9 @@ def compared(base_name: str | None, head: Results, repository: Path) -> tuple[Ru
         return base, compare_results([base], [head], section)
     except CxrError as error:
         return None, f"not compared with {base_name}: {error}"
+
+
+def _pictures(repository: Path) -> Path:
+    """Where evaluation left its pictures of films; a fresh clone has only those that Git keeps."""
+    drawn = repository / "data" / "pictures"
+    return drawn if drawn.is_dir() else repository / "plots"

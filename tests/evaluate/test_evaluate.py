@@ -24,7 +24,7 @@ CPU = machine(workers=1, accelerator="cpu")
 
 
 def _run(classifier: Classifier, npz: Path, folder: Path, section: EvaluateSection = SECTION) -> dict:
-    paths = ResultPaths(folder, folder / "plots", folder / "operating_point.json")
+    paths = ResultPaths(folder, folder / "plots", folder / "pictures", folder / "operating_point.json")
     evaluate(classifier, npz, acquisition(npz), section, CPU, EARLIER, paths)
     return {name: json.loads((folder / "details" / f"{name}.json").read_text()) for name in ("figures", "checks")}
 
@@ -38,7 +38,7 @@ def test_twice_gives_the_same_bytes_pictures_included(npz_set: Path, tmp_path: P
         _run(tiny_classifier(), npz_set, tmp_path / name)
     first = _bytes(tmp_path / "one")
     assert first == _bytes(tmp_path / "two")
-    assert {"metrics.json", "predictions.csv", "operating_point.json", "plots/gradcam.png"} <= set(first)
+    assert {"metrics.json", "predictions.csv", "operating_point.json", "pictures/gradcam.png"} <= set(first)
     details = {"figures", "checks", "shift", "subgroups", "data", "segmentation", "training"}
     assert {f"details/{name}.json" for name in details} <= set(first)
     assert {"plots/roc_val.csv", "plots/roc_test.csv", "plots/confusion.csv", "plots/scores.csv"} <= set(first)
@@ -66,7 +66,7 @@ def test_three_classes_go_all_the_way(tmp_path: Path):
     metrics = _run(tiny_classifier(THREE), npz, tmp_path)
     assert set(metrics["figures"]["test"]["per_class"]) == set(THREE)
     assert metrics["figures"]["operating_point"]["rule"] == "argmax"
-    assert (tmp_path / "plots" / "gradcam.png").is_file()
+    assert (tmp_path / "pictures" / "gradcam.png").is_file()
 
 
 def test_without_a_test_set_validation_is_reported_and_drawn(tmp_path: Path):

@@ -269,10 +269,15 @@ def write_dicom_cohort(root: Path) -> None:
     pd.DataFrame(rows, columns=["patientId", "Target", "finding"]).to_csv(root / "labels.csv", index=False)
 
 
+def dicom_settings(**changes: Any) -> DataSection:
+    columns = {"path": "patientId", "label": "Target"}
+    given = {"layout": "dicom", "columns": columns, "patient_from": "dicom", "path_pattern": "none"}
+    return settings(**{**given, **changes})
+
+
 def test_a_dicom_folder_takes_patients_from_the_tag_and_labels_from_a_csv_by_stem(workspace: Path) -> None:
     write_dicom_cohort(workspace / "films")
-    columns = {"path": "patientId", "label": "Target"}
-    records = run(settings(layout="dicom", columns=columns, patient_from="dicom", path_pattern="none"))
+    records = run(dicom_settings(patient_ids="as_is"))
     assert len(records) == 8
     assert {record.patient_id for record in records} == {"d0", "d1", "d2", "d3"}
     assert {record.attributes["view"] for record in records} == {"AP"}
@@ -282,9 +287,8 @@ def test_a_dicom_folder_takes_patients_from_the_tag_and_labels_from_a_csv_by_ste
 def test_a_row_without_its_dicom_file_is_an_error_that_names_the_row(workspace: Path) -> None:
     write_dicom_cohort(workspace / "films")
     Path("films/0/film0.dcm").unlink()
-    columns = {"path": "patientId", "label": "Target"}
     with pytest.raises(CxrError, match=r"labels\.csv:2: no DICOM file 'film0'"):
-        run(settings(layout="dicom", columns=columns, patient_from="dicom", path_pattern="none"))
+        run(dicom_settings(patient_ids="as_is"))
 
 
 def test_a_film_with_two_labels_is_an_error(workspace: Path) -> None:
