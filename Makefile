@@ -3,7 +3,8 @@ PYTHON ?= python3
 BIN := $(CURDIR)/.venv/bin
 export PATH := $(BIN):$(PATH)
 # One process for each core, one thread for each process; the tests of a file stay together and share what they set up.
-PYTEST = OMP_NUM_THREADS=1 pytest --numprocesses logical --dist loadfile
+# The order of the files is that of tests/conftest.py: the longest first, so that no core waits for one at the end.
+PYTEST = OMP_NUM_THREADS=1 pytest --numprocesses logical --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help experiments serve predict official-test restore metrics seeds shift report model-card setup repro test test-slow test-real lint format lock licences audit prune segmenter remote wheels drill

@@ -30,6 +30,25 @@ PREPARATION = Preparation(
 )
 
 
+# Files that take longest, longest first: `make test` begins with them.
+LONGEST = (
+    "tests/test_readme.py",
+    "tests/test_pipeline.py",
+    "tests/launch/test_handoff.py",
+    "tests/launch/test_train_stage.py",
+    "tests/train/test_resume.py",
+    "tests/train/test_train.py",
+    "tests/deploy/test_many.py",
+    "tests/experiments/test_reruns.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the tests of the longest files first; the others stay in their order."""
+    place = {name: number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: place.get(item.nodeid.partition("::")[0], len(LONGEST)))
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--no-skips", action="store_true", help="a skipped test fails, unless it needs a GPU")
 

@@ -13,10 +13,12 @@ from benchmarks.faults_determinism import EVERYTHING, SURROUNDINGS, determinism
 
 ROOT = Path(__file__).parents[1]
 SMALL = {
-    "patients: 200": "patients: 24",
+    "patients: 200": "patients: 16",
+    "image_px: 144": "image_px: 96",
     "epochs:": "epochs: 2  #",
     "min_steps:": "min_steps: 4  #",
     "resamples:": "resamples: 100  #",
+    "gallery_films: 24": "gallery_films: 6",
 }
 
 
@@ -90,7 +92,7 @@ def test_a_refused_parameter_costs_nothing_and_every_mistake_is_named_at_once(re
     for old, new in (
         ("val_fraction: 0.2", "val_fraction: 1.2"),
         ("  min_px: 64", "  min_pixels: 64\n  min_px: 64"),
-        ("image_px: 144", "image_px: 9"),
+        ("image_px: 96", "image_px: 9"),
         ("threshold: fixed", "threshold: youdn"),
     ):
         assert text.count(old) == 1, old

@@ -21,9 +21,8 @@ def run_stage(folder: Path, devices: int) -> pd.DataFrame:
     """The train stage in a folder of its own; returns the history."""
     write_shards(folder / "data")
     # Layer instead of batch normalisation, no dropout and no noise: then processes should change nothing at all.
-    settings = section(
-        TrainSection, backbone="test_vit", weights="none", dropout=0, epochs=2, warmup=0, batch=4, lr=1e-3
-    )
+    recipe = {"dropout": 0, "epochs": 2, "min_steps": 0, "warmup": 0, "batch": 4, "lr": 1e-3, "portable": False}
+    settings = section(TrainSection, backbone="test_vit", weights="none", **recipe)
     values = settings.model_dump()
     values["augment"] |= {"noise": 0.0, "jpeg": 0.0}  # JPEG steps make the last digit of a sum visible
     (folder / "params.yaml").write_text(yaml.safe_dump({"train": values}))

@@ -177,7 +177,7 @@ def wait_for_state(run: Run, newer_than: float = 0.0) -> float:
 def test_sigkill_then_sigterm_then_a_last_start_end_as_if_nothing_happened(
     new_run: Callable[[str], Run],
 ) -> None:
-    epochs = 24
+    epochs = 12
     run = new_run("signals")
     process = start(run, epochs)
     saved = wait_for_state(run)
