@@ -1,19 +1,24 @@
 """params.yaml, compute.yaml and segmenter/params.yaml alone give a setting its value and say what it means."""
 
 import importlib
+import itertools
 import pkgutil
 import re
+import shlex
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
+from ruamel.yaml import YAML
 
 import cxr
 import demo
 import segmenter
-from cxr.core.config import Section
+from cxr.core.config import Section, read_yaml, section_mistakes
+from stages.check import SECTIONS
 
 ROOT = Path(__file__).parents[1]
 
@@ -56,3 +61,29 @@ def test_every_setting_is_described_on_its_line(name: str) -> None:
     for line in (ROOT / name).read_text(encoding="utf-8").splitlines():
         if re.match(r" *\w+: +[^ #]", line):
             assert re.search(r"  # \w", line), f"{name}: {line}"
+
+
+def commands() -> list[tuple[str, list[str]]]:
+    """Every `dvc exp run` of README and the pages, with its words."""
+    found = []
+    for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):
+        text = re.sub(r"\\\n *", "", page.read_text(encoding="utf-8"))  # a command on several lines
+        for command in re.findall(r"(?m)^(?:\| `)?(dvc exp run [^`\n]*)", text):
+            found.append((page.name, shlex.split(command, comments=True)))
+    return found
+
+
+@pytest.mark.parametrize(("page", "words"), commands())
+def test_the_parameters_of_every_command_of_the_pages_exist_and_may_have_these_values(
+    page: str, words: list[str]
+) -> None:
+    document: dict[str, Any] = read_yaml(ROOT / "params.yaml")
+    for option, change in itertools.pairwise(words):
+        if option == "-S":
+            name, _, value = change.partition("=")
+            *parents, last = name.split(".")
+            section = document
+            for parent in parents:
+                section = section[parent]
+            section[last] = YAML(typ="safe").load(value)
+    assert section_mistakes(document, SECTIONS, page) == []
