@@ -14,6 +14,7 @@ from tests.test_pipeline import ROOT, sh
 README, OWN_DATA = ROOT / "README.md", ROOT / "docs/data.md"
 # A small network and a short training: what is tried is the commands, not the recipe.
 SMALL = {
+    "  patients": "12",
     "  image_px": "64",
     "  backbone": "test_resnet",
     "  weights": "none",

@@ -20,6 +20,7 @@ from cxr.report.tables import (
     calibration_rows,
     changes,
     flat,
+    headline,
     headline_rows,
     html,
     inline,
@@ -29,7 +30,7 @@ from cxr.report.tables import (
 from cxr.report.verdict import as_rows, heading, notes, sentence
 
 HERE = Path(__file__).parent
-START = "It starts at the operating point, which was chosen on validation films only"
+START = "It starts at the operating point, for which no test film was seen"
 START_OF_CLASSES = "It starts at 0.5, for one class against the rest; the classifier itself calls the likeliest class"
 LIBRARIES = ("torch", "torchvision", "timm", "lightning", "scikit-learn", "numpy", "pandas", "dvc", "onnxruntime")
 GALLERIES = {"gradcam.png": "Grad-CAM gallery", "lungs_worst_first.png": "Lung segmentation, least trustworthy first"}
@@ -54,7 +55,7 @@ def report_page(
     return Template((HERE / "page.html").read_text(encoding="utf-8")).substitute(
         **drawn,
         head=escape(head.name),
-        verdict=inline(found if isinstance(found, str) else sentence(found)),
+        verdict=inline(f"{headline(details['figures'])}; {found}" if isinstance(found, str) else sentence(found)),
         warnings="".join(f'<p class="warning">{inline(warning)}</p>' for warning in warnings),
         style=(HERE / "page.css").read_text(encoding="utf-8"),
         script=(HERE / "page.js").read_text(encoding="utf-8"),

@@ -59,6 +59,14 @@ def headline_rows(figures: dict[str, Any]) -> Rows:
     return [sizes, *([title(n), *(figure(b, n) if b["films"] else "no films" for b in blocks)] for n in _known(names))]
 
 
+def headline(figures: dict[str, Any]) -> str:
+    """The main figure of the films that count, as one line."""
+    sizes, main = headline_rows(figures)[:2]
+    split = figures["reported_split"]
+    column = 1 if split == "test" else 2
+    return f"{main[0]} {main[column]} on {sizes[column]} {split} films"
+
+
 def _known(names: Iterable[str]) -> list[str]:
     return [name for name in dict.fromkeys(names) if not name.endswith("_interval")]
 

@@ -183,6 +183,13 @@ def test_text_from_results_cannot_become_markup(two_revisions: Path):
     assert "<b>x" not in page
 
 
+def test_a_page_without_a_base_leads_with_the_main_figure_and_its_interval(two_revisions: Path):
+    page = report_page(read_results(WORKSPACE), None, "no base revision was named", Path("plots"), [])
+    assert re.search(
+        r'"verdict">AUROC \d\.\d{3} \[\d\.\d{3}, \d\.\d{3}\] on 80 test films; no base revision was named<', page
+    )
+
+
 def test_what_is_quoted_as_code_is_shown_as_code(two_revisions: Path):
     page = report_page(read_results(WORKSPACE), None, "no results; run `dvc repro`", Path("plots"), [])
     body = page[page.index("<body>") : page.index('id="films"')]
