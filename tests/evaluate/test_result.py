@@ -256,10 +256,10 @@ def test_predictive_values_follow_from_sensitivity_and_specificity():
 
 def test_calibration_is_told_by_slope_intercept_and_observed_over_expected():
     """Probabilities of a well calibrated classifier; then logits twice too large, and a finding half as common."""
-    random = np.random.default_rng(0)
-    logit = random.normal(0, 1.5, 4000)
-    ill = random.random(4000) < 1 / (1 + np.exp(-logit))
-    table = predictions(films=4000)
+    random, films = np.random.default_rng(0), 2000
+    logit = random.normal(0, 1.5, films)
+    ill = random.random(films) < 1 / (1 + np.exp(-logit))
+    table = predictions(films=films)
     test = table["split"] == "test"
     table.loc[test, "label"] = np.where(ill, "pneumonia", "normal")
     table.loc[test, "logit"] = logit
