@@ -48,7 +48,7 @@ class Project:
         for name in ("data/shards", "wheels"):
             (self.folder / name).symlink_to(root / name, target_is_directory=True)
         shutil.copy(root / "params.yaml", self.folder)
-        self.set_train(epochs=1, warmup=0.0)
+        self.set_train(epochs=1, min_steps=0, warmup=0.0)  # each film once
         self.set_sagemaker(wheels="wheels")
 
     def set_train(self, **values: Any) -> None:
