@@ -7,7 +7,7 @@ export PATH := $(BIN):$(PATH)
 PYTEST = OMP_NUM_THREADS=1 pytest --numprocesses logical --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help experiments serve predict official-test restore metrics seeds shift report model-card setup repro test test-slow test-real lint format lock licences audit prune segmenter remote wheels drill
+.PHONY: help experiments serve predict official-test restore metrics seeds shift report model-card setup repro test test-slow test-real lint format lock licences audit mend prune segmenter remote wheels drill
 
 help:  ## list the tasks
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -25,14 +25,17 @@ help:  ## list the tasks
 
 setup: .venv/.installed  ## make .venv with everything of requirements.txt
 
-repro: .venv/.installed  ## run the whole pipeline
+repro: mend  ## run the whole pipeline
 	dvc repro
+
+mend: .venv/.installed  ## make readable what a killed DVC left half-written
+	python -m tools.mend
 
 serve: .venv/.installed  ## serve BUNDLE=models/bundle on http://127.0.0.1:8080
 	python -m tools.serve --bundle $(or $(BUNDLE),models/bundle)
 
 RESULTS = params.yaml dvc.lock metrics plots models/operating_point.json
-restore: .venv/.installed  ## go back to the parameters and results of the last commit
+restore: mend  ## go back to the parameters and results of the last commit
 	git ls-files -z $(RESULTS) | xargs -0 rm -f  # an edit within one tick of the clock is one that git does not see
 	git checkout HEAD -- $(RESULTS)
 	dvc checkout --allow-missing

@@ -33,9 +33,15 @@ def make_clone(folder: Path) -> Path:
         params[section] |= values
     save_yaml(folder / "params.yaml", params)
     set_workers(folder, 1)
-    for line in ("init -q", "add -A", "-c user.name=a -c user.email=a@b.invalid commit -qm start"):
-        subprocess.run(["git", *line.split()], cwd=folder, check=True)
+    subprocess.run(["git", "init", "-q"], cwd=folder, check=True)
+    commit(folder)
     return folder
+
+
+def commit(folder: Path) -> None:
+    """Commit everything."""
+    for line in ("add -A", "-c user.name=a -c user.email=a@b.invalid commit -qm start"):
+        subprocess.run(["git", *line.split()], cwd=folder, check=True)
 
 
 def set_workers(folder: Path, workers: int) -> None:

@@ -44,6 +44,9 @@ SAYS = {
 }
 
 
+# A machine that was never used: nothing in HOME, and nobody answers but this machine itself.
+NO_NETWORK = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), "http://127.0.0.1:9")
+NO_NETWORK["no_proxy"] = "127.0.0.1,localhost"
 ELSEWHERE = {"make seeds N=5"}  # five trainings: tests/tools/test_seeds.py
 
 
@@ -63,7 +66,9 @@ def table(heading: str) -> list[str]:
 def follow(command: str, checkout: Path) -> str:
     """Run one command of a page; returns all that it printed."""
     command = re.sub(r"\bmake ", "make -o .venv/.installed ", command)  # this interpreter stands in for .venv
-    done = sh("bash", "-euo", "pipefail", "-c", command, cwd=checkout)
+    home = checkout.parent / "home"
+    home.mkdir(exist_ok=True)
+    done = sh("bash", "-euo", "pipefail", "-c", command, cwd=checkout, HOME=str(home), **NO_NETWORK)
     printed = done.stdout + done.stderr
     assert done.returncode == 0, f"{command}\n{printed}"
     return printed
@@ -123,6 +128,7 @@ def day(films: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert "nothing stands in the way" in printed
     assert (checkout / "reports/films.png").is_file()
     follow("git add -A && git commit -qm results", checkout)
+    assert follow("git status --porcelain", checkout) == ""
     return checkout
 
 
