@@ -1,0 +1,117 @@
+"""How many planted near duplicates ingest finds, and how many pairs of other films it takes for duplicates.
+
+    python -m benchmarks.leakage --films ../shared/data/chest_xray/train
+
+Films are split by patient. False alarms: pairs reported between films as they are. Found: copies of `--planted`
+training films, changed in one way each, are put into test, and looked for.
+"""
+
+import argparse
+import re
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from cxr.core.files import digest
+from cxr.films.letterbox import Image
+from cxr.films.likeness import thumbnail
+from cxr.films.manifest import Record
+from cxr.films.read import IMAGE_SUFFIXES, read_film
+from cxr.ingest.near_duplicates import near_duplicates
+from cxr.report.tables import markdown
+
+TEST = 20  # of a hundred patients
+Change = Callable[[Image, np.random.Generator], Image]
+
+
+def cropped(share: float) -> Change:
+    """Cuts up to a share off each side."""
+
+    def change(film: Image, random: np.random.Generator) -> Image:
+        height, width = film.shape
+        top, bottom, left, right = (random.uniform(0, share, 4) * (height, height, width, width)).astype(int)
+        return film[top : height - bottom, left : width - right]
+
+    return change
+
+
+def relit(film: Image, random: np.random.Generator) -> Image:
+    """Another gamma, contrast and brightness, clipped."""
+    level = (film / 255.0) ** np.exp2(random.uniform(-0.7, 0.7))
+    level = (level - 0.5) * random.uniform(0.6, 1.4) + 0.5 + random.uniform(-0.15, 0.15)
+    return np.asarray(np.clip(level, 0, 1) * 255, np.uint8)
+
+
+def stored_again(film: Image, _: np.random.Generator) -> Image:
+    """JPEG of quality 40."""
+    encoded = cv2.imencode(".jpg", film, [cv2.IMWRITE_JPEG_QUALITY, 40])[1]
+    return np.asarray(cv2.imdecode(encoded, cv2.IMREAD_GRAYSCALE), np.uint8)
+
+
+CHANGES: dict[str, Change] = {
+    "none (exact)": lambda film, _: film,
+    "stored again as JPEG of quality 40": stored_again,
+    "half the size": lambda film, _: np.asarray(cv2.resize(film, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)),
+    "cropped by up to 5 % a side": cropped(0.05),
+    "cropped by up to 10 % a side": cropped(0.10),
+    "mirrored": lambda film, _: np.asarray(cv2.flip(film, 1)),
+    "relit": relit,
+    "mirrored, relit, cropped by up to 5 % a side": lambda film, random: relit(
+        cropped(0.05)(np.asarray(cv2.flip(film, 1)), random), random
+    ),
+}
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.leakage", description=__doc__)
+    parser.add_argument("--films", type=Path, required=True)
+    parser.add_argument("--pattern", default=r"person\d+|NORMAL2-IM-\d+|IM-\d+", help="finds the patient in a path")
+    parser.add_argument("--planted", type=int, default=100, help="films planted with each change")
+    parser.add_argument("--threads", type=int, default=2)
+    options = parser.parse_args()
+    paths = sorted(path for path in options.films.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
+    records = [_record(path, options.pattern) for path in paths]
+    thumbnails = [thumbnail(read_film(record.path).grey) for record in records]
+    started = time.perf_counter()
+    alarms = near_duplicates(records, thumbnails, options.threads)
+    seconds = time.perf_counter() - started
+    tests = sum(record.split == "test" for record in records)
+    training = [index for index, record in enumerate(records) if record.split == "train"]
+    random = np.random.default_rng(13)
+    chosen = random.choice(training, min(options.planted, len(training)), replace=False)
+    planted, copies = [], []
+    for name, change in CHANGES.items():
+        for index in chosen:
+            planted.append(_planted(records[index], name))
+            copies.append(thumbnail(change(read_film(records[index].path).grey, random)))
+    cohort, thumbs = [records[index] for index in training], [thumbnails[index] for index in training]
+    pairs = near_duplicates([*cohort, *planted], [*thumbs, *copies], options.threads)
+    found = Counter(pair.one.label for pair in pairs if pair.one.path.endswith(f" {pair.other.path}"))
+    rows = [[name, str(len(chosen)), f"{found[name] / len(chosen):.2f}"] for name in CHANGES]
+    print(markdown(["change", "planted", "found"], rows))
+    print(
+        f"\nFalse alarms or true unknown duplicates: {len(alarms)} pairs among {len(records)} films, {tests} in test."
+    )
+    print(f"Search: {seconds:.0f} s, {options.threads} threads.")
+    for pair in alarms[:10]:
+        print(f"{pair.distance:.3f} {pair.one.path} {pair.other.path}")
+
+
+def _record(path: Path, pattern: str) -> Record:
+    match = re.search(pattern, path.as_posix())
+    patient = match[0] if match else path.stem
+    split = "test" if int(digest(patient.encode())[:8], 16) % 100 < TEST else "train"
+    return Record(path.stem, path.as_posix(), "", patient, split, 0, 0, 8, "", "", "")
+
+
+def _planted(record: Record, change: str) -> Record:
+    return Record(f"{change} {record.image_id}", f"{change} {record.path}", change, "", "test", 0, 0, 8, "", "", "")
+
+
+if __name__ == "__main__":
+    main()
