@@ -161,9 +161,10 @@ def _report(done: list[dict[str, Any]], stages: list[str]) -> None:
         completed = [entry for entry in own if entry["code"] == 0]
         identical = sum(not entry["different"] for entry in completed)
         litter = sum(bool(entry["litter"]) for entry in own)
+        mended = sum(entry.get("mended", False) for entry in completed)
         print(
             f"{stage:<12}{len(own):>6}{where['before']:>8}{where['in']:>5}{where['behind']:>8}"
-            f"{len(completed):>11}{identical:>11}{litter:>8}"
+            f"{len(completed):>11}{mended:>8}{identical:>11}{litter:>8}"
         )
     for entry in done:
         if entry["code"] or entry["different"]:
