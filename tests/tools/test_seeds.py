@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from cxr.core.config import read_yaml
 from cxr.core.errors import CxrError
 from cxr.report.experiments import settings_key
 from tools import seeds
@@ -37,3 +38,19 @@ def test_other_settings_and_other_code_are_other_runs(told: Path) -> None:
 def test_one_seed_has_no_spread(told: Path) -> None:
     with pytest.raises(CxrError, match="two seeds or more"):
         seeds.main(["--count", "1"])
+
+
+def test_readme_says_what_the_committed_seeds_gave() -> None:
+    root = Path(__file__).parents[2]
+    found = json.loads((root / seeds.SEEDS).read_text())
+    auroc, count = found["figures"]["test.auroc"], {5: "five"}[len(found["seeds"])]
+    told = f"Over {count} training seeds the synthetic cohort gives a test AUROC of "
+    told += f"{auroc['mean']:.3f} ± {auroc['sd']:.3f}"
+    assert told in " ".join((root / "README.md").read_text().split())
+
+
+def test_the_committed_results_are_one_of_the_committed_seeds() -> None:
+    root = Path(__file__).parents[2]
+    found, params = json.loads((root / seeds.SEEDS).read_text()), read_yaml(root / "params.yaml")
+    metrics = json.loads((root / "metrics/metrics.json").read_text())
+    assert found["seeds"][str(params["train"]["seed"])] == seeds.scalars(metrics)
