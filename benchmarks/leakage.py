@@ -1,6 +1,6 @@
 """How many planted near duplicates ingest finds, and how many pairs of other films it takes for duplicates.
 
-    python -m benchmarks.leakage --films ../shared/data/chest_xray/train
+    python -m benchmarks.leakage --films data/raw/chest_xray/train
 
 Films are split by patient. False alarms: pairs reported between films as they are. Found: copies of `--planted`
 training films, changed in one way each, are put into test, and looked for.

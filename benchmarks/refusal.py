@@ -3,7 +3,7 @@
 Each folder of films is read as it is, as its negative, and turned; noise and the photographs that scikit-learn carries
 are read beside them. `--others` names folders of pictures that are no frontal chest film.
 
-    python -m benchmarks.refusal --bundle models/chest_xray --films ../shared/data/nih_adult/films --count 200
+    python -m benchmarks.refusal --bundle models/chest_xray --films path/to/films --count 200
 """
 
 import argparse

@@ -10,7 +10,7 @@ import argparse
 import io
 import json
 import logging
-import subprocess
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -18,6 +18,7 @@ from ruamel.yaml import YAML
 
 from cxr.console.stage import run_stage
 from cxr.core.errors import CxrError
+from cxr.report.experiments import git_output
 from cxr.report.revisions import METRICS, PREDICTIONS
 
 log = logging.getLogger(__name__)
@@ -32,10 +33,10 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m tools.reproduced", description=__doc__)
     parser.add_argument("--within", type=float, metavar="AUROC", help="let other bytes pass when figures are that near")
     options = parser.parse_args(arguments)
-    changed = [line[3:] for line in _git("status", "--porcelain").splitlines()]
+    changed = [line[3:] for line in git_output("status", "--porcelain").splitlines()]
     if not changed:
         return
-    before, after = _lock(_git("show", f"HEAD:{LOCK}")), _lock(_read(LOCK))
+    before, after = _lock(git_output("show", f"HEAD:{LOCK}")), _lock(Path(LOCK).read_text(encoding="utf-8"))
     told = "; ".join(differences(before, after) or ["no stage differs"])
     if options.within is None:
         raise CxrError(f"the run did not reproduce the commit: {told}. Changed files: {', '.join(changed)}. {ADVICE}")
@@ -76,7 +77,7 @@ def stale(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
 def disagreements(within: float) -> list[str]:
     """Where the figures of the workspace and of the last commit are too far apart."""
     found = []
-    old, new = json.loads(_git("show", f"HEAD:{METRICS}")), json.loads(_read(METRICS))
+    old, new = json.loads(git_output("show", f"HEAD:{METRICS}")), json.loads(Path(METRICS).read_text(encoding="utf-8"))
     for part, figures in new.items():
         for name in (name for name in figures if name == "auroc"):
             was = old.get(part, {}).get(name)
@@ -84,7 +85,7 @@ def disagreements(within: float) -> list[str]:
                 found.append(f"{part} {name} is {figures[name]}, committed {was}")
     was, now = (
         pd.read_csv(io.StringIO(text)).set_index(["image_id", "split"])["decision"]
-        for text in (_git("show", f"HEAD:{PREDICTIONS}"), _read(PREDICTIONS))
+        for text in (git_output("show", f"HEAD:{PREDICTIONS}"), Path(PREDICTIONS).read_text(encoding="utf-8"))
     )
     other = float((was.reindex(now.index) != now).mean())
     if len(was) != len(now) or other > OTHER_DECISIONS:
@@ -98,15 +99,6 @@ def _md5(stage: dict[str, Any], path: str) -> str:
 
 def _lock(text: str) -> dict[str, Any]:
     return dict(YAML(typ="safe", pure=True).load(text)["stages"])
-
-
-def _read(path: str) -> str:
-    with open(path, encoding="utf-8") as stream:
-        return stream.read()
-
-
-def _git(*arguments: str) -> str:
-    return subprocess.run(["git", *arguments], capture_output=True, text=True, check=True).stdout
 
 
 if __name__ == "__main__":

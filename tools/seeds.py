@@ -6,7 +6,6 @@ resumes. They run one after the other: a training takes all the devices of compu
 """
 
 import argparse
-import json
 import logging
 from pathlib import Path
 from statistics import fmean, stdev
@@ -39,7 +38,7 @@ def main(arguments: list[str] | None = None) -> None:
         if not experiment_exists(name):
             log.info("seed %d: training (experiment %s)", seed, name)
             run_experiment(name, [f"train.seed={seed}"])
-        found[str(seed)] = scalars(json.loads(Revision(name).text(METRICS)))
+        found[str(seed)] = scalars(Revision(name).json(METRICS))
     write_json(SEEDS, summary(found))
     log.info("%s: %d seeds", SEEDS, count)
 

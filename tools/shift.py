@@ -8,9 +8,8 @@ the other columns rank the recipes as the test films do.
 """
 
 import argparse
-import json
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
@@ -90,7 +89,7 @@ def table(rows: dict[str, list[Block]]) -> str:
 
 
 def _figures(revision: Revision) -> Block:
-    shift, metrics = revision.json(SHIFT), json.loads(revision.text(METRICS))
+    shift, metrics = revision.json(SHIFT), revision.json(METRICS)
     return {view: shift[view] for view in VIEWS} | {"test": metrics.get("test")}
 
 
@@ -99,15 +98,15 @@ def _mean(blocks: Sequence[Block | None]) -> float | None:
     return fmean(values) if len(values) == len(blocks) else None
 
 
-def _cell(blocks: Sequence[Block | None], name: str, number: Callable[[float], str] = "{:.3f}".format) -> str:
+def _cell(blocks: Sequence[Block | None], name: str) -> str:
     found = [block for block in blocks if block and block.get(name) is not None]
     if len(found) < len(blocks):
         return "–"
     values = [block[name] for block in found]
     if len(values) > 1:
-        return f"{number(fmean(values))} ± {number(stdev(values))}"
+        return f"{fmean(values):.3f} ± {stdev(values):.3f}"
     low, high = (found[0].get(f"{name}_{end}") for end in ("low", "high"))
-    return number(values[0]) + (f" [{number(low)}, {number(high)}]" if low is not None and high is not None else "")
+    return f"{values[0]:.3f}" + (f" [{low:.3f}, {high:.3f}]" if low is not None and high is not None else "")
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from cxr.core.files import digest
 
 def experiment_exists(name: str) -> bool:
     """Whether this repository has an experiment of that name, from whatever commit."""
-    refs = _git("for-each-ref", "--format=%(refname)", "refs/exps").splitlines()
+    refs = git_output("for-each-ref", "--format=%(refname)", "refs/exps").splitlines()
     return any(ref.rsplit("/", 1)[-1] == name for ref in refs)
 
 
@@ -33,11 +33,12 @@ def settings_key(params: dict[str, Any], pipeline: dict[str, Any]) -> str:
     """Eight digits that change with any parameter but `train.seed` and with any code or data that Git tracks."""
     rest = {**params, "train": {name: value for name, value in params["train"].items() if name != "seed"}}
     deps = sorted({dep for stage in pipeline["stages"].values() for dep in stage.get("deps", []) if "$" not in dep})
-    listed = _git("ls-files", "-z", "--", "dvc.yaml", "*.dvc", *deps)
+    listed = git_output("ls-files", "-z", "--", "dvc.yaml", "*.dvc", *deps)
     files = [Path(name) for name in listed.split("\0") if name and Path(name).is_file()]
     parts = [json.dumps(rest, sort_keys=True).encode(), *(path.read_bytes() for path in files)]
     return digest(*parts)[:8]
 
 
-def _git(*arguments: str) -> str:
+def git_output(*arguments: str) -> str:
+    """What a Git command prints; raises CalledProcessError when it fails."""
     return subprocess.run(["git", *arguments], capture_output=True, text=True, check=True).stdout

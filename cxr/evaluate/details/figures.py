@@ -1,7 +1,5 @@
 """metrics/details/figures.json: every figure of test and validation films, with its interval."""
 
-from functools import singledispatch
-
 import numpy as np
 import pandas as pd
 
@@ -13,7 +11,7 @@ from cxr.evaluate.measure import Block, Films, rounded, with_reasons
 from cxr.evaluate.operating_point import OperatingPoint
 from cxr.evaluate.predictive_values import predictive_value_block
 from cxr.evaluate.splits import SPLIT_NAMES, films_of, reported_split
-from cxr.evaluate.task import Binary, Multiclass, Task
+from cxr.evaluate.task import Binary
 
 AT_HALF = ("accuracy", "balanced_accuracy", "sensitivity", "specificity", "precision", "npv", "f1", "mcc")
 
@@ -35,16 +33,11 @@ def split_block(table: pd.DataFrame, point: OperatingPoint, section: EvaluateSec
     films = Films(table, point)
     block: Block = {"films": len(table), "patients": int(table["patient_id"].nunique())}
     block |= {f"films_{name}": int((films.label == index).sum()) for index, name in enumerate(point.classes)}
-    return block | films.with_intervals(films.task.figures) | _further(films.task, films, table, point, section)
+    further = _of_two if isinstance(films.task, Binary) else _of_more
+    return block | films.with_intervals(films.task.figures) | further(films, table, point, section)
 
 
-@singledispatch
-def _further(task: Task, films: Films, table: pd.DataFrame, point: OperatingPoint, section: EvaluateSection) -> Block:
-    raise NotImplementedError(type(task).__name__)
-
-
-@_further.register
-def _of_two(task: Binary, films: Films, table: pd.DataFrame, point: OperatingPoint, section: EvaluateSection) -> Block:
+def _of_two(films: Films, table: pd.DataFrame, point: OperatingPoint, section: EvaluateSection) -> Block:
     """Counts, calibration, predictive values by prevalence, and the figures at 0.5."""
     values, half = films.plain(), Films(table, point, threshold=0.5)
     positive, logit = films.label.astype(np.float64), films.logits / point.temperature
@@ -56,24 +49,20 @@ def _of_two(task: Binary, films: Films, table: pd.DataFrame, point: OperatingPoi
     }
 
 
-@_further.register
-def _of_more(
-    task: Multiclass, films: Films, table: pd.DataFrame, point: OperatingPoint, section: EvaluateSection
-) -> Block:
+def _of_more(films: Films, table: pd.DataFrame, point: OperatingPoint, section: EvaluateSection) -> Block:
     """Figures of each class against the rest, and the confusion matrix."""
-    values, size = films.plain(), len(task.classes)
+    values, classes = films.plain(), films.task.classes
     per_class = {}
-    for index, name in enumerate(task.classes):
+    for index, name in enumerate(classes):
         reasons = {figure: films.why_undefined(f"{index}:{figure}") for figure in multiclass.PER_CLASS}
         own = {figure: values[f"{index}:{figure}"] for figure in multiclass.PER_CLASS}
         per_class[name] = with_reasons(own, multiclass.PER_CLASS, reasons.__getitem__)
-    counts = one_hot(films.label, size).T @ one_hot(films.called, size)
+    counts = one_hot(films.label, len(classes)).T @ one_hot(films.called, len(classes))
     return {
         **{name: rounded(values[name]) for name in ("top3_accuracy", "top5_accuracy") if name in values},
         "per_class": per_class,
         "counts": {
-            name: {other: int(counts[i, j]) for j, other in enumerate(task.classes)}
-            for i, name in enumerate(task.classes)
+            name: {other: int(counts[i, j]) for j, other in enumerate(classes)} for i, name in enumerate(classes)
         },
     }
 
