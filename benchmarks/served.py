@@ -37,5 +37,5 @@ def serving(bundle: Path) -> Iterator[tuple[str, psutil.Process]]:
 
 
 def worker(service: psutil.Process) -> psutil.Process:
-    """The process that answers: the largest of those that the service started."""
-    return max(service.children(), key=lambda child: child.memory_info().rss)
+    """The process that answers: the youngest child. The one before may still end what it had begun."""
+    return max(service.children(), key=psutil.Process.create_time)

@@ -16,6 +16,7 @@ import shutil
 import signal
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -25,7 +26,7 @@ import onnx
 import psutil
 
 from benchmarks.predict import write_films
-from benchmarks.served import serving, worker
+from benchmarks.served import START, serving, worker
 from benchmarks.service_clients import Tally, run_clients
 from cxr.bundle.config import read_config, write_config
 from cxr.bundle.files import CLASSIFIER, CONFIG, write_sums
@@ -60,10 +61,10 @@ def main() -> None:
         with serving(served) as (url, service):
             memory: list[float] = []
             gevent.spawn(watch, lambda: memory.append(megabytes(service)))
-            if options.replace:
-                tally.disturbed = True
-                gevent.spawn(disturb, tally, service, served, first, second)
+            tally.disturbed = options.replace
+            meanwhile = [gevent.spawn(disturb, tally, service, served, first, second)] if options.replace else []
             seconds = run_clients(url, options.clients, tally)
+            gevent.joinall(meanwhile, raise_error=True)
     print(report(tally, options.clients, seconds, memory))
     sys.exit(int(bool(tally.faults)))
 
@@ -99,25 +100,30 @@ def probabilities(bundle: Path, films: dict[str, bytes]) -> tuple[str, dict[str,
 def disturb(tally: Tally, service: psutil.Process, served: Path, first: Path, second: Path) -> None:
     """Replace the bundle after a fifth of the requests, kill the worker after two, and go back after three."""
     one, other = tally.known
-    until(lambda: tally.sent > 0.2 * tally.requests)
-    replace(served, second, service)
-    until(lambda: tally.bundles[other] > 0)
-    until(lambda: tally.sent > 0.4 * tally.requests)
-    broken = tally.codes[0]
-    worker(service).kill()
-    until(lambda: tally.codes[0] > broken)
-    answers = tally.bundles[other]
-    until(lambda: tally.bundles[other] > answers)
-    until(lambda: tally.sent > 0.6 * tally.requests)
-    answers = tally.bundles[one]
-    replace(served, first, service)
-    until(lambda: tally.bundles[one] > answers)
-    tally.disturbed = False
+    try:
+        until(lambda: tally.sent > 0.2 * tally.requests, "a fifth of the requests")
+        replace(served, second, service)
+        until(lambda: tally.bundles[other] > 0, "an answer of the second bundle")
+        until(lambda: tally.sent > 0.4 * tally.requests, "two fifths of the requests")
+        killed = worker(service)
+        killed.kill()
+        until(lambda: worker(service) != killed, "another worker")
+        answers = tally.bundles[other]
+        until(lambda: tally.bundles[other] > answers, "an answer after the worker was killed")
+        until(lambda: tally.sent > 0.6 * tally.requests, "three fifths of the requests")
+        answers = tally.bundles[one]
+        replace(served, first, service)
+        until(lambda: tally.bundles[one] > answers, "an answer of the first bundle, which came back")
+    finally:
+        tally.disturbed = False
 
 
-def until(reached: Callable[[], bool]) -> None:
-    """Let the clients work until something is so."""
+def until(reached: Callable[[], bool], what: str) -> None:
+    """Let the clients work until something is so; TimeoutError where it never is."""
+    limit = time.monotonic() + START
     while not reached():
+        if time.monotonic() > limit:
+            raise TimeoutError(f"waited {START} s for {what}")
         gevent.sleep(0.05)
 
 

@@ -76,8 +76,13 @@ def write(path: Path, number: int, archive: bytes) -> None:
 
 def read(path: Path) -> tuple[int, bytes] | None:
     """Number and archive of a state, or None when it is missing or not whole."""
-    with contextlib.suppress(OSError, ValueError, KeyError):
-        head, _, archive = path.read_bytes().partition(b"\n")
+    return parse(path.read_bytes()) if path.is_file() else None
+
+
+def parse(content: bytes) -> tuple[int, bytes] | None:
+    """Number and archive of a state that `write` wrote, or None when it is not whole."""
+    head, _, archive = content.partition(b"\n")
+    with contextlib.suppress(ValueError, KeyError, TypeError):
         facts = json.loads(head)
         if hashlib.sha256(archive).hexdigest() == facts["sha256"]:
             return int(facts["number"]), archive

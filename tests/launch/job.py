@@ -230,6 +230,12 @@ class Job(threading.Thread):
         path.write_bytes(self.s3.get_object(Bucket=bucket, Key=key)["Body"].read())
         self.role_calls.append(("s3:GetObject", f"{bucket}/{key}"))
 
+    def checkpoints(self) -> list[bytes]:
+        """Contents of the checkpoint files as they lie on S3."""
+        bucket, _, prefix = self.request["CheckpointConfig"]["S3Uri"].removeprefix("s3://").partition("/")
+        found = self.s3.list_objects_v2(Bucket=bucket, Prefix=prefix).get("Contents", [])
+        return [self.s3.get_object(Bucket=bucket, Key=entry["Key"])["Body"].read() for entry in found]
+
     def _put(self, address: str, content: bytes) -> None:
         bucket, _, key = address.removeprefix("s3://").partition("/")
         self.s3.put_object(Bucket=bucket, Key=key, Body=content)

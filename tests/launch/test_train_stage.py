@@ -17,7 +17,7 @@ from dvc.cli import main as dvc
 from ruamel.yaml import YAML
 
 from cxr.core.errors import CxrError
-from cxr.launch.checkpoints import read
+from cxr.launch import checkpoints
 from tests.launch import stand_ins
 from tests.launch.control_plane import ControlPlane
 from tests.launch.job import Job
@@ -118,14 +118,13 @@ def interrupt_in_second_epoch(plane: ControlPlane) -> None:
 
 
 def second_epoch_is_safe(job: Job) -> bool:
-    """A state was copied that is younger than the classifier of the first epoch beside it."""
-    for path in dict(job.mirrored):
-        if (found := read(path)) is not None:
-            with tarfile.open(fileobj=io.BytesIO(found[1])) as tar:
-                ages = {member.name.rsplit("/", 1)[-1]: member.mtime for member in tar if member.isfile()}
-            first = [age for name, age in ages.items() if name.endswith("-0.ckpt")]
-            if first and ages.get("resume.ckpt", 0) > first[0]:
-                return True
+    """S3 holds a state that is younger than the classifier of the first epoch beside it."""
+    for found in filter(None, map(checkpoints.parse, job.checkpoints())):
+        with tarfile.open(fileobj=io.BytesIO(found[1])) as tar:
+            ages = {member.name.rsplit("/", 1)[-1]: member.mtime for member in tar if member.isfile()}
+        first = [age for name, age in ages.items() if name.endswith("-0.ckpt")]
+        if first and ages.get("resume.ckpt", 0) > first[0]:
+            return True
     return False
 
 

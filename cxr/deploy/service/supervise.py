@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import uvicorn
-from uvicorn.supervisors import Multiprocess
+from uvicorn.supervisors import multiprocess
 
 from cxr.core.errors import CxrError
 from cxr.deploy.service.limits import Limits
@@ -27,6 +27,19 @@ GRACE = 30  # seconds for requests at work when a worker is to end
 START = 120  # seconds for a worker to load its bundle, on a busy machine
 
 
+class Worker(multiprocess.Process):
+    """The process that answers. Where it dies while it is asked for a sign of life, that is seen at once.
+
+    uvicorn leaves the worker's end of the pipe open in the watching process, which then waits for the answer of a dead
+    worker until its patience ends.
+    """
+
+    def start(self) -> None:
+        """Start it; its end of the pipe is its own from then on."""
+        super().start()
+        self.child_conn.close()
+
+
 def supervise(bundle: Path, limits: Limits, host: str, port: int) -> None:
     """Serve a bundle until SIGTERM or SIGINT.
 
@@ -37,7 +50,8 @@ def supervise(bundle: Path, limits: Limits, host: str, port: int) -> None:
         functools.partial(_app, bundle, limits), factory=True, host=host, port=port, workers=1, lifespan="on",
         log_config=None, access_log=False, timeout_graceful_shutdown=GRACE, timeout_worker_healthcheck=START,
     )  # fmt: skip
-    supervisor = Multiprocess(config, sockets=[config.bind_socket()])
+    multiprocess.Process = Worker  # type: ignore[misc]
+    supervisor = multiprocess.Multiprocess(config, sockets=[config.bind_socket()])
     supervisor.run()
     if any(process.exitcode == uvicorn.config.STARTUP_FAILURE for process in supervisor.processes):
         raise CxrError(f"{bundle}: cannot be served; the line before says why")
