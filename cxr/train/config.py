@@ -64,6 +64,7 @@ class TrainSection(Section):
     label_smoothing: float = Field(ge=0, lt=1)
     balance: Literal["none", "sampler", "weights"]
     lr: float = Field(gt=0)
+    backbone_lr: float = Field(ge=0, le=1)
     weight_decay: float = Field(ge=0)
     schedule: Literal["plateau", "cosine"]
     warmup: float = Field(ge=0, lt=1)

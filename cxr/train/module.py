@@ -36,6 +36,8 @@ class TrainingModule(L.LightningModule):
         super().__init__()
         self.classifier, self.settings, self.steps = classifier, settings, steps  # steps: batches an epoch
         self.sources = sources  # names of the validation loaders
+        if not settings.backbone_lr:  # its normalisation statistics stay, too: Lightning keeps the mode of each part
+            classifier.backbone.requires_grad_(False).eval()
         self.ema: AveragedModel | None = None
         if settings.ema:
             average = _ema_step(ema_decay(steps, settings))
@@ -70,7 +72,7 @@ class TrainingModule(L.LightningModule):
         """Set the learning rate of this moment."""
         rate = learning_rate(self.epoch + self.batch / self.steps, self.history, self.settings)
         for group in self.trainer.optimizers[0].param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group["share"]
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Loss of one batch."""
@@ -134,8 +136,13 @@ class TrainingModule(L.LightningModule):
         self.trainer.should_stop = finished(self.history, self.settings)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """AdamW; biases and normalisation are not decayed."""
-        groups = param_groups_weight_decay(self.classifier, self.settings.weight_decay)
+        """AdamW; biases and normalisation are not decayed. The head stands first: the history shows its rate."""
+        groups = [
+            group | {"share": share}
+            for part, share in ((self.classifier.head, 1.0), (self.classifier.backbone, self.settings.backbone_lr))
+            for group in param_groups_weight_decay(part, self.settings.weight_decay)
+            if group["params"]
+        ]
         # The plain optimizer takes its square roots from MKL, which rounds them differently from maker to maker.
         fused = True if self.settings.portable and self.device.type == "cpu" else None
         return torch.optim.AdamW(groups, lr=self.settings.lr, fused=fused)

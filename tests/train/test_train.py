@@ -57,7 +57,7 @@ def test_clipping_acts_before_the_single_optimizer_step(
 
     monkeypatch.setattr(adam, "adam", spy)
     new_run("clipped")(epochs=1, warmup=0.0, clip=0.01)
-    groups = np.array(norms).reshape(STEPS, 2)  # decayed and undecayed weights, once a batch
+    groups = np.array(norms).reshape(STEPS, 4)  # of head and backbone, decayed and undecayed weights, once a batch
     assert np.linalg.norm(groups, axis=1) == pytest.approx(np.full(STEPS, 0.01), rel=1e-3)
 
 
@@ -68,7 +68,7 @@ def test_accumulation_steps_once_for_several_batches(
     original = adam.adam
     monkeypatch.setattr(adam, "adam", lambda *a, **k: (calls.append(1), original(*a, **k)))
     new_run("accumulated")(epochs=1, warmup=0.0, accumulate=4)
-    assert len(calls) == 2 * 2  # after the fourth batch and after the last one; two groups each
+    assert len(calls) == 2 * 4  # after the fourth batch and after the last one; four groups each
 
 
 def test_every_optimizer_step_gets_the_mean_gradient_of_its_batches(
@@ -84,7 +84,7 @@ def test_every_optimizer_step_gets_the_mean_gradient_of_its_batches(
     single, accumulated = [], []
     for name, accumulate, found in (("single", 1, single), ("accumulated", 4, accumulated)):
         new_run(name)(epochs=1, warmup=0.0, clip=0.0, accumulate=accumulate)
-        found += [torch.cat(gradients[at : at + 2]) for at in range(0, len(gradients), 2)]  # two groups a step
+        found += [torch.cat(gradients[at : at + 4]) for at in range(0, len(gradients), 4)]  # four groups a step
         gradients.clear()
     assert (len(single), len(accumulated)) == (STEPS, 2)
     torch.testing.assert_close(accumulated[0], torch.stack(single[:4]).mean(dim=0), rtol=1e-3, atol=1e-5)
@@ -121,6 +121,27 @@ def test_validation_is_not_augmented_and_training_is(
 def test_early_stopping_ends_before_all_epochs(new_run: Callable[[str], Run]) -> None:
     history = new_run("stopped")(epochs=30, patience=2, lr=1e-7, warmup=0.0).history
     assert len(history) < 30
+
+
+def test_a_frozen_backbone_stays_as_it_was_loaded_with_its_statistics_and_the_head_learns(
+    new_run: Callable[[str], Run],
+) -> None:
+    frozen = [load_classifier(new_run(f"{lr}")(epochs=2, backbone_lr=0.0, lr=lr).places.checkpoint) for lr in (0.1, 1)]
+    one, other = (classifier.state_dict() for classifier in frozen)
+    assert all(torch.equal(one[name], other[name]) for name in one if name.startswith("backbone."))
+    assert not torch.equal(one["head.1.weight"], other["head.1.weight"])
+
+
+def test_the_backbone_learns_at_its_share_of_the_rate(
+    new_run: Callable[[str], Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rates: list[float] = []
+    original = adam.adam
+    monkeypatch.setattr(adam, "adam", lambda *a, lr, **k: (rates.append(lr), original(*a, lr=lr, **k)))
+    new_run("shares")(epochs=1, warmup=0.0, backbone_lr=0.25)
+    head, backbone = np.array(rates).reshape(STEPS, 2, 2).transpose(1, 0, 2)
+    assert backbone == pytest.approx(0.25 * head)
+    assert head.max() > 0
 
 
 def test_averaged_weights_are_what_is_scored_and_kept(new_run: Callable[[str], Run], whole: Run) -> None:
