@@ -112,7 +112,8 @@ def test_a_stage_declares_exactly_the_sections_that_it_loads(stage: str) -> None
                 name = node.args[0]
                 assert isinstance(name, ast.Constant)
                 loaded.add(name.value)
-    assert loaded == set(declared(stage, "params"))
+    single = {"data.root"} if stage == "demo" else set()  # read without the rest of its section
+    assert loaded | single == set(declared(stage, "params"))
 
 
 def test_all_work_waits_for_the_check_of_all_settings() -> None:
@@ -153,7 +154,7 @@ def test_no_parameter_has_a_name_that_dvc_overlooks() -> None:
 
 
 def test_every_section_of_params_belongs_to_a_stage() -> None:
-    used = {section for stage in STAGES for section in declared(stage, "params")}
+    used = {name.split(".")[0] for stage in STAGES for name in declared(stage, "params")}
     assert used == set(load("params.yaml"))
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pydicom
 import pytest
 
+import stages.demo
 from cxr.core.errors import CxrError
 from demo import cohort
 from demo.cohort import LABELS, PlannedFilm, plan_cohort, write_cohort
@@ -124,6 +125,16 @@ def test_writing_again_leaves_no_film_of_the_old_cohort(tmp_path: Path, monkeypa
 
 def test_a_name_carries_the_patient() -> None:
     assert PlannedFilm(12, 2, "train", "NORMAL", ".png").stem == "P0012_02"
+
+
+def test_no_cohort_is_drawn_where_the_films_are_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    params = (ROOT / "params.yaml").read_text(encoding="utf-8")
+    (tmp_path / "params.yaml").write_text(params.replace("root: data/demo", "root: data/raw/mine"), encoding="utf-8")
+    (tmp_path / "data/demo/test").mkdir(parents=True)  # of an earlier run
+    monkeypatch.setenv("NPY_DISABLE_CPU_FEATURES", "")
+    stages.demo.main()
+    assert list((tmp_path / "data/demo").iterdir()) == []
 
 
 def test_the_stage_has_numpy_keep_to_vectors_that_every_processor_has() -> None:
