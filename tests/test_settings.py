@@ -80,7 +80,7 @@ def test_the_parameters_of_every_command_of_the_pages_exist_and_may_have_these_v
     document: dict[str, Any] = read_yaml(ROOT / "params.yaml")
     for option, change in itertools.pairwise(words):
         if option == "-S":
-            name, _, value = change.partition("=")
+            name, _, value = change.removeprefix("+").partition("=")
             *parents, last = name.split(".")
             section = document
             for parent in parents:

@@ -16,7 +16,7 @@ DICOM_SUFFIXES = (".dcm", ".dicom")
 _HEADER = {
     "view": ("ViewPosition", r"AP|PA|LL|RL|LLAT|RLAT|LAT|LATERAL|LLD|RLD|LLO|RLO|PORTABLE"),
     "sex": ("PatientSex", r"[MFO]"),
-    "age": ("PatientAge", r"\d{3}[DWMY]"),
+    "age": ("PatientAge", r"\d{3}[DWMY]|\d{1,3}"),  # some write years without their Y
 }
 
 

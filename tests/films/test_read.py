@@ -187,10 +187,11 @@ def test_a_frontal_chest_film_and_one_whose_attributes_are_blank_are_read(tmp_pa
     assert likeness(read_film(str(write_dicom(tmp_path / "a.dcm", FILM, **tags))).grey, FILM) > 0.99
 
 
-def test_dicom_headers_travel_with_the_film(tmp_path: Path) -> None:
-    tags = {"PatientSex": "F", "PatientAge": "004Y", "ViewPosition": "AP"}
+@pytest.mark.parametrize("age", ["004Y", "51"])  # RSNA's films say 51
+def test_dicom_headers_travel_with_the_film(tmp_path: Path, age: str) -> None:
+    tags = {"PatientSex": "F", "PatientAge": age, "ViewPosition": "AP"}
     film = read_film(str(write_dicom(tmp_path / "a.dcm", FILM, **tags)))
-    assert film.header == {"view": "AP", "sex": "F", "age": "004Y"}
+    assert film.header == {"view": "AP", "sex": "F", "age": age}
 
 
 def test_the_bytes_decide_what_a_film_is_and_not_its_name(tmp_path: Path) -> None:
