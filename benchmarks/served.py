@@ -15,12 +15,12 @@ START = 120  # seconds to load the bundle on a busy machine
 
 
 @contextmanager
-def serving(bundle: Path) -> Iterator[tuple[str, psutil.Process]]:
-    """The service as docker/serve starts it, on a free port; its address and its process."""
+def serving(bundle: Path, *options: str) -> Iterator[tuple[str, psutil.Process]]:
+    """The service as docker/serve starts it, with further options, on a free port; its address and its process."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [sys.executable, "-m", "tools.serve", "--bundle", str(bundle), "--port", str(port)]
+    command = [sys.executable, "-m", "tools.serve", "--bundle", str(bundle), "--port", str(port), *options]
     process, url = subprocess.Popen(command, stdout=subprocess.DEVNULL), f"http://127.0.0.1:{port}"
     try:
         limit = time.monotonic() + START

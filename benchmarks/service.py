@@ -45,6 +45,7 @@ def main() -> None:
     parser.add_argument("--clients", type=int, default=200)
     parser.add_argument("--requests", type=int, default=5000)
     parser.add_argument("--films", type=Path, help="folder of films (default: synthetic ones)")
+    parser.add_argument("--queue", type=int, help="films waiting before a 503 (default: that of the service)")
     parser.add_argument("--replace", action="store_true", help="replace the bundle and kill the worker meanwhile")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -58,7 +59,7 @@ def main() -> None:
         tally = Tally(options.requests, films, known)
         served = root / "bundle"
         served.symlink_to(first)
-        with serving(served) as (url, service):
+        with serving(served, *(["--queue", str(options.queue)] if options.queue else [])) as (url, service):
             memory: list[float] = []
             gevent.spawn(watch, lambda: memory.append(megabytes(service)))
             tally.disturbed = options.replace

@@ -32,7 +32,7 @@ def load(project: Project, films: Path, *arguments: str) -> dict[str, str]:
 
 
 def test_clients_at_once_lose_no_film_and_are_told_503_when_the_queue_is_full(project: Project, films: Path) -> None:
-    seen = load(project, films, "--clients", "80", "--requests", "100")
+    seen = load(project, films, "--clients", "8", "--requests", "100", "--queue", "2")
     assert int(seen["answered 503 with Retry-After"]) > 0
     assert int(seen["answered 200"]) + int(seen["answered 503 with Retry-After"]) == int(seen["requests sent"])
     assert seen["films asked about / answered / lost"].endswith(" / 0")

@@ -104,7 +104,7 @@ def test_a_full_queue_is_answered_with_503_and_when_to_come_back(fake: Any, png:
         version, config = fake.version, fake.config
 
         def __call__(self, film: bytes, name: str = "") -> Any:
-            free.wait(10)
+            free.wait(60)
             return fake(film, name)
 
     app = create_app(Slow, Limits(queue=1, workers=1, warm_up=False))

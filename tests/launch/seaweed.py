@@ -47,7 +47,7 @@ class SeaweedFS:
         (folder / "s3.json").write_text(json.dumps({"identities": [identity]}))
         self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self, timeout_s: float = 60) -> None:
+    def start(self, timeout_s: float = 180) -> None:
         """Start, and return once a bucket could be made and written to."""
         beside = Path(sys.executable).with_name("weed")
         weed = str(beside) if beside.exists() else shutil.which("weed") or "weed"

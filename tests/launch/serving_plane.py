@@ -179,7 +179,7 @@ class ServingPlane:
         if name in self.processes:
             process, _ = self.processes.pop(name)
             process.terminate()
-            process.wait(30)
+            process.wait(120)
 
 
 def _container_environment() -> dict[str, str]:

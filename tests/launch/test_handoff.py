@@ -51,7 +51,7 @@ def when_training(plane: ControlPlane, act: Callable[[Job], None], attempt: str 
     """Do something as soon as the stage of an attempt has said its first word."""
 
     def watch() -> None:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 300
         while time.monotonic() < deadline:
             for job in [job for name, job in list(plane.jobs.items()) if name.removeprefix(PREFIX)[16:] == attempt]:
                 if any("epoch 0" in path.read_text() for path in job.log_files().values()):
@@ -146,7 +146,7 @@ def test_ctrl_c_of_one_who_attached_leaves_the_job_running_and_stop_ends_it(
     assert only_job(plane).status == "InProgress"
     monkeypatch.chdir(project.folder)
     tool(["--stop"])
-    only_job(plane).join(timeout=30)
+    only_job(plane).join(timeout=120)
     assert only_job(plane).status == "Stopped"
     with pytest.raises(CxrError, match="does not run; nothing to stop"):
         tool(["--stop"])

@@ -27,7 +27,7 @@ def test_the_second_waits_for_the_first_and_both_end_with_the_same_bytes(
     with caplog.at_level(logging.INFO):
         second(epochs=epochs)
     assert "is being trained by another process; waiting for it" in caplog.text
-    assert process.wait(timeout=60) == 0, process.communicate()[1]
+    assert process.wait(timeout=300) == 0, process.communicate()[1]
     assert_same_result(second, first)
 
 
