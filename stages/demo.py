@@ -24,12 +24,13 @@ def main() -> None:
     root = read_yaml(PARAMS_FILE)["data"]["root"]
     if not Path(root).is_relative_to(COHORT):
         with atomic_folder(COHORT):
-            return log.info("data.root is %s: the embedded cohort is not drawn", root)
+            log.info("data.root is %s: the embedded cohort is not drawn", root)
+        return
     os.environ["NPY_DISABLE_CPU_FEATURES"] = WIDE_VECTORS  # before numpy is loaded, here and in the workers
     from cxr.compute.settings import load_compute
     from demo.cohort import write_cohort
 
-    return write_cohort(COHORT, load_section("demo", DemoSection), load_compute())
+    write_cohort(COHORT, load_section("demo", DemoSection), load_compute())
 
 
 if __name__ == "__main__":
