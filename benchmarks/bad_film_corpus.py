@@ -2,6 +2,7 @@
 
 import io
 import os
+import socket
 import struct
 import zipfile
 import zlib
@@ -169,6 +170,9 @@ NAMES = (
     "comma,.png",
     "\u202ertl.png",
     "#1.png",
+    "odd.npz#train/0",
+    "carriage\rreturn.png",
+    "not\udcffutf8.png",  # as Python tells a byte that is no UTF-8
 )
 KINDS: dict[str, Callable[[], Files]] = {
     "sound PNG, JPEG, TIFF, BMP, DICOM": lambda: (
@@ -252,6 +256,9 @@ def write(root: Path) -> dict[str, str]:
     (place / "folder.jpg").mkdir(parents=True)
     (place / "dangling.png").symlink_to("nowhere.png")
     os.mkfifo(place / "pipe.png")
+    with socket.socket(socket.AF_UNIX) as one:
+        one.bind(str(place / "socket.png"))
+    (place / "device.png").symlink_to(os.devnull)
     closed = place / "closed.png"
     closed.write_bytes(encoded(".png", film(90)))
     closed.chmod(0)
@@ -259,6 +266,8 @@ def write(root: Path) -> dict[str, str]:
         ("folder.jpg", "folder called x.jpg"),
         ("dangling.png", "dangling link"),
         ("pipe.png", "named pipe"),
+        ("socket.png", "socket"),
+        ("device.png", "link to a device"),
         ("closed.png", "no permission"),
     ):
         written[(place / name).relative_to(root).as_posix()] = kind

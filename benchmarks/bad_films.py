@@ -50,7 +50,8 @@ def outcomes(written: dict[str, str], settings: DataSection, run: Callable[[Data
         run: ingests into the folder `data`.
     """
     run(settings)
-    kinds = {(Path(settings.root) / name).as_posix(): kind for name, kind in written.items()}
+    told = {name: f"{settings.root}/{name}".encode(errors="backslashreplace").decode() for name in written}
+    kinds = {told[name]: kind for name, kind in written.items()}
     found: dict[str, Outcome] = defaultdict(Outcome)
     for kind in written.values():
         found[kind].files += 1
@@ -70,7 +71,7 @@ def table(found: dict[str, Outcome]) -> str:
 def _row(kind: str, outcome: Outcome) -> list[str]:
     reason = max(outcome.reasons, key=lambda text: outcome.reasons[text], default="")
     numbers = (outcome.files, outcome.read, outcome.quarantined, outcome.unmentioned)
-    return [kind, *map(str, numbers), reason.replace("|", "/")[:90]]
+    return [kind, *map(str, numbers), reason.replace("|", "/")]
 
 
 def totals(found: Iterable[Outcome]) -> str:
@@ -79,7 +80,9 @@ def totals(found: Iterable[Outcome]) -> str:
     files, read, refused, neither = (
         sum(getattr(outcome, name) for outcome in kinds) for name in ("files", "read", "quarantined", "unmentioned")
     )
-    return f"{files} files of {len(kinds)} kinds: {read} read, {refused} quarantined, {neither} neither"
+    helpless = sorted({reason for outcome in kinds for reason in outcome.reasons if "; " not in reason})
+    told = f", {len(helpless)} reasons without a remedy: {' / '.join(helpless)}" if helpless else ", each with a remedy"
+    return f"{files} files of {len(kinds)} kinds: {read} read, {refused} quarantined{told}, {neither} neither"
 
 
 def main() -> None:

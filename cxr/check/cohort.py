@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from cxr.check.report import CheckReport
@@ -11,7 +12,7 @@ from cxr.ingest.advice import advice
 from cxr.ingest.config import DEMO, DataSection, missing_films
 from cxr.ingest.layouts import Candidate, find_candidates
 from cxr.ingest.patients import require_patients
-from cxr.ingest.pseudonyms import missing_key
+from cxr.ingest.pseudonyms import hashes_ids, missing_key
 
 
 def check_cohort(settings: DataSection, report: CheckReport) -> list[Candidate]:
@@ -41,7 +42,7 @@ def check_cohort(settings: DataSection, report: CheckReport) -> list[Candidate]:
     masks = settings.masks_folder
     report.row("lung masks", f"to compare with: {masks}" if masks else "none to compare with")
     report.warnings += advice(films, settings)
-    return films
+    return [replace(film, patient_id=None) for film in films] if hashes_ids(settings) else films
 
 
 def _patients(films: Sequence[Candidate], settings: DataSection) -> str:
@@ -51,6 +52,8 @@ def _patients(films: Sequence[Candidate], settings: DataSection) -> str:
     if settings.patient_from == "dicom":
         return f"from the DICOM tag {settings.patient_tag}, read when the films are opened"
     count = len({film.patient_id for film in films})
+    if hashes_ids(settings):
+        return f"{count}, from data.patient_from: {settings.patient_from}; their ids will be hashed"
     first = films[0]
     return f"{count}, from data.patient_from: {settings.patient_from}; {first.name} is of patient {first.patient_id}"
 

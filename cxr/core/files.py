@@ -1,6 +1,7 @@
 """Atomic files and content hashes. A reader sees the old file or the new one, never a half-written one."""
 
 import contextlib
+import csv
 import hashlib
 import json
 import os
@@ -53,7 +54,10 @@ def write_json(path: Path, value: Any) -> None:
 
 def write_csv(path: Path, table: "pd.DataFrame") -> None:
     """Write a table as CSV with Unix line ends and no index."""
-    write_text(path, table.to_csv(index=False, lineterminator="\n"))
+    text = table.to_csv(index=False, lineterminator="\n")
+    if "\r" in text:  # of which readers make a line end where it is not quoted, and the writer does not quote it
+        text = table.to_csv(index=False, lineterminator="\n", quoting=csv.QUOTE_ALL)
+    write_text(path, text)
 
 
 def digest(*parts: bytes) -> str:

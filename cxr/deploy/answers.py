@@ -2,6 +2,7 @@
 
 import base64
 import logging
+import traceback
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,8 +44,9 @@ def answer(name: str, content: bytes, predictor: Predictor, pictures: bool = Fal
     except CxrError as error:
         return _refusal(name, str(error).removeprefix(f"{address}: "), predictor)
     except Exception as error:  # a fault of a decoder: the film is refused, the service stays
-        log.exception("a film could not be read")
-        return _refusal(name, f"cannot be read ({type(error).__name__})", predictor)
+        place, fault = traceback.extract_tb(error.__traceback__)[-1], type(error).__name__
+        log.error("a film could not be read: %s at %s:%s", fault, place.filename, place.lineno)  # its text may quote it
+        return _refusal(name, f"cannot be read ({fault}); export it again", predictor)
     facts = _facts(name, prediction, predictor)
     return Answer(facts | ({"pictures": layers(prediction)} if pictures else {}), prediction)
 

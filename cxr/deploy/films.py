@@ -35,7 +35,8 @@ class NamedFilm:
 def find_films(names: Sequence[str]) -> list[NamedFilm]:
     """The films that files, folders and S3 addresses stand for, in the order given, folders sorted; each film once.
 
-    In a folder, films are files with a film's suffix or none (as DICOM often has), but no hidden ones.
+    In a folder, films are files with a film's suffix or none (as DICOM often has), but no hidden ones. What is called
+    like a film and is no file counts, too: reading it tells so.
 
     Raises:
         CxrError: a name stands for nothing.
@@ -54,12 +55,12 @@ def _local(path: Path) -> Iterator[NamedFilm]:
         yield _local_film(path)
         return
     for file in sorted(path.rglob("*")):
-        if _may_be_film(file.relative_to(path).as_posix()) and file.is_file():
+        if _may_be_film(file.relative_to(path).as_posix()) and (not file.is_dir() or file.name.endswith(SUFFIXES)):
             yield _local_film(file)
 
 
 def _local_film(path: Path) -> NamedFilm:
-    facts = path.stat()
+    facts = path.stat() if path.exists() else path.lstat()  # a link may lead nowhere
     return NamedFilm(path.as_posix(), f"{facts.st_size}-{facts.st_mtime_ns}")
 
 

@@ -109,8 +109,8 @@ def _prepare(predictor: Predictor, film: NamedFilm, statistics: bool) -> _Ready 
         return _Ready(prepared, acquisition_of(prepared.film.grey).tolist() if statistics else [])
     except CxrError as error:
         return str(error)
-    except Exception as error:  # whatever a decoder raises on a damaged film must not end the run
-        return f"{film.address}: cannot be read ({type(error).__name__}: {error})"
+    except Exception as error:  # whatever a decoder raises must not end the run; its text may quote the film
+        return f"{film.address}: cannot be read ({type(error).__name__}); replace or remove it"
 
 
 def _batches(items: Iterator[_Waiting]) -> Iterator[list[_Waiting]]:

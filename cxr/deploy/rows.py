@@ -54,7 +54,10 @@ def refused(film: str, reason: str, classes: Sequence[str], bundle: str) -> Row:
 def write_rows(path: Path, rows: Sequence[Row], classes: Sequence[str]) -> None:
     """Write the table as CSV."""
     stream = io.StringIO()
-    writer = csv.DictWriter(stream, columns(classes), lineterminator="\n")
+    names = columns(classes)
+    writer = csv.DictWriter(stream, names, lineterminator="\n")
+    if any("\r" in str(row["film"]) for row in rows):  # which the writer does not quote by itself
+        writer = csv.DictWriter(stream, names, lineterminator="\n", quoting=csv.QUOTE_ALL)
     writer.writeheader()
     writer.writerows(rows)
     write_text(path, stream.getvalue())

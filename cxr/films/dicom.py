@@ -1,7 +1,10 @@
 """Films from DICOM files."""
 
+import functools
 import io
+import logging
 import re
+import warnings
 from typing import Any
 
 import numpy as np
@@ -30,11 +33,21 @@ def is_dicom(address: str, content: bytes) -> bool:
 
 def parse_dicom(content: bytes, stop_before_pixels: bool = False) -> Any:
     """The data set of a DICOM file; raises whatever pydicom raises on a damaged one."""
-    # Imported here: it costs each process half a second, and most cohorts have no DICOM.
+    return _pydicom().dcmread(io.BytesIO(content), stop_before_pixels=stop_before_pixels)
+
+
+@functools.cache
+def _pydicom() -> Any:
+    """pydicom, made silent: its warnings quote what a header says.
+
+    Imported here, because it costs each process half a second, and most cohorts have no DICOM.
+    """
     import pydicom
 
-    pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE  # its warnings quote what a header says
-    return pydicom.dcmread(io.BytesIO(content), stop_before_pixels=stop_before_pixels)
+    pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
+    logging.getLogger("pydicom").setLevel(logging.CRITICAL + 1)
+    warnings.filterwarnings("ignore", module=r"pydicom\b")
+    return pydicom
 
 
 def decode_dicom(address: str, content: bytes) -> Film:
@@ -55,19 +68,19 @@ def decode_dicom(address: str, content: bytes) -> Film:
     except Exception as error:  # pydicom raises many types on damaged files
         raise _damaged(address, error) from error
     if reason:
-        raise Refused(f"{address}: {_one_line(reason)}")
+        raise Refused(f"{address}: {reason}")
     try:
         stored = dataset.pixel_array
         values = apply_voi_lut(apply_modality_lut(stored, dataset), dataset)
         padding = _padding(stored, dataset)
-    except NotImplementedError as error:
-        raise CxrError(f"{address}: no decoder for this transfer syntax ({_one_line(error)})") from error
     except Exception as error:  # and so do its plugins
-        raise _damaged(address, error) from error
+        fault = f"{type(error).__name__}, {_transfer_syntax(dataset)}" if _has_pixels(dataset) else "no pixel data"
+        raise CxrError(f"{address}: no picture ({fault}); export it again, uncompressed, or remove it") from error
     known = photometric if photometric in _PHOTOMETRIC else "no known photometric interpretation"
     if photometric not in ("MONOCHROME1", "MONOCHROME2") or values.ndim != 2:
         raise CxrError(
-            f"{address}: {known} with {values.ndim} dimensions; expected one MONOCHROME1 or MONOCHROME2 film a file"
+            f"{address}: {known} with {values.ndim} dimensions, not one MONOCHROME1 or MONOCHROME2 film; "
+            "export each film alone and in grey, or remove it"
         )
     grey = scale(values.astype(np.float32), None if padding is None else ~padding)
     if photometric == "MONOCHROME1":
@@ -95,13 +108,21 @@ def _allowed(dataset: Any, keyword: str, pattern: str) -> str:
     return value if re.fullmatch(pattern, value.upper()) else ""
 
 
+def _has_pixels(dataset: Any) -> bool:
+    return any(keyword in dataset for keyword in ("PixelData", "FloatPixelData", "DoubleFloatPixelData"))
+
+
+def _transfer_syntax(dataset: Any) -> str:
+    """The name that DICOM has for it; the file's own words could name somebody."""
+    uid = getattr(getattr(dataset, "file_meta", None), "TransferSyntaxUID", "")
+    name = str(getattr(uid, "name", uid))
+    return name if name != uid else "unknown transfer syntax"
+
+
 def _damaged(address: str, error: Exception) -> CxrError:
-    return CxrError(f"{address}: cannot be decoded as DICOM ({_one_line(error)})")
-
-
-def _one_line(text: object) -> str:
-    """What a damaged file says, which may hold any character, as one line that can be printed."""
-    return " ".join("".join(one if one.isprintable() else " " for one in str(text)).split())
+    """Tells the type of the fault only: its text may quote the header."""
+    fault = "no DICOM header" if type(error).__name__ == "InvalidDicomError" else type(error).__name__
+    return CxrError(f"{address}: cannot be decoded as DICOM ({fault}); export it again or remove it")
 
 
 def dicom_tag(address: str, content: bytes, keyword: str) -> str:

@@ -47,7 +47,7 @@ def film_from_array(address: str, pixels: np.ndarray[Any, Any]) -> Film:
     if pixels.ndim == 3 and pixels.shape[2] == 1:
         pixels = pixels[..., 0]
     if pixels.ndim != 2:
-        raise CxrError(f"{address}: pixels of shape {pixels.shape}; expected grey, RGB or RGBA")
+        raise CxrError(f"{address}: pixels of shape {pixels.shape}, not grey, RGB or RGBA; convert or remove it")
     return Film(_to_8_bit(pixels), None, bits, 0.0, {})
 
 

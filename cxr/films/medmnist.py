@@ -2,6 +2,8 @@
 
 import functools
 import io
+import os
+import re
 import zipfile
 import zlib
 from typing import Any
@@ -14,9 +16,14 @@ MAGIC = b"\x93NUMPY"  # how the bytes of a member begin
 Array = np.ndarray[Any, Any]
 
 
+def is_member(address: str) -> bool:
+    """Whether an address names a film inside of a MedMNIST file, and not a file whose name holds a `#`."""
+    return re.fullmatch(r".+#(train|val|test)/\d+", address, re.DOTALL) is not None and not os.path.lexists(address)
+
+
 def member_bytes(address: str) -> bytes:
     """The member `file.npz#split/index` as the bytes of an `.npy` file, which hold its shape too."""
-    file, _, member = address.partition("#")
+    file, _, member = address.rpartition("#")
     split, _, index = member.partition("/")
     buffer = io.BytesIO()
     np.lib.format.write_array(buffer, medmnist_array(file, f"{split}_images")[int(index)], allow_pickle=False)

@@ -58,7 +58,7 @@ class Refused(CxrError):
 
 
 def refusal(modality: str, body_part: str, view: str) -> str:
-    """Why a picture with these DICOM attributes is no frontal chest film, in one line, or an empty string.
+    """Why a picture with these DICOM attributes is no frontal chest film and what to do, or an empty string.
 
     An empty attribute says nothing: many archives blank them.
     """
@@ -77,18 +77,21 @@ def _told(value: str, known: tuple[str, ...]) -> str:
 
 
 def unusable(film: Film, min_px: int) -> str:
-    """Why a film cannot be used, in one line, or an empty string. `min_px`: shortest side accepted, pixels."""
+    """Why a film cannot be used and what to do, in one line, or an empty string.
+
+    `min_px`: shortest side accepted, pixels.
+    """
     width, height = film.size
     short, long = sorted((height, width))
     if short < min_px:
-        return f"tiny: {width}x{height}, shorter side under data.min_px = {min_px}"
+        return f"tiny: {width}x{height}, shorter side under data.min_px = {min_px}; take a larger copy or remove it"
     if film.grey.min() == film.grey.max():
-        return f"constant: every pixel is {film.grey[0, 0]}"
+        return f"constant: every pixel is {film.grey[0, 0]}; replace or remove it"
     if film.coloured > MAX_COLOURED:
-        return f"not a radiograph: {film.coloured:.0%} of the pixels are coloured"
+        return f"not a radiograph: {film.coloured:.0%} of the pixels are coloured; remove it"
     if long > MAX_ASPECT * short:
-        return f"not a radiograph: {width}x{height} is longer than {MAX_ASPECT:g} to 1"
+        return f"not a radiograph: {width}x{height} is longer than {MAX_ASPECT:g} to 1; crop or remove it"
     levels = np.count_nonzero(cv2.calcHist([film.grey], [0], None, [256], [0, 256]))
     if levels < MIN_LEVELS:
-        return f"not a radiograph: {levels} grey levels"
+        return f"not a radiograph: {levels} grey levels; replace or remove it"
     return ""

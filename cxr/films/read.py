@@ -4,6 +4,7 @@ A film's address is a path, or `file.npz#split/index` for a member of a MedMNIST
 decoded; the address names it in messages.
 """
 
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,13 +38,18 @@ class Source:
 
 
 def read_source(address: str) -> Source:
-    """The bytes of a film; raises CxrError when they cannot be read."""
-    if "#" in address:
+    """The bytes of a film; raises CxrError when they cannot be read, or when it is no file."""
+    path = Path(address)
+    if medmnist.is_member(address):
         return Source(address, medmnist.member_bytes(address))
     try:
-        return Source(address, Path(address).read_bytes())
+        if not stat.S_ISREG(path.stat().st_mode):  # who opens a pipe waits for ever
+            raise CxrError(f"{address}: a folder, pipe, socket or device called like a film; rename or remove it")
+        return Source(address, path.read_bytes())
     except OSError as error:
-        raise CxrError(f"{address}: cannot be read ({error.strerror}); restore the file or run ingest again") from error
+        raise CxrError(
+            f"{address}: cannot be read ({error.strerror}); restore the file, or remove it and run ingest again"
+        ) from error
 
 
 def decode(source: Source) -> Film:

@@ -95,6 +95,8 @@ def _findings(candidates: Sequence[Candidate], settings: DataSection, compute: C
 
 def _open(min_px: int, tag: str, patient_key: bytes, candidate: Candidate) -> Work:
     try:
+        if _utf8(candidate.address) != candidate.address:
+            raise CxrError("its name is not UTF-8, as tables are; rename it")
         source = read_source(candidate.address)
     except CxrError as error:
         reason = unreadable(error, candidate.address)
@@ -102,6 +104,11 @@ def _open(min_px: int, tag: str, patient_key: bytes, candidate: Candidate) -> Wo
     # The suffix is part of the message about a damaged film.
     key = digest(source.film_hash.encode(), Path(candidate.address).suffix.encode())
     return Work(key, lambda: inspect_film(source, min_px, tag, patient_key))
+
+
+def _utf8(path: str) -> str:
+    """A path as tables hold it: bytes that are no UTF-8 are escaped."""
+    return path.encode(errors="backslashreplace").decode()
 
 
 def _warn_burned_in(paths: list[str]) -> None:
@@ -115,7 +122,7 @@ def _warn_burned_in(paths: list[str]) -> None:
 
 
 def _write_quarantine(path: Path, refused: list[Refused]) -> None:
-    rows = [{"path": candidate.address, "reason": reason} for candidate, reason in refused]
+    rows = [{"path": _utf8(candidate.address), "reason": reason} for candidate, reason in refused]
     write_csv(path, pd.DataFrame(rows, columns=["path", "reason"]))
 
 

@@ -11,9 +11,11 @@ from cxr.core.errors import CxrError, did_you_mean
 from cxr.films.dicom import DICOM_SUFFIXES
 from cxr.films.manifest import SPLITS
 from cxr.films.medmnist import medmnist_array, medmnist_names
+from cxr.films.read import IMAGE_SUFFIXES
 from cxr.ingest.config import DataSection
 
 SPLIT_NAMES = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+SUFFIXES = (*IMAGE_SUFFIXES, *DICOM_SUFFIXES)
 
 
 @dataclass(frozen=True)
@@ -142,7 +144,7 @@ def _read_labels(csv: Path, settings: DataSection) -> pd.DataFrame:
 def _films_by_name(root: Path, settings: DataSection) -> dict[str, Path]:
     """DICOM files by relative path, file name and stem."""
     films: dict[str, Path] = {}
-    for path in files_under(root, settings):
+    for path in sorted(files_under(root, settings), key=Path.is_dir):  # a folder comes behind a film of its name
         if path.name.lower().endswith(DICOM_SUFFIXES):
             for name in (path.relative_to(root).as_posix(), path.name, path.stem):
                 films.setdefault(name, path)
@@ -160,12 +162,16 @@ def _medmnist(root: Path, settings: DataSection) -> Iterator[Candidate]:
 
 
 def files_under(root: Path, settings: DataSection) -> Iterator[Path]:
-    """Files that may be films: not hidden, not reference masks, not the debris of an archive tool."""
+    """Files that may be films: not hidden, not reference masks, not the debris of an archive tool.
+
+    What is called like a film counts, even a folder, and so does a link to nothing: opening it tells why it is none.
+    """
     skipped = settings.masks_folder
     for path in sorted(root.rglob("*")):
         parts = path.relative_to(root).parts
         hidden = any(part.startswith(".") or part == "__MACOSX" for part in parts)
-        if path.is_file() and not hidden and (skipped is None or skipped not in path.parents):
+        film = not path.is_dir() or path.name.lower().endswith(SUFFIXES)
+        if film and not hidden and (skipped is None or skipped not in path.parents):
             yield path
 
 

@@ -6,10 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cxr.core.errors import CxrError
-from cxr.films.dicom import DICOM_SUFFIXES
-from cxr.films.read import IMAGE_SUFFIXES
 from cxr.ingest.config import DataSection
-from cxr.ingest.layouts import Candidate
+from cxr.ingest.layouts import SUFFIXES, Candidate
 
 SHAPES = 4  # kinds of names that a suggested pattern covers
 
@@ -18,8 +16,8 @@ def require_patients(candidates: Sequence[Candidate], settings: DataSection) -> 
     """Raise CxrError where `data.path_pattern` finds no patient in a film's path, with a pattern that would."""
     if settings.patient_from != "pattern":
         return
-    films = [one for one in candidates if one.name.lower().endswith((*IMAGE_SUFFIXES, *DICOM_SUFFIXES))]
-    nameless = [one for one in films if not one.patient_id]
+    films = [one for one in candidates if one.name.lower().endswith(SUFFIXES)]
+    nameless = [one for one in films if not one.patient_id and Path(one.address).is_file()]
     if not nameless:
         return
     pattern = suggest_pattern([one.name for one in films])

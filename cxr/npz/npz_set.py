@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from cxr.core.errors import CxrError
+from cxr.core.files import write_csv
 
 INDEX = "index.csv"
 SUFFIX = ".npz"
@@ -110,7 +111,7 @@ def write_index(path: Path, rows: list[NpzRow]) -> None:
         }
         for row in rows
     ]
-    path.write_text(pd.DataFrame(table).to_csv(index=False, lineterminator="\n"), encoding="utf-8")
+    write_csv(path, pd.DataFrame(table))
 
 
 def read_index(folder: Path) -> list[NpzRow]:

@@ -12,6 +12,7 @@ from cxr.check.machine import check_machine
 from cxr.check.report import CheckReport
 from cxr.core.errors import CxrError
 from cxr.ingest.config import DataSection
+from cxr.ingest.pseudonyms import VARIABLE
 from cxr.preprocess.config import PreprocessSection
 from cxr.train.config import TrainSection
 from tests.ingest.test_ingest import write_cohort
@@ -38,6 +39,23 @@ def test_films_are_counted_by_class_patient_and_split(workspace: Path) -> None:
     assert rows["lung masks"] == "none to compare with"
     assert [line.partition(":")[0] for line in report.warnings] == ["no test set"]
     assert report.faults == []
+
+
+def test_ids_that_will_be_hashed_are_not_shown(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(VARIABLE, "0123456789abcdef" * 4)
+    write_cohort(workspace / "films", patients=4)
+    report = CheckReport()
+    films = check_cohort(section(DataSection, **OWN, patient_ids="hashed"), report)
+    assert rows_of(report)["patients"] == "4, from data.patient_from: pattern; their ids will be hashed"
+    assert {film.patient_id for film in films} == {None}
+
+
+def test_what_dvc_stops_at_or_waits_at_is_warned_of(workspace: Path) -> None:
+    write_cohort(workspace / "films", patients=4)
+    os.mkfifo(workspace / "films/NORMAL/P000.png")
+    report = CheckReport()
+    check_cohort(section(DataSection, **OWN), report)
+    assert any("1 entries under films are no files, such as films/NORMAL/P000.png" in line for line in report.warnings)
 
 
 @pytest.mark.parametrize(

@@ -68,6 +68,11 @@ def test_tables_and_json_have_unix_lines_and_no_index(tmp_path: Path) -> None:
     assert (tmp_path / "a.json").read_text(encoding="utf-8").startswith('{\n  "b": 1,')
 
 
+def test_a_carriage_return_in_a_table_ends_no_line(tmp_path: Path) -> None:
+    write_csv(tmp_path / "a.csv", pd.DataFrame({"path": ["a\rb.png", "c.png"], "width": [1, 2]}))
+    assert pd.read_csv(tmp_path / "a.csv").to_dict("list") == {"path": ["a\rb.png", "c.png"], "width": [1, 2]}
+
+
 def test_json_refuses_nan(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="JSON"):
         write_json(tmp_path / "a.json", {"auroc": float("nan")})

@@ -1,11 +1,13 @@
 """Many films: one row each, whatever happens to one of them."""
 
 import csv
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
+import pandas as pd
 import pytest
 
 from cxr.core.errors import CxrError
@@ -109,7 +111,25 @@ def test_what_a_decoder_raises_ends_no_run(
 ) -> None:
     monkeypatch.setattr(Predictor, "prepare", lambda self, source: 1 // 0)
     records = predict_into(tmp_path / "out.csv", predictor, [str(films)], 2)
-    assert all("ZeroDivisionError" in record.row["refused"] for record in records)
+    assert {record.row["refused"] for record in records} == {"cannot be read (ZeroDivisionError); replace or remove it"}
+
+
+def test_what_is_called_like_a_film_and_is_no_file_is_refused_and_ends_no_run(
+    predictor: Predictor, films: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "odd"
+    (folder / "folder.jpg").mkdir(parents=True)
+    os.mkfifo(folder / "pipe.png")
+    (folder / "dangling.png").symlink_to("nowhere")
+    shutil.copy(films / "sub0/film00.png", folder / "#1\r.png")
+    predict_into(tmp_path / "out.csv", predictor, [str(folder)], 1)
+    found = pd.read_csv(tmp_path / "out.csv", keep_default_na=False).set_index("film")["refused"]
+    assert {Path(str(name)).name: reason.partition("(")[0] for name, reason in found.items()} == {
+        "#1\r.png": "",
+        "dangling.png": "cannot be read ",
+        "folder.jpg": "a folder, pipe, socket or device called like a film; rename or remove it",
+        "pipe.png": "a folder, pipe, socket or device called like a film; rename or remove it",
+    }
 
 
 def test_overlays_have_a_picture_for_each_answered_film(predictor: Predictor, films: Path, tmp_path: Path) -> None:

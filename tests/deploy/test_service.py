@@ -122,7 +122,9 @@ def test_a_full_queue_is_answered_with_503_and_when_to_come_back(fake: Any, png:
     assert replies[0].status_code == 200
 
 
-def test_a_fault_of_a_decoder_is_a_refusal_and_never_a_5xx(fake: Any, png: bytes) -> None:
+def test_a_fault_of_a_decoder_is_a_refusal_and_never_a_5xx(
+    fake: Any, png: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
     class Broken:
         version, config = fake.version, fake.config
 
@@ -131,8 +133,10 @@ def test_a_fault_of_a_decoder_is_a_refusal_and_never_a_5xx(fake: Any, png: bytes
 
     with TestClient(create_app(Broken, LIMITS)) as client:
         reply = client.post("/invocations", content=png, headers=RAW)
+    assert "a film could not be read: ZeroDivisionError at " in caplog.text
+    assert "secret" not in caplog.text  # however the records are formatted
     assert reply.status_code == 422
-    assert reply.json() == {"error": "cannot be read (ZeroDivisionError)"}
+    assert reply.json() == {"error": "cannot be read (ZeroDivisionError); export it again"}
 
 
 def test_no_request_is_taken_before_the_model_is_loaded_and_warm(fake: Any) -> None:

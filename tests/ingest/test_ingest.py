@@ -1,3 +1,4 @@
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -152,6 +153,48 @@ def test_a_film_that_cannot_be_used_is_quarantined_with_its_reason(
     assert len(records) == 40
     assert quarantine["path"].tolist() == [f"films/NORMAL/P500_{name}"]
     assert quarantine["reason"][0].startswith(reason)
+
+
+def test_what_is_called_like_a_film_and_is_no_file_is_quarantined(workspace: Path) -> None:
+    write_cohort(workspace / "films", patients=40)
+    folder = workspace / "films/NORMAL"
+    (folder / "x.jpg").mkdir()  # its name names no patient either
+    write_image(folder / "x.jpg/P500.png", phantom(500)[0])
+    (folder / "link.png").symlink_to("nowhere")
+    os.mkfifo(folder / "pipe.png")
+    records = run(settings())
+    assert len(records) == 81
+    quarantine = pd.read_csv("data/quarantine.csv")
+    assert [Path(path).name for path in quarantine["path"]] == ["link.png", "pipe.png", "x.jpg"]
+    assert quarantine["reason"].str.contains("; re").all()
+
+
+def test_links_to_folders_are_told_because_they_are_not_followed(
+    workspace: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    write_cohort(workspace / "films")
+    (workspace / "films/PNEUMONIA").rename(workspace / "elsewhere")
+    (workspace / "films/PNEUMONIA").symlink_to(workspace / "elsewhere")
+    run(settings())
+    assert "1 folders under films are links and left out, such as films/PNEUMONIA; copy them" in caplog.text
+
+
+def test_a_row_that_names_a_folder_or_a_pipe_is_quarantined(workspace: Path) -> None:
+    for index in range(8):
+        write_dicom(workspace / f"films/{index}.dcm", phantom(index)[0])
+    (workspace / "films/8.dcm").mkdir()
+    os.mkfifo(workspace / "films/9.dcm")
+    (workspace / "films/0.dcm.dcm").mkdir()
+    (workspace / "films/0.dcm").rename(workspace / "films/0.dcm.dcm/0.dcm")  # a film in a folder of its name
+    rows = [(f"{index}.dcm", index % 2) for index in range(10)]
+    pd.DataFrame(rows, columns=["path", "label"]).to_csv("films/labels.csv", index=False)
+    for layout in ("dicom", "csv"):
+        if layout == "csv":
+            (workspace / "films/0.dcm.dcm/0.dcm").rename(workspace / "films/0.dcm")
+        columns = {"path": "path", "label": "label"}
+        changes = {"layout": layout, "columns": columns, "patient_from": "image", "path_pattern": "none"}
+        assert len(run(settings(**changes, max_quarantined=0.5))) == 8
+        assert len(pd.read_csv("data/quarantine.csv")) == 2
 
 
 def test_a_truncated_jpeg_is_quarantined(workspace: Path) -> None:
