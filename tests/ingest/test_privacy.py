@@ -33,15 +33,20 @@ def settings(**changes: Any) -> DataSection:
     return section(DataSection, **{**base, "test_fraction": 0.0, "max_quarantined": 1.0, **changes})
 
 
+def fill(dataset: pydicom.Dataset) -> None:
+    """Put the name into every text attribute that the data set lacks."""
+    for tag, (vr, multiple, _, retired, keyword) in DicomDictionary.items():
+        plain = vr in TEXTS and keyword and not retired and tag >> 16 not in (0x0000, 0x0002) and tag >> 16 < 0x5000
+        if plain and keyword not in KEPT and keyword not in dataset:
+            setattr(dataset, keyword, NAME if multiple == "1" else [NAME, NAME][: 1 + (multiple == "2")])
+
+
 def write_cohort(root: Path, films: int = 8) -> None:
     rows = []
     for index in range(films):
         path = write_dicom(root / f"{index}.dcm", phantom(index)[0], PatientID=f"{NAME}{index // 2}")
         dataset = pydicom.dcmread(path)
-        for tag, (vr, multiple, _, retired, keyword) in DicomDictionary.items():
-            plain = vr in TEXTS and keyword and not retired and tag >> 16 not in (0x0000, 0x0002) and tag >> 16 < 0x5000
-            if plain and keyword not in KEPT and keyword not in dataset:
-                setattr(dataset, keyword, NAME if multiple == "1" else [NAME, NAME][: 1 + (multiple == "2")])
+        fill(dataset)
         dataset.save_as(path)
         rows.append((f"{index}.dcm", index % 2))
     pd.DataFrame(rows, columns=["path", "label"]).to_csv(root / "labels.csv", index=False)
