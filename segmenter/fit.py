@@ -175,5 +175,17 @@ def fit(
         deterministic="warn",
     )
     last = resume / "last.ckpt"
-    trainer.fit(module, train, plain, ckpt_path=last if last.is_file() else None, weights_only=True)
+    trainer.fit(module, train, plain, ckpt_path=last if resumable(last) else None, weights_only=True)
     return module.network.eval().cpu(), pd.DataFrame(module.rows)
+
+
+def resumable(state: Path) -> bool:
+    """Whether there is a state to go on from; says so where there is one that cannot be read."""
+    if not state.is_file():
+        return False
+    try:
+        torch.load(state, map_location="cpu", weights_only=True, mmap=True)
+    except Exception as error:  # torch.load raises whatever its zip reader and unpickler raise
+        log.warning("%s: cannot be read (%s); training starts over", state, type(error).__name__)
+        return False
+    return True

@@ -6,6 +6,7 @@ import segmentation_models_pytorch as smp
 import torch
 from torch import Tensor, nn
 
+from cxr.core.errors import CxrError
 from cxr.core.files import atomic_path
 from cxr.models.backbone import normalisation
 from cxr.models.weights import load_weights
@@ -64,7 +65,15 @@ def save_network(path: Path, network: LungNet) -> None:
 
 
 def load_network(path: Path) -> LungNet:
-    """Read what `save_network` wrote; in evaluation mode, on the CPU."""
+    """Read what `save_network` wrote; in evaluation mode, on the CPU.
+
+    Raises:
+        CxrError: the file is missing, or holds anything but the weights of this network.
+    """
     network = LungNet()
-    network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
+    try:
+        network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
+    except Exception as error:  # torch.load raises whatever its zip reader and unpickler raise
+        fault = f"no weights of the lung network ({type(error).__name__})"
+        raise CxrError(f"{path}: {fault}; delete it and run `make segmenter` again") from error
     return network.eval()

@@ -199,7 +199,7 @@ def test_log_lines_of_the_predictor_name_no_film(
     for number in range(3):
         path = named_film(tmp_path / f"films/{NAME}{number}.dcm", number)
         odd = odd_films(path.read_bytes())
-        path.write_bytes([path.read_bytes(), odd["WindowCenter"], odd["cut0"]][number])
+        path.write_bytes([path.read_bytes(), odd["VOILUTFunction"], odd["cut0"]][number])
     predict_into(tmp_path / "out.csv", Predictor.load(project.bundle), [str(tmp_path / "films")], 1)
     rows = pd.read_csv(tmp_path / "out.csv", keep_default_na=False)
     assert rows["film"].str.contains(NAME).all()  # the table says which film each row is of

@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 import pickle
+import re
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -23,6 +24,7 @@ from cxr.core.config import load_section, read_yaml
 from cxr.core.errors import CxrError
 from cxr.films.medmnist import medmnist_array
 from cxr.films.read import read_film
+from cxr.launch import entry
 from cxr.launch.artifact import unpack_outs
 from cxr.launch.checkpoints import Checkpoints, write
 from cxr.models.classifier import load_classifier
@@ -32,6 +34,8 @@ from cxr.segment.segmenter import load_segmenter
 from cxr.shards.shard_set import FACTS, TABLE, open_shards
 from cxr.train.config import TrainSection
 from cxr.train.resume import RunState
+from segmenter.fit import resumable
+from segmenter.network import load_network as load_lung_network
 from tests.settings import section
 
 RAN = "ran"  # the file that malicious content would write into the current folder
@@ -83,6 +87,16 @@ def test_a_pickle_as_pretrained_weights(workspace: Path, suffix: str) -> None:
         refused(lambda path=path: read_tensors(path), "never run")  # type: ignore[misc]
 
 
+def test_a_pickle_as_a_lung_network(workspace: Path) -> None:
+    for path in [*pickles(workspace, "lung_net.pt"), workspace / "missing.pt"]:
+        refused(lambda path=path: load_lung_network(path), "no weights of the lung network")  # type: ignore[misc]
+
+
+def test_a_pickle_as_the_state_of_a_lung_network_in_training(workspace: Path, caplog: pytest.LogCaptureFixture) -> None:
+    assert not any(resumable(path) for path in pickles(workspace, "last.ckpt"))
+    assert len(re.findall(r"last\.ckpt: cannot be read \(\w+\); training starts over", caplog.text)) == 2
+
+
 def test_a_pickle_as_the_state_of_a_run(workspace: Path, caplog: pytest.LogCaptureFixture) -> None:
     for path in pickles(workspace, "resume.ckpt"):
         (workspace / "resume.ckpt").write_bytes(path.read_bytes())
@@ -127,9 +141,30 @@ def test_a_hostile_archive_of_a_job(workspace: Path, member: tarfile.TarInfo) ->
 def test_a_hostile_state_of_an_unfinished_job(workspace: Path, kind: str) -> None:
     """Its hash is right: whoever can write into the bucket can write that too. Only what stays inside is unpacked."""
     write(workspace / "kept/state-a", 1, tar(HOSTILE[kind], "w"))
-    with pytest.raises(tarfile.FilterError):
+    with pytest.raises(SystemExit) as caught:  # Python prints its message, and no traceback
         Checkpoints(workspace / "runs", workspace / "kept").start()
+    assert re.fullmatch(r".*state-a: the state .* is refused \(\w+\); delete it from the bucket .*", caught.value.code)
     assert not (workspace / "runs/curves").exists()
+
+
+def test_a_whole_state_of_an_unfinished_job_that_is_no_archive(workspace: Path) -> None:
+    write(workspace / "kept/state-b", 1, b"no archive" * 100)
+    with pytest.raises(SystemExit, match=r"state-b: the state of the unfinished job is refused \(ReadError\)"):
+        Checkpoints(workspace / "runs", workspace / "kept").start()
+
+
+def test_a_job_that_refuses_its_state_says_so_in_one_line(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    write(workspace / "checkpoints/state-a", 2, tar(HOSTILE["out of the folder"], "w"))
+    (workspace / "input/data/code").mkdir(parents=True)
+    monkeypatch.chdir(workspace / "input/data/code")
+    monkeypatch.setattr(entry, "prepare", lambda root: (workspace / "work", {}))
+    monkeypatch.setattr(entry.signal, "signal", lambda *_: None)
+    assert entry.main() == 1
+    failure = (workspace / "output/failure").read_text(encoding="utf-8")
+    assert failure.startswith(f"error: {workspace}/checkpoints/state-a: the state of the unfinished job is refused")
+    assert capfd.readouterr().err == f"{failure}\n"
 
 
 @pytest.mark.parametrize(

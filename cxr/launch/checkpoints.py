@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import io
 import json
+import sys
 import tarfile
 import threading
 from pathlib import Path
@@ -30,13 +31,20 @@ class Checkpoints:
         self._thread = threading.Thread(target=self._watch, daemon=True)
 
     def start(self) -> None:
-        """Restore the newest whole state, and keep every later one."""
+        """Restore the newest whole state, and keep every later one.
+
+        Ends the process where that state is no archive of plain files below its folder, as training never writes it.
+        """
         self.runs.mkdir(parents=True, exist_ok=True)
-        found = max(filter(None, (read(self.kept / name) for name in SLOTS)), default=None, key=lambda pair: pair[0])
-        if found:
-            self._number, archive = found
-            with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
-                tar.extractall(self.runs, filter="data")
+        states = [(*state, name) for name in SLOTS if (state := read(self.kept / name))]
+        if states:
+            self._number, archive, name = max(states)
+            try:
+                with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
+                    tar.extractall(self.runs, filter="data")
+            except tarfile.TarError as error:
+                fault = f"the state of the unfinished job is refused ({type(error).__name__})"
+                sys.exit(f"{self.kept / name}: {fault}; delete it from the bucket and run again")
         self._seen = _signature(self.runs)
         self._thread.start()
 

@@ -64,7 +64,11 @@ def main() -> int:
         if code not in (0, TERMINATED):
             _report(root, _last_words(list(tail), code))
         return 1 if code < 0 else code
-    except (Exception, SystemExit):
+    except SystemExit as error:
+        print(f"error: {error}", file=sys.stderr)
+        _report(root, f"error: {error}")
+        return 1
+    except Exception:
         _report(root, traceback.format_exc())
         return 1
 
