@@ -19,10 +19,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     _settle_leftovers(path)
-    # A name that no other writer takes for a leftover, until the lock says that somebody is at work here.
-    started = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".new", dir=path.parent))
-    lock = _lock(started)
-    workshop = started.rename(started.with_suffix(".tmp"))
+    workshop, lock = _workshop(path)
     try:
         (workshop / "new").mkdir()
         (workshop / "new").chmod(0o755)
@@ -33,6 +30,17 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     finally:
         _settle(workshop, path)
         if lock is not None:
+            os.close(lock)
+
+
+def _workshop(path: Path) -> tuple[Path, int | None]:
+    """A new folder beside `path`, and the lock that tells it from a leftover."""
+    while True:
+        folder = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent))
+        lock = _lock(folder, wait=True)
+        if folder.is_dir():
+            return folder, lock
+        if lock is not None:  # before it was locked, another writer took it for a leftover
             os.close(lock)
 
 
@@ -54,17 +62,17 @@ def _settle(workshop: Path, path: Path) -> None:
     shutil.rmtree(workshop, ignore_errors=True)
 
 
-def _lock(folder: Path) -> int | None:
+def _lock(folder: Path, wait: bool = False) -> int | None:
     """An open descriptor that locks a folder until it is closed or its process dies; None when another holds it.
 
-    None as well where the file system knows no locks: then leftovers are never touched.
+    None as well where the folder is gone, and where the file system knows no locks: then leftovers are never touched.
     """
     try:
         descriptor = os.open(folder, os.O_RDONLY)
-    except FileNotFoundError:  # its writer has just ended
+    except FileNotFoundError:  # its writer has just ended, or another has cleared it away
         return None
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         os.close(descriptor)
         return None

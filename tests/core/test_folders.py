@@ -1,6 +1,7 @@
 """Atomic folders: the old folder or the new one, whenever the writer dies, and nothing beside it afterwards."""
 
 import contextlib
+import fcntl
 import os
 import signal
 import subprocess
@@ -27,6 +28,14 @@ def mortal(function):
 os.replace, shutil.rmtree = mortal(os.replace), mortal(shutil.rmtree)
 with atomic_folder(pathlib.Path(sys.argv[1])) as folder:
     (folder / "new").write_text("new")
+"""
+
+DIES_BEFORE_LOCK = """
+import fcntl, os, pathlib, signal, sys
+from cxr.core.folders import atomic_folder
+fcntl.flock = lambda *given: os.kill(os.getpid(), signal.SIGKILL)
+with atomic_folder(pathlib.Path(sys.argv[1])):
+    pass
 """
 
 
@@ -75,6 +84,33 @@ def test_a_killed_writer_loses_neither_folder_and_the_next_one_clears_up(
     die_before(call, folder)
     fail_in(folder)  # the next writer settles what was left before it does anything of its own
     assert content(folder) == expected
+    assert content(folder.parent) == ["films"]
+
+
+def test_a_writer_killed_before_it_has_locked_its_folder_leaves_nothing_to_the_next(folder: Path) -> None:
+    killed = subprocess.run([sys.executable, "-c", DIES_BEFORE_LOCK, str(folder)], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert len(content(folder.parent)) == 2
+    fail_in(folder)
+    assert content(folder.parent) == ["films"]
+
+
+def test_a_writer_whose_folder_is_taken_for_a_leftover_before_it_is_locked_makes_another(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original, called = fcntl.flock, []
+
+    def flock(descriptor: int, operation: int) -> None:
+        called.append(operation)
+        if len(called) == 1:
+            fail_in(folder)  # another writer comes and goes
+        original(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with atomic_folder(folder) as temporary:
+        (temporary / "new").write_text("new", encoding="utf-8")
+    assert len(called) > 3
+    assert content(folder) == ["new"]
     assert content(folder.parent) == ["films"]
 
 
