@@ -61,6 +61,18 @@ def when_training(plane: ControlPlane, act: Callable[[Job], None], attempt: str 
     threading.Thread(target=watch, daemon=True).start()
 
 
+def press_ctrl_c(plane: ControlPlane, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once the job trains and is followed; before that, Ctrl-C has nothing to do with a job."""
+    follow, followed = handoff.follow, threading.Event()
+
+    def follow_and_tell(*given: Any) -> Any:
+        followed.set()
+        return follow(*given)
+
+    monkeypatch.setattr(handoff, "follow", follow_and_tell)
+    when_training(plane, lambda _: os.kill(os.getpid(), signal.SIGINT) if followed.wait(300) else None)
+
+
 def test_a_second_run_uploads_nothing_and_creates_no_job(
     project: Project, plane: ControlPlane, s3: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -140,7 +152,7 @@ def test_ctrl_c_of_one_who_attached_leaves_the_job_running_and_stop_ends_it(
         patch.setattr("cxr.launch.handoff.follow", lambda *_: (_ for _ in ()).throw(ConnectionError("laptop closed")))
         with pytest.raises(ConnectionError):
             project.hand_off()
-    when_training(plane, lambda _: os.kill(os.getpid(), signal.SIGINT))
+    press_ctrl_c(plane, monkeypatch)
     with pytest.raises(CxrError, match=r"left running; run again to attach to it, `python -m tools\.handoff --stop`"):
         project.hand_off()
     assert only_job(plane).status == "InProgress"
@@ -356,9 +368,11 @@ def ctrl_c_is_heard() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("ctrl_c_is_heard")
-def test_ctrl_c_stops_the_job(project: Project, plane: ControlPlane, s3: Any, bucket: str, tmp_path: Path) -> None:
+def test_ctrl_c_stops_the_job(
+    project: Project, plane: ControlPlane, s3: Any, bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     project.stand_in(stand_ins.WAIT)
-    when_training(plane, lambda _: os.kill(os.getpid(), signal.SIGINT))
+    press_ctrl_c(plane, monkeypatch)
     with pytest.raises(CxrError, match="stopped by Ctrl-C; run again to resume from its checkpoint"):
         project.hand_off()
     assert only_job(plane).status == "Stopped"
