@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from cxr.films.letterbox import Image
-from cxr.films.likeness import UNIT, WINDOWS, aligned_distance, descriptor
+from cxr.films.likeness import SQUARE, UNIT, WINDOWS, aligned_distance, descriptor
 from cxr.films.manifest import SPLITS, Record
 
 LIKELY = 0.035  # distance up to which two films are likely one; `python -m benchmarks.leakage` measures it
@@ -82,33 +82,49 @@ def _candidates(
         block = queries[start : start + BLOCK]
         turned = _table([_turned(thumbnails[film], True) for film in block])
         films = {False: table[block].astype(np.float32), True: turned.astype(np.float32)}
-        scores, ways, where = (np.zeros((len(block), 0), kind) for kind in (np.float32, np.int64, np.int64))
+        rows: Places = np.zeros(0, np.int64)
+        where, scores = rows, np.zeros(0, np.float32)
         for first in range(0, len(others), BLOCK):
-            part = others[first : first + BLOCK]
-            best, way = _best_way(films, table[part].astype(np.float32))
-            scores, ways = np.hstack([scores, best]), np.hstack([ways, way])
-            where = np.hstack([where, np.broadcast_to(np.array(part), best.shape)])
-            kept = np.argsort(-scores, axis=1, kind="stable")[:, :CANDIDATES]
-            scores = np.take_along_axis(scores, kept, axis=1)
-            ways, where = np.take_along_axis(ways, kept, axis=1), np.take_along_axis(where, kept, axis=1)
-        for row, column in np.argwhere(scores >= MIN_LIKENESS * UNIT**2):
-            yield block[row], int(where[row, column]), int(ways[row, column])
+            part = np.array(others[first : first + BLOCK], np.int64)
+            best = _best_scores(films, table[part].astype(np.float32))
+            row, column = np.nonzero(best >= MIN_LIKENESS * UNIT**2)
+            rows, where = np.hstack([rows, row]), np.hstack([where, part[column]])
+            scores = np.hstack([scores, best[row, column]])
+            kept = _likeliest(rows, scores)
+            rows, where, scores = rows[kept], where[kept], scores[kept]
+        ways = _best_ways(films, rows, table[where].astype(np.float32))
+        for row, other, way in zip(rows, where, ways, strict=True):
+            yield block[row], int(other), int(way)
 
 
-def _best_way(films: dict[bool, Numbers], others: Numbers) -> tuple[Numbers, Places]:
-    """The best score of each film with each other, and in which of WAYS it is reached."""
+def _best_scores(films: dict[bool, Numbers], others: Numbers) -> Numbers:
+    """(films, others): the best score of each film with each other, whichever of WAYS it is reached in."""
     best = np.full((len(films[False]), len(others)), -np.inf, np.float32)
-    ways = np.zeros(best.shape, np.int64)
-    for index, (mirrored, one, other) in enumerate(WAYS):
-        scores = films[mirrored][:, one] @ others[:, other].T
-        np.copyto(ways, index, where=scores > best)
-        np.maximum(best, scores, out=best)
-    return best, ways
+    for mirrored, one, other in WAYS:
+        np.maximum(best, films[mirrored][:, one] @ others[:, other].T, out=best)
+    return best
+
+
+def _likeliest(rows: Places, scores: Numbers) -> Places:
+    """Which entries are among the CANDIDATES best of their row, row by row and the best first."""
+    order = np.lexsort((-scores, rows))
+    begins = np.searchsorted(rows[order], rows[order])
+    return np.asarray(order[np.arange(len(order)) - begins < CANDIDATES])
+
+
+def _best_ways(films: dict[bool, Numbers], rows: Places, others: Numbers) -> Places:
+    """In which of WAYS the film of each row is likest to the other beside it."""
+    scores = [np.einsum("ij,ij->i", films[turned][rows, one], others[:, other]) for turned, one, other in WAYS]
+    return np.asarray(np.argmax(scores, axis=0), np.int64)
 
 
 def _table(thumbnails: Sequence[Image]) -> Table:
     """The descriptors (films, windows, values) of thumbnails."""
-    return np.stack([[descriptor(thumb, window) for window in range(len(WINDOWS))] for thumb in thumbnails])
+    table = np.empty((len(thumbnails), len(WINDOWS), SQUARE * SQUARE), np.int8)
+    for row, thumb in zip(table, thumbnails, strict=True):
+        for window in range(len(WINDOWS)):
+            row[window] = descriptor(thumb, window)
+    return table
 
 
 def _turned(thumb: Image, mirrored: bool) -> Image:

@@ -1,5 +1,6 @@
 """Films of two splits that are one film are found, whatever was done to it."""
 
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +10,9 @@ import pandas as pd
 import pytest
 
 from cxr.films.letterbox import Image
+from cxr.films.likeness import SIDE, thumbnail
+from cxr.films.manifest import SPLITS, Record
+from cxr.ingest import near_duplicates
 from tests.conftest import write_image
 from tests.ingest.test_ingest import run, settings
 
@@ -59,6 +63,29 @@ def test_films_that_were_changed_are_found_and_no_others(workspace: Path, caplog
     sheet = cv2.imread("data/near_duplicates/pairs.png", cv2.IMREAD_GRAYSCALE)
     assert sheet is not None
     assert sheet.std() > 20
+
+
+def test_the_size_of_the_blocks_changes_no_pair(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Films of few anatomies, so that each has many counterparts, and only the likeliest are looked at."""
+    random = np.random.default_rng(0)
+    drawn = [thumbnail(film(seed)) for seed in range(5)]
+    thumbnails = [
+        np.clip(drawn[index % 5] + random.normal(0, 2, (SIDE, SIDE)), 0, 255).astype(np.uint8) for index in range(90)
+    ]
+    thumbnails[30:40] = [np.ascontiguousarray(one[:, ::-1]) for one in thumbnails[30:40]]
+    records = [
+        Record(f"{index}", f"{index}.png", "a", f"{index}", SPLITS[index % 3], 0, 0, 8, "", "", "")
+        for index in range(90)
+    ]
+    found = []
+    for block in (7, 32, 2048):
+        monkeypatch.setattr(near_duplicates, "BLOCK", block)
+        pairs = near_duplicates.near_duplicates(records, thumbnails, 1)
+        found.append([(pair.one.image_id, pair.other.image_id, pair.distance, pair.mirrored) for pair in pairs])
+    assert found[0] == found[1] == found[2]
+    counts = Counter(one for one, *_ in found[0])
+    assert max(counts.values()) == near_duplicates.CANDIDATES
+    assert {mirrored for *_, mirrored in found[0]} == {False, True}
 
 
 def test_a_cohort_without_duplicates_has_an_empty_table_and_no_sheet(workspace: Path) -> None:
