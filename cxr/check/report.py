@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from cxr.core.errors import CxrError
+from cxr.core.files import utf8
 
 
 @dataclass
@@ -28,4 +29,4 @@ class CheckReport:
     def as_text(self) -> str:
         """The rows in two columns."""
         width = max((len(name) for name, _ in self.rows), default=0)
-        return "\n".join(f"{name:<{width}}  {text}" for name, text in self.rows)
+        return utf8("\n".join(f"{name:<{width}}  {text}" for name, text in self.rows))

@@ -60,6 +60,11 @@ def write_csv(path: Path, table: "pd.DataFrame") -> None:
     write_text(path, text)
 
 
+def utf8(path: str) -> str:
+    """A path as tables and lines hold it: bytes that are no UTF-8 are escaped."""
+    return path.encode(errors="backslashreplace").decode()
+
+
 def digest(*parts: bytes) -> str:
     """A 128-bit BLAKE2b content hash of the parts, as 32 hexadecimal digits."""
     state = hashlib.blake2b(digest_size=16)

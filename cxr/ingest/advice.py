@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from cxr.core.files import utf8
 from cxr.films.dicom import DICOM_SUFFIXES
 from cxr.films.manifest import SPLITS
 from cxr.ingest.config import DataSection
@@ -44,6 +45,9 @@ def _no_files(candidates: Sequence[Candidate], root: Path) -> Iterator[str]:
             f"{len(special)} entries under {root} are no files, such as {special[0]}; rename or remove them: DVC stops "
             "at a link to nothing and at a socket, and waits for ever at a pipe"
         )
+    odd = [one.address for one in candidates if utf8(one.address) != one.address]
+    if odd:
+        yield f"{len(odd)} names under {root} are not UTF-8, such as {utf8(odd[0])}; rename them: DVC stops at them"
 
 
 def _rows_and_films(candidates: Sequence[Candidate], settings: DataSection) -> list[str]:

@@ -12,7 +12,7 @@ import pandas as pd
 from cxr.compute.settings import Compute
 from cxr.core.code import code_version
 from cxr.core.errors import CxrError
-from cxr.core.files import digest, write_csv, write_json
+from cxr.core.files import digest, utf8, write_csv, write_json
 from cxr.films.acquisition_table import write_acquisition
 from cxr.films.decoders import decoder_versions
 from cxr.films.likeness import SIDE
@@ -95,7 +95,7 @@ def _findings(candidates: Sequence[Candidate], settings: DataSection, compute: C
 
 def _open(min_px: int, tag: str, patient_key: bytes, candidate: Candidate) -> Work:
     try:
-        if _utf8(candidate.address) != candidate.address:
+        if utf8(candidate.address) != candidate.address:
             raise CxrError("its name is not UTF-8, as tables are; rename it")
         source = read_source(candidate.address)
     except CxrError as error:
@@ -104,11 +104,6 @@ def _open(min_px: int, tag: str, patient_key: bytes, candidate: Candidate) -> Wo
     # The suffix is part of the message about a damaged film.
     key = digest(source.film_hash.encode(), Path(candidate.address).suffix.encode())
     return Work(key, lambda: inspect_film(source, min_px, tag, patient_key))
-
-
-def _utf8(path: str) -> str:
-    """A path as tables hold it: bytes that are no UTF-8 are escaped."""
-    return path.encode(errors="backslashreplace").decode()
 
 
 def _warn_burned_in(paths: list[str]) -> None:
@@ -122,7 +117,7 @@ def _warn_burned_in(paths: list[str]) -> None:
 
 
 def _write_quarantine(path: Path, refused: list[Refused]) -> None:
-    rows = [{"path": _utf8(candidate.address), "reason": reason} for candidate, reason in refused]
+    rows = [{"path": utf8(candidate.address), "reason": reason} for candidate, reason in refused]
     write_csv(path, pd.DataFrame(rows, columns=["path", "reason"]))
 
 

@@ -53,8 +53,14 @@ def test_ids_that_will_be_hashed_are_not_shown(workspace: Path, monkeypatch: pyt
 def test_what_dvc_stops_at_or_waits_at_is_warned_of(workspace: Path) -> None:
     write_cohort(workspace / "films", patients=4)
     os.mkfifo(workspace / "films/NORMAL/P000.png")
+    for path in (workspace / "films").glob("*/P0*_*.png"):
+        path.rename(path.with_name(f"{os.fsdecode(bytes([255]))}{path.name}"))
     report = CheckReport()
     check_cohort(section(DataSection, **OWN), report)
+    assert report.as_text().encode()
+    assert any(
+        r"8 names under films are not UTF-8, such as films/NORMAL/\udcffP000_0.png" in line for line in report.warnings
+    )
     assert any("1 entries under films are no files, such as films/NORMAL/P000.png" in line for line in report.warnings)
 
 
