@@ -10,6 +10,7 @@ from cxr.segment.config import SegmentSection
 from cxr.segment.segmenter import Probability
 
 SPECK = 0.05  # a second component below this share of the first is no lung
+WAIST = 0.65  # lung in the column through the centre, share of the fullest column; one lung has 0.77 and more
 
 
 @dataclass(frozen=True)
@@ -76,16 +77,20 @@ def fill_holes(mask: Image) -> Image:
 def split_sides(mask: Image, film: Box) -> tuple[Image, Image]:
     """The patient's right and left lung (left and right in the picture), as masks of 0 and 1.
 
-    Two components are told apart by their centres. A single one may be two lungs that touch: it is cut along the
-    film's midline.
+    Two components are told apart by their centres. A single one with a waist at its own centre is two lungs that touch,
+    and is cut there, wherever the patient lies. Without a waist it is one lung, of the side of the film that it is on.
     """
     count, labels, _, centres = cv2.connectedComponentsWithStats(mask, connectivity=8)
     if count == 3:
         first = 1 if centres[1][0] <= centres[2][0] else 2
         return (labels == first).astype(np.uint8), (labels == 3 - first).astype(np.uint8)
-    middle = (film[0] + film[2]) // 2
     right_lung, left_lung = mask.copy(), mask.copy()
-    right_lung[:, middle:], left_lung[:, :middle] = 0, 0
+    if count == 2:
+        columns, centre = mask.sum(axis=0, dtype=np.int64), round(float(centres[1][0]))
+        if columns[centre] < WAIST * columns.max():
+            right_lung[:, centre:], left_lung[:, :centre] = 0, 0
+        else:
+            (left_lung if centre < (film[0] + film[2]) / 2 else right_lung)[:] = 0
     return right_lung, left_lung
 
 

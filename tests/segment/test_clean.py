@@ -39,12 +39,24 @@ def test_the_patients_right_lung_is_on_the_left_of_the_picture(settings: Segment
     assert found.right_area > found.left_area > 0
 
 
-def test_lungs_that_touch_are_told_apart_at_the_midline(settings: SegmentSection) -> None:
-    joined = lungs()
-    joined[60:64, 30:100] = 1
+@pytest.mark.parametrize("middle", [44, 64, 84])
+def test_lungs_that_touch_are_cut_at_their_own_centre_wherever_the_patient_lies(
+    middle: int, settings: SegmentSection
+) -> None:
+    apart = lungs(middle=(middle, 64))
+    joined = apart.copy()
+    joined[60:64, middle - 10 : middle + 10] = 1
     found = postprocess(joined, WHOLE, settings)
     assert found.reason == ""
+    assert found.right_area == pytest.approx(postprocess(apart, WHOLE, settings).right_area, rel=0.02)
     assert found.right_area == pytest.approx(found.left_area, rel=0.02)
+
+
+@pytest.mark.parametrize(("middle", "missing"), [(50, "left lung 0%"), (78, "right lung 0%")])
+def test_a_lung_without_the_other_is_not_cut_in_two(middle: int, missing: str, settings: SegmentSection) -> None:
+    alone = np.zeros((SIDE, SIDE), np.float32)
+    cv2.ellipse(alone, (middle, 64), (30, 40), 0, 0, 360, 1.0, -1)
+    assert postprocess(alone, WHOLE, settings).reason.startswith(missing)
 
 
 @pytest.mark.parametrize(
