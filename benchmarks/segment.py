@@ -4,7 +4,7 @@ Every row takes films that lie in the 512 letterbox to probabilities of lung in 
 resolution and back is counted, decoding is not. Weights do not change a cost, so PyTorch's rows and the table of
 resolutions have random ones.
 
-    python -m benchmarks.segment --films 100
+    python -m benchmarks.segment --films 100 [--folder FOLDER of films, instead of synthetic ones]
 """
 
 import argparse
@@ -20,8 +20,12 @@ import torch
 from torchvision.models import segmentation
 
 from benchmarks.workspace import ROOT
-from cxr.films.letterbox import Image
-from cxr.segment.segmenter import LungSegmenter, load_segmenter, to_frame, to_input
+from cxr.core.config import load_section
+from cxr.films.letterbox import Image, Letterbox
+from cxr.films.read import IMAGE_SUFFIXES, decode, read_source
+from cxr.segment.config import SegmentSection
+from cxr.segment.lungs import film_in_frame, lungs_in_frame
+from cxr.segment.segmenter import LungSegmenter, Probability, load_segmenter, to_frame, to_input
 from segmenter.config import ExportSection
 from segmenter.export import synthetic_frame, write_onnx
 from segmenter.network import LungNet
@@ -36,16 +40,23 @@ def main() -> None:
     """Print the rates and their ratios."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--films", type=int, default=100)
+    parser.add_argument("--folder", type=Path)
     parser.add_argument("--cores", type=int, default=2)
     options = parser.parse_args()
     torch.set_num_threads(options.cores)
     shipped = load_segmenter(MODEL)
-    frames = [synthetic_frame(seed, shipped.frame_px) for seed in range(options.films)]
+    frames = films_of(options.folder, options.films, shipped.frame_px)
 
-    side_by_side = shared(shipped, frames, options.cores)
+    side_by_side = shared(shipped.probability, frames, options.cores)
     print(f"{options.films} films of {shipped.frame_px} px on {options.cores} cores; network at {shipped.inner_px} px")
     print(f"{'':<58}{'films/s':>9}{'ours is':>9}")
     report("ONNX Runtime, a film a core (as the segment stage)", side_by_side, side_by_side)
+    settings = load_section("segment", SegmentSection, ROOT / "params.yaml")
+    whole = Letterbox(shipped.frame_px, shipped.frame_px, shipped.frame_px)
+    looks = Looks(shipped)
+    scored = shared(lambda frame: lungs_in_frame(frame, whole, looks, settings), frames, options.cores)
+    twice = looks.taken / (len(frames) + 4) - 1  # four warmed up
+    report(f"the same with mask and score, {twice:.0%} of the films looked at twice", scored, side_by_side)
     together = load_segmenter(MODEL, threads=options.cores)
     report("ONNX Runtime, all cores on one film", rate(together.probability, frames), side_by_side)
     report("ONNX Runtime, all cores on a batch of 8", batched(together, frames, 8), side_by_side)
@@ -58,7 +69,7 @@ def main() -> None:
 
     print(f"\n{'network at, px':<20}{'films/s':>9}")
     for px in RESOLUTIONS:
-        print(f"{px:<20}{shared(random_model(px, shipped), frames, options.cores):>9.1f}")
+        print(f"{px:<20}{shared(random_model(px, shipped).probability, frames, options.cores):>9.1f}")
 
 
 def report(name: str, films_per_second: float, ours: float) -> None:
@@ -76,12 +87,37 @@ def rate(work: Callable[[Image], Any], frames: Sequence[Image]) -> float:
     return len(frames) / (time.perf_counter() - started)
 
 
-def shared(segmenter: LungSegmenter, frames: list[Image], workers: int) -> float:
+def films_of(folder: Path | None, count: int, frame_px: int) -> list[Image]:
+    """Films in the letterbox, spread evenly over a folder, or synthetic ones."""
+    if folder is None:
+        return [synthetic_frame(seed, frame_px) for seed in range(count)]
+    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
+    frames = []
+    for place in np.linspace(0, len(paths) - 1, min(count, len(paths))):
+        source = read_source(str(paths[int(place)]))
+        size = decode(source).size
+        frames.append(film_in_frame(source, size, Letterbox(*size, frame_px), grey=True))
+    return frames
+
+
+class Looks:
+    """A segmenter that counts the films it is shown."""
+
+    def __init__(self, segmenter: LungSegmenter) -> None:
+        self.segmenter, self.frame_px, self.taken = segmenter, segmenter.frame_px, 0
+
+    def probability(self, frame: Image) -> Probability:
+        """As the segmenter's."""
+        self.taken += 1
+        return self.segmenter.probability(frame)
+
+
+def shared(work: Callable[[Image], Any], frames: list[Image], workers: int) -> float:
     """Films per second of several workers with one thread each, as the processes of the segment stage."""
-    rate(segmenter.probability, frames[:2])
+    rate(work, frames[:2])
     with ThreadPoolExecutor(workers) as pool:
         started = time.perf_counter()
-        list(pool.map(segmenter.probability, frames))
+        list(pool.map(work, frames))
         return len(frames) / (time.perf_counter() - started)
 
 

@@ -25,7 +25,14 @@ from tests.settings import machine, section
 
 MODEL, DATA = Path("models/lung_segmenter.onnx"), Path("data")
 SEGMENT = section(
-    SegmentSection, seg_on_gray=True, threshold=0.5, min_area=0.08, max_area=0.75, min_lung_ratio=0.25, max_offset=0.25
+    SegmentSection,
+    seg_on_gray=True,
+    threshold=0.5,
+    min_area=0.08,
+    max_area=0.75,
+    min_lung_ratio=0.25,
+    max_offset=0.25,
+    min_quality=0.5,
 )
 
 

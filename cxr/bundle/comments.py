@@ -24,6 +24,7 @@ COMMENTS = {
     "preparation.segment.settings.max_area": "the same, upwards",
     "preparation.segment.settings.min_lung_ratio": "area of the smaller lung over that of the larger",
     "preparation.segment.settings.max_offset": "of the lungs' centre from the film's, share of the film's side",
+    "preparation.segment.settings.min_quality": "Dice to expect of a mask; with less, the whole film is the mask",
     "preparation.preprocess": "how the stored image is made from film and lungs",
     "preparation.preprocess.code": "hash of the modules that did it for the training films",
     "preparation.preprocess.versions": "of the libraries that did it for the training films",

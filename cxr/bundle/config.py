@@ -17,6 +17,7 @@ from cxr.npz.preparation import Preparation
 from cxr.preprocess.config import PixelSection
 from cxr.segment.config import SegmentSection
 
+WITHOUT_QUALITY = {"min_quality": 0.0}  # of a bundle from before masks had a score: none fell back for it
 MIN_MEANING = 10  # films of a bin below which its share says nothing
 
 
@@ -52,7 +53,8 @@ class InferenceConfig(Section):
     @property
     def segment(self) -> SegmentSection:
         """How lungs are found, and when they are not believed."""
-        return parse_section(self.preparation.segment.settings, SegmentSection, f"{CONFIG}: preparation.segment")
+        values = WITHOUT_QUALITY | self.preparation.segment.settings
+        return parse_section(values, SegmentSection, f"{CONFIG}: preparation.segment")
 
     @property
     def pixels(self) -> PixelSection:

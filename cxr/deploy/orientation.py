@@ -11,7 +11,7 @@ import numpy as np
 
 from cxr.deploy.prediction import Flag
 from cxr.films.letterbox import Image, Letterbox
-from cxr.segment.clean import postprocess
+from cxr.segment.clean import clean
 from cxr.segment.config import SegmentSection
 from cxr.segment.segmenter import Probability, Segmenter
 
@@ -64,4 +64,4 @@ def _sureness_of(film: Image, segmenter: Segmenter, settings: SegmentSection) ->
     height, width = film.shape[:2]
     frame = Letterbox(width, height, segmenter.frame_px)
     probability = segmenter.probability(frame.to_frame(np.ascontiguousarray(film)))
-    return sureness(probability, postprocess(probability, frame, settings).found)
+    return sureness(probability, clean(probability, frame, settings.threshold))

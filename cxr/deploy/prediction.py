@@ -31,6 +31,7 @@ class Prediction:
     crop_box: Box  # the part of the film that `image` shows, in the film's pixels
     stored: Letterbox  # the place of that part in `image`
     lung_area: float  # share of the film, as found
+    lung_quality: float  # Dice to expect of the lungs as found; 0 where they are implausible
     logits: tuple[float, ...]  # one for two classes, else one a class
     probabilities: dict[str, float]  # calibrated, by class
     probability: float  # of the second of two classes, else of the class that is called

@@ -18,8 +18,9 @@ from cxr.films.letterbox import Box, Image, Letterbox
 from cxr.films.quality import unusable
 from cxr.films.read import Source, decode, read_source
 from cxr.preprocess.prepare import prepare_film, stored_frame
-from cxr.segment.clean import Lungs
+from cxr.segment.judge import Lungs
 from cxr.segment.lungs import film_in_frame, lungs_in_frame
+from cxr.segment.quality import POOR
 from cxr.segment.segmenter import LungSegmenter, load_segmenter, model_hash
 
 MIN_PX = 64  # shorter side of a film that is read at all
@@ -137,6 +138,7 @@ class Predictor:
             crop_box=film.crop_box,
             stored=stored_frame(film.crop_box, self.pixel_settings),
             lung_area=film.lungs.area,
+            lung_quality=film.lungs.quality,
             logits=tuple(float(value) for value in np.atleast_1d(scores.logits[at])),
             probabilities=dict(zip(classes, values, strict=True)),
             probability=values[shown],
@@ -154,6 +156,10 @@ def _flags(film: Film, lungs: Lungs, image: Image) -> tuple[Flag, ...]:
     flags = []
     if lungs.reason:
         flags.append(Flag("no_lungs", f"no plausible lungs: {lungs.reason}; the whole film was used"))
+    elif lungs.quality < POOR:
+        flags.append(
+            Flag("no_lungs", f"no plausible lungs: mask of poor quality, Dice of {lungs.quality:.2f} expected")
+        )
     if min(film.size) < image.shape[0]:
         flags.append(
             Flag("small", f"film of {film.size[0]}x{film.size[1]} pixels: smaller than the classifier's image")

@@ -17,7 +17,7 @@ def columns(classes: Sequence[str]) -> list[str]:
     """The columns; scores are one for two classes, else one a class."""
     return [
         "film", "decision", *_names("probability", classes), "believable", "flags", "reasons", "refused",
-        *_names("logit", classes), "distance", "lung_area", "width", "height", "film_hash", "bundle",
+        *_names("logit", classes), "distance", "lung_area", "lung_quality", "width", "height", "film_hash", "bundle",
     ]  # fmt: skip
 
 
@@ -36,6 +36,7 @@ def answered(prediction: Prediction, classes: Sequence[str], bundle: str) -> Row
         **_rounded("logit", classes, prediction.logits),
         "distance": round(prediction.distance, 4),
         "lung_area": round(prediction.lung_area, 4),
+        "lung_quality": round(prediction.lung_quality, 4),
         "width": width,
         "height": height,
         "film_hash": prediction.film_hash,

@@ -20,7 +20,7 @@ OUTLINE = {False: (80, 220, 255), True: (80, 80, 255)}  # BGR: yellow, red for a
 
 
 def contact_sheet(masks_csv: Path, npz_folder: Path, out: Path) -> None:
-    """Write a PNG of the films whose masks deserve a look: fallbacks, then the lowest Dice or the least plausible."""
+    """Write a PNG of the films whose masks deserve a look: fallbacks, then the lowest Dice, measured or expected."""
     files = {row.image_id: row.file for row in read_index(npz_folder)}
     table = worst_first(read_mask_table(masks_csv))
     chosen = [row for row in table.to_dict("records") if row["image_id"] in files][: COLUMNS * ROWS]
@@ -30,15 +30,8 @@ def contact_sheet(masks_csv: Path, npz_folder: Path, out: Path) -> None:
 
 
 def worst_first(table: pd.DataFrame) -> pd.DataFrame:
-    """Order a mask table by trust: fallbacks, then by Dice or, without a reference, by plausibility.
-
-    Plausibility is 1 for two lungs of one size and of the cohort's median area, and falls with the ratio of either.
-    """
-    larger = table[["right_area", "left_area"]].max(axis=1)
-    balance = table[["right_area", "left_area"]].min(axis=1) / larger.where(larger > 0, 1)
-    ratio = table["area"] / max(float(table["area"].median()), 1e-6)
-    plausibility = balance * np.minimum(ratio, 1 / ratio.clip(lower=1e-6))
-    trust = table["dice"].fillna(plausibility) - 2 * table["fallback"]
+    """Order a mask table by trust: fallbacks, then by Dice or, without a reference, by the Dice to expect."""
+    trust = table["dice"].fillna(table["quality"]) - 2 * table["fallback"]
     return table.assign(trust=trust).sort_values(["trust", "image_id"], kind="stable", ignore_index=True)
 
 
@@ -67,7 +60,7 @@ def grid(tiles: list[Image]) -> Image:
 
 
 def _caption(row: dict[Any, Any]) -> tuple[str, str]:
-    score = f"Dice {row['dice']:.3f}" if pd.notna(row["dice"]) else f"lungs on {row['area']:.0%} of the film"
+    score = f"Dice {row['dice']:.3f}" if pd.notna(row["dice"]) else f"Dice {row['quality']:.2f} expected"
     name = str(row["image_id"])
     return name if len(name) <= 32 else f"..{name[-30:]}", row["reason"] if row["fallback"] else score
 

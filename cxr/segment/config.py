@@ -18,3 +18,4 @@ class SegmentSection(Section):
     max_area: float = Field(gt=0, le=1)
     min_lung_ratio: float = Field(ge=0, le=1)
     max_offset: float = Field(ge=0, le=0.5)
+    min_quality: float = Field(ge=0, le=1)

@@ -3,8 +3,10 @@ predictor."""
 
 from cxr.films.letterbox import Image, Letterbox
 from cxr.films.read import Source, decode, decode_reduced
-from cxr.segment.clean import Lungs, postprocess
+from cxr.segment.clean import clean
 from cxr.segment.config import SegmentSection
+from cxr.segment.judge import Lungs, judge
+from cxr.segment.quality import expected_dice, measure
 from cxr.segment.segmenter import Segmenter
 
 
@@ -38,4 +40,7 @@ def film_in_frame(source: Source, size: tuple[int, int], frame: Letterbox, grey:
 
 def lungs_in_frame(picture: Image, frame: Letterbox, segmenter: Segmenter, settings: SegmentSection) -> Lungs:
     """Find the lungs of a film that is in the letterbox already."""
-    return postprocess(segmenter.probability(picture), frame, settings)
+    probability = segmenter.probability(picture)
+    found = clean(probability, frame, settings.threshold)
+    quality = expected_dice(*measure(picture, probability, found, frame, segmenter, settings.threshold))
+    return judge(probability, found, frame, quality, settings)

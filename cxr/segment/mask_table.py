@@ -19,6 +19,7 @@ class MaskRow:
     area: float  # of both lungs as found, before any fallback
     right_area: float
     left_area: float
+    quality: float  # Dice to expect of the lungs as found, 0 where they are implausible
     fallback: int  # 1: the mask is the whole film
     reason: str  # of the fallback
     dice: float | None = None  # of the mask as written, against the reference
@@ -32,7 +33,7 @@ COLUMNS = tuple(item.name for item in fields(MaskRow))
 def write_mask_table(path: Path, rows: Iterable[MaskRow]) -> None:
     """Write the rows; figures have four decimals."""
     table = pd.DataFrame([{name: getattr(row, name) for name in COLUMNS} for row in rows], columns=list(COLUMNS))
-    numbers = ["area", "right_area", "left_area", "dice", "iou", "hd95"]
+    numbers = ["area", "right_area", "left_area", "quality", "dice", "iou", "hd95"]
     table[numbers] = table[numbers].astype(float).round(4)
     write_csv(path, table)
 

@@ -39,6 +39,7 @@ class FakePredictor:
             crop_box=(0, 0, width, height),
             stored=Letterbox(width, height, 224),
             lung_area=0.3,
+            lung_quality=0.95,
             logits=(0.0,),
             probabilities={"normal": 1 - probability, "pneumonia": probability},
             probability=probability,

@@ -54,6 +54,19 @@ def test_noise_is_hardly_a_chest(predictor: Predictor) -> None:
     assert codes(predictor, noise) & {"unsure", "no_lungs"}
 
 
+def test_a_mask_of_poor_quality_is_doubted_even_where_the_bundle_keeps_it(
+    predictor: Predictor, film: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(predictor, "segment_settings", predictor.segment_settings.model_copy(update={"min_quality": 0}))
+    monkeypatch.setattr("cxr.segment.lungs.expected_dice", lambda *_: 0.6)
+    answer = predictor(cv2.imencode(".png", film)[1].tobytes())
+    assert [flag.text for flag in answer.flags if flag.code == "no_lungs"] == [
+        "no plausible lungs: mask of poor quality, Dice of 0.60 expected"
+    ]
+    assert answer.lung_quality == 0.6
+    assert 0.1 < (answer.mask > 0).mean() < 0.6  # the lungs, not the whole film
+
+
 def test_a_film_smaller_than_the_classifiers_image_is_doubted(project: Project, predictor: Predictor) -> None:
     small = predictor(cv2.imencode(".png", phantom(0, 90, 64)[0])[1].tobytes())
     assert "small" not in {flag.code for flag in small.flags}  # 64 pixels are enough for this classifier

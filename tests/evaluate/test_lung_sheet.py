@@ -15,8 +15,9 @@ TABLE, NPZ, SHEET = Path("masks.csv"), Path("npz"), Path("sheet.png")
 TILE = TILE_PX + CAPTION_PX
 
 
-def row(name: str, dice: float | None = None, fallback: int = 0, right: float = 0.15, left: float = 0.15) -> MaskRow:
-    return MaskRow(name, "hash", right + left, right, left, fallback, "no lung found" if fallback else "", dice)
+def row(name: str, dice: float | None = None, fallback: int = 0, quality: float = 0.95) -> MaskRow:
+    reason = "no lung found" if fallback else ""
+    return MaskRow(name, "hash", 0.3, 0.15, 0.15, 0.0 if fallback else quality, fallback, reason, dice)
 
 
 def write_cohort(rows: list[MaskRow]) -> None:
@@ -37,9 +38,9 @@ def test_fallbacks_come_first_then_the_lowest_dice() -> None:
     assert list(worst_first(pd.DataFrame(rows))["image_id"]) == ["fallback", "poor", "fair", "good"]
 
 
-def test_without_references_lopsided_and_unusually_large_lungs_come_first() -> None:
-    rows = [row("usual"), row("usual2", right=0.14), row("lopsided", left=0.05), row("large", right=0.28, left=0.28)]
-    assert list(worst_first(pd.DataFrame(rows))["image_id"])[:2] == ["lopsided", "large"]
+def test_without_references_masks_of_the_lowest_quality_come_first() -> None:
+    rows = [row("fair", quality=0.9), row("good"), row("poor", quality=0.86), row("fallback", fallback=1)]
+    assert list(worst_first(pd.DataFrame(rows))["image_id"]) == ["fallback", "poor", "fair", "good"]
 
 
 def test_the_sheet_shows_the_worst_films_outlined_red_where_they_fell_back(workspace: Path) -> None:

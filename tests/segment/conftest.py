@@ -52,4 +52,5 @@ def settings() -> SegmentSection:
         max_area=0.75,
         min_lung_ratio=0.25,
         max_offset=0.25,
+        min_quality=0.5,
     )

@@ -3,11 +3,16 @@ import numpy as np
 import pytest
 
 from cxr.films.letterbox import Letterbox
-from cxr.segment.clean import postprocess
+from cxr.segment.clean import clean
 from cxr.segment.config import SegmentSection
+from cxr.segment.judge import Lungs, judge
 
 SIDE = 128
 WHOLE = Letterbox(SIDE, SIDE, SIDE)
+
+
+def postprocess(probability: np.ndarray, frame: Letterbox, settings: SegmentSection, quality: float = 1.0) -> Lungs:
+    return judge(probability, clean(probability, frame, settings.threshold), frame, quality, settings)
 
 
 def lungs(right: int = 17, left: int = 17, middle: tuple[int, int] = (64, 64)) -> np.ndarray:
@@ -75,7 +80,16 @@ def test_an_implausible_mask_falls_back_to_the_whole_film(
 ) -> None:
     found = postprocess(probability.astype(np.float32), WHOLE, settings)
     assert reason in found.reason
+    assert found.quality == 0
     assert found.mask.all()
+
+
+def test_a_plausible_mask_of_too_low_a_quality_falls_back_and_says_what_is_expected(settings: SegmentSection) -> None:
+    poor, fair = (postprocess(lungs(), WHOLE, settings, quality) for quality in (0.49, 0.51))
+    assert (poor.quality, poor.reason) == (0.49, "mask of poor quality: Dice of 0.49 expected")
+    assert poor.mask.all()
+    assert (fair.quality, fair.reason) == (0.51, "")
+    np.testing.assert_array_equal(fair.mask, poor.found)
 
 
 def test_the_fallback_covers_the_film_but_not_the_padding_around_it(settings: SegmentSection) -> None:

@@ -10,8 +10,8 @@ import pytest
 
 from cxr.core.config import load_section
 from cxr.films.read import IMAGE_SUFFIXES, decode, read_source
-from cxr.segment.clean import Lungs
 from cxr.segment.config import SegmentSection
+from cxr.segment.judge import Lungs
 from cxr.segment.lungs import find_lungs
 from cxr.segment.scores import mask_scores
 from cxr.segment.segmenter import LungSegmenter, load_segmenter

@@ -16,7 +16,13 @@ FILM, MASK = phantom(2, 128, 128)
 
 
 SETTINGS = SegmentSection(
-    seg_on_gray=True, threshold=0.5, min_area=0.08, max_area=0.75, min_lung_ratio=0.25, max_offset=0.25
+    seg_on_gray=True,
+    threshold=0.5,
+    min_area=0.08,
+    max_area=0.75,
+    min_lung_ratio=0.25,
+    max_offset=0.25,
+    min_quality=0.0,
 )
 
 

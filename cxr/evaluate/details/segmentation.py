@@ -11,11 +11,13 @@ MASK_SCORES = ("dice", "iou", "hd95")
 
 
 def segmentation_details(masks: Path) -> Block:
-    """Fallbacks and area of all films; Dice, IoU and HD95 where reference masks exist."""
+    """Fallbacks, quality and area of all films; Dice, IoU and HD95 where reference masks exist."""
     table = read_mask_table(masks)
     figures: Block = {
         "films": len(table),
         "fallbacks": int(table["fallback"].sum()),
+        "quality_mean": rounded(float(table["quality"].mean())),
+        "quality_worst_5_percent": rounded(float(table["quality"].quantile(0.05))),
         "area_mean": rounded(float(table["area"].mean())),
         "referenced": int(table["dice"].notna().sum()),
     }
