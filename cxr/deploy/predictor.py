@@ -158,7 +158,7 @@ def _flags(film: Film, lungs: Lungs, image: Image) -> tuple[Flag, ...]:
         flags.append(Flag("no_lungs", f"no plausible lungs: {lungs.reason}; the whole film was used"))
     elif lungs.quality < POOR:
         flags.append(
-            Flag("no_lungs", f"no plausible lungs: mask of poor quality, Dice of {lungs.quality:.2f} expected")
+            Flag("no_lungs", f"no plausible lungs: mask of poor quality, Dice of {lungs.quality:.3f} expected")
         )
     if min(film.size) < image.shape[0]:
         flags.append(

@@ -51,7 +51,7 @@ def judge(probability: Probability, found: Image, frame: Letterbox, quality: flo
     if reason:
         quality = 0.0
     elif quality < settings.min_quality:
-        reason = f"mask of poor quality: Dice of {quality:.2f} expected"
+        reason = f"mask of poor quality: Dice of {quality:.3f} expected"
     mask = found
     if reason:
         mask = np.zeros_like(found)

@@ -61,7 +61,7 @@ def test_a_mask_of_poor_quality_is_doubted_even_where_the_bundle_keeps_it(
     monkeypatch.setattr("cxr.segment.lungs.expected_dice", lambda *_: 0.6)
     answer = predictor(cv2.imencode(".png", film)[1].tobytes())
     assert [flag.text for flag in answer.flags if flag.code == "no_lungs"] == [
-        "no plausible lungs: mask of poor quality, Dice of 0.60 expected"
+        "no plausible lungs: mask of poor quality, Dice of 0.600 expected"
     ]
     assert answer.lung_quality == 0.6
     assert 0.1 < (answer.mask > 0).mean() < 0.6  # the lungs, not the whole film

@@ -86,7 +86,7 @@ def test_an_implausible_mask_falls_back_to_the_whole_film(
 
 def test_a_plausible_mask_of_too_low_a_quality_falls_back_and_says_what_is_expected(settings: SegmentSection) -> None:
     poor, fair = (postprocess(lungs(), WHOLE, settings, quality) for quality in (0.49, 0.51))
-    assert (poor.quality, poor.reason) == (0.49, "mask of poor quality: Dice of 0.49 expected")
+    assert (poor.quality, poor.reason) == (0.49, "mask of poor quality: Dice of 0.490 expected")
     assert poor.mask.all()
     assert (fair.quality, fair.reason) == (0.51, "")
     np.testing.assert_array_equal(fair.mask, poor.found)
