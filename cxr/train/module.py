@@ -90,7 +90,7 @@ class TrainingModule(L.LightningModule):
         """Raise CxrError when a loss since the last look was no number."""
         for batch, loss in self.unchecked:
             if not math.isfinite(float(loss)):
-                rate = self.trainer.optimizers[0].param_groups[0]["lr"]
+                rate = self.trainer.optimizers[0].param_groups[-1]["lr"]
                 raise CxrError(
                     f"train: the loss is {float(loss)} at epoch {self.epoch}, step {batch} (lr {rate:.3g}); "
                     "lower train.lr, raise train.warmup, or set train.amp: bf16 where it is fp16"
@@ -124,7 +124,7 @@ class TrainingModule(L.LightningModule):
         """Close the epoch: one row of history, counters on, and stop when the recipe says so."""
         self.check_losses()
         loss = float(self._over_ranks(self.train_loss)) / self.steps
-        rate = self.trainer.optimizers[0].param_groups[0]["lr"]
+        rate = self.trainer.optimizers[0].param_groups[-1]["lr"]
         row: Row = {"epoch": self.epoch, "lr": rate, "train_loss": loss}
         for source, scores in zip(self.sources, self.scores, strict=True):
             for name, metric in scores.items():  # type: ignore[operator]
@@ -136,13 +136,15 @@ class TrainingModule(L.LightningModule):
         self.trainer.should_stop = finished(self.history, self.settings)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """AdamW; biases and normalisation are not decayed. The head stands first: the history shows its rate."""
+        """AdamW; biases and normalisation are not decayed. The last group is the head's: the history shows its rate."""
+        parts = ((self.classifier.backbone, self.settings.backbone_lr), (self.classifier.head, 1.0))
         groups = [
             group | {"share": share}
-            for part, share in ((self.classifier.head, 1.0), (self.classifier.backbone, self.settings.backbone_lr))
+            for part, share in parts
             for group in param_groups_weight_decay(part, self.settings.weight_decay)
-            if group["params"]
         ]
+        # Undecayed weights first, backbone before head: clipping adds up squares in this order, and rounds them in it.
+        groups.sort(key=lambda group: group["weight_decay"])
         # The plain optimizer takes its square roots from MKL, which rounds them differently from maker to maker.
         fused = True if self.settings.portable and self.device.type == "cpu" else None
         return torch.optim.AdamW(groups, lr=self.settings.lr, fused=fused)

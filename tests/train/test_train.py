@@ -8,14 +8,16 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from timm.optim._param_groups import param_groups_weight_decay
 
 from cxr.core.errors import CxrError
-from cxr.models.classifier import load_classifier
+from cxr.models.classifier import load_classifier, new_classifier
 from cxr.train import module, resume
 from cxr.train.engine import pick_devices, precision
+from cxr.train.config import TrainSection
 from cxr.train.films import open_films
 from cxr.train.module import TrainingModule
-from tests.settings import augmentation, machine
+from tests.settings import augmentation, machine, section
 from tests.train.conftest import Run, places_in, write_shards
 
 STEPS = 6  # batches an epoch of the small set
@@ -139,9 +141,17 @@ def test_the_backbone_learns_at_its_share_of_the_rate(
     original = adam.adam
     monkeypatch.setattr(adam, "adam", lambda *a, lr, **k: (rates.append(lr), original(*a, lr=lr, **k)))
     new_run("shares")(epochs=1, warmup=0.0, backbone_lr=0.25)
-    head, backbone = np.array(rates).reshape(STEPS, 2, 2).transpose(1, 0, 2)
+    backbone, head = np.array(rates).reshape(STEPS, 2, 2).transpose(2, 0, 1)  # undecayed and decayed weights of each
     assert backbone == pytest.approx(0.25 * head)
     assert head.max() > 0
+
+
+def test_shares_of_the_rate_leave_the_order_of_the_weights_and_so_the_last_digits_of_clipping() -> None:
+    classifier = new_classifier("test_resnet", ("normal", "pneumonia"), 32)
+    training = TrainingModule(classifier, section(TrainSection), torch.ones(2), STEPS, ("val",))
+    grouped = [weight for group in training.configure_optimizers().param_groups for weight in group["params"]]
+    whole = [weight for group in param_groups_weight_decay(classifier) for weight in group["params"]]
+    assert [id(weight) for weight in grouped] == [id(weight) for weight in whole]
 
 
 def test_averaged_weights_are_what_is_scored_and_kept(new_run: Callable[[str], Run], whole: Run) -> None:
