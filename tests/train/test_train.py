@@ -13,8 +13,8 @@ from timm.optim._param_groups import param_groups_weight_decay
 from cxr.core.errors import CxrError
 from cxr.models.classifier import load_classifier, new_classifier
 from cxr.train import module, resume
-from cxr.train.engine import pick_devices, precision
 from cxr.train.config import TrainSection
+from cxr.train.engine import pick_devices, precision
 from cxr.train.films import open_films
 from cxr.train.module import TrainingModule
 from tests.settings import augmentation, machine, section
