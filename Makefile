@@ -2,10 +2,9 @@
 PYTHON ?= python3
 BIN := $(CURDIR)/.venv/bin
 export PATH := $(BIN):$(PATH)
-# One process more than there are cores, because tests that start servers or DVC wait a third of their time; one thread for
-# each process. The tests of a file stay together and share what they set up.
+# One process for each core, one thread for each process; the tests of a file stay together and share what they set up.
 # The order of the files is that of tests/conftest.py: the longest first, so that no core waits for one at the end.
-PYTEST = OMP_NUM_THREADS=1 pytest --numprocesses $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1) --dist loadfile --no-loadscope-reorder
+PYTEST = OMP_NUM_THREADS=1 pytest --numprocesses logical --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help experiments serve predict official-test restore metrics seeds shift report model-card setup repro test test-slow test-real lint format lock licences audit mend prune segmenter remote wheels drill
