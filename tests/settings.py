@@ -31,6 +31,13 @@ def section(model: type[S], **changes: Any) -> S:
     return model.model_validate(_merged(_document("params.yaml")[NAMES[model]], changes))
 
 
+def segmentation(**changes: Any) -> SegmentSection:
+    """Bounds that the test segmenter's masks keep, whatever params.yaml recommends, some of them changed."""
+    fixed = {"seg_on_gray": True, "threshold": 0.5, "min_area": 0.08, "max_area": 0.75}
+    fixed |= {"min_lung_ratio": 0.25, "max_offset": 0.25, "min_quality": 0.5}
+    return SegmentSection.model_validate(fixed | changes)
+
+
 def augmentation(**changes: Any) -> AugmentSection:
     """`train.augment` of params.yaml with some values changed."""
     return AugmentSection.model_validate(_merged(_document("params.yaml")["train"]["augment"], changes))

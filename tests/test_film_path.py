@@ -21,19 +21,10 @@ from cxr.segment.segment import segment_cohort
 from cxr.segment.segmenter import load_segmenter, model_hash
 from tests.conftest import phantom, write_dicom, write_image
 from tests.segment.conftest import write_dark_is_lung
-from tests.settings import machine, section
+from tests.settings import machine, section, segmentation
 
 MODEL, DATA = Path("models/lung_segmenter.onnx"), Path("data")
-SEGMENT = section(
-    SegmentSection,
-    seg_on_gray=True,
-    threshold=0.5,
-    min_area=0.08,
-    max_area=0.75,
-    min_lung_ratio=0.25,
-    max_offset=0.25,
-    min_quality=0.5,
-)
+SEGMENT = segmentation()
 
 
 @pytest.fixture(params=["crop of grey films", "whole films in colour"])

@@ -7,7 +7,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from cxr.segment.config import SegmentSection
-from tests.settings import section
+from tests.settings import segmentation
 
 FRAME, INNER = 128, 64
 
@@ -44,13 +44,4 @@ def write_dark_is_lung(path: Path, level: float = 120.0) -> Path:
 
 @pytest.fixture
 def settings() -> SegmentSection:
-    return section(
-        SegmentSection,
-        seg_on_gray=True,
-        threshold=0.5,
-        min_area=0.08,
-        max_area=0.75,
-        min_lung_ratio=0.25,
-        max_offset=0.25,
-        min_quality=0.5,
-    )
+    return segmentation()

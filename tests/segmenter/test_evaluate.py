@@ -3,7 +3,6 @@ import pandas as pd
 import pytest
 
 from cxr.films.letterbox import Letterbox
-from cxr.segment.config import SegmentSection
 from cxr.segment.segmenter import Probability
 from segmenter.config import PrepareSection
 from segmenter.corrupted import CONDITIONS
@@ -11,19 +10,12 @@ from segmenter.evaluate import corrupted_table, score
 from segmenter.intervals import dataset_figures
 from segmenter.pairs import find_pairs
 from tests.conftest import phantom
+from tests.settings import segmentation
 
 FILM, MASK = phantom(2, 128, 128)
 
 
-SETTINGS = SegmentSection(
-    seg_on_gray=True,
-    threshold=0.5,
-    min_area=0.08,
-    max_area=0.75,
-    min_lung_ratio=0.25,
-    max_offset=0.25,
-    min_quality=0.0,
-)
+SETTINGS = segmentation(min_quality=0.0)
 
 
 class DarkIsLung:
