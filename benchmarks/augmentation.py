@@ -38,7 +38,7 @@ def main() -> None:
     parser.add_argument("--films", type=int, default=800, help="at most, of each class alike")
     options = parser.parse_args()
     settings = load_section("train", TrainSection).augment
-    still = dict.fromkeys(("sharpen", "blur", "resolution", "noise", "jpeg", "erasing", "clahe"), 0.0)
+    still = dict.fromkeys(("match", "sharpen", "blur", "resolution", "noise", "jpeg", "erasing", "clahe"), 0.0)
     rows = [row for row in read_index(options.npz) if row.split == "train"]
     rows = [rows[place] for place in evenly(np.array([row.label for row in rows]), options.films)]
     images = np.stack([read_npz(options.npz / row.file).image for row in rows])
@@ -50,6 +50,8 @@ def main() -> None:
     print(f"{'plain':<32}{auroc(films, label, patient):.3f}")
     for name, section in (
         ("geometry and exposure", settings.model_copy(update=still)),
+        ("all but match", settings.model_copy(update={"match": 0.0})),
+        ("match alone", settings.model_copy(update={**still, "match": settings.match})),
         ("all of train.augment", settings),
     ):
         print(f"{name:<32}{auroc(augmented(films, section), label, patient):.3f}")
@@ -63,10 +65,11 @@ def evenly(labels: Array, films: int) -> Array:
 
 
 def augmented(films: torch.Tensor, settings: AugmentSection) -> torch.Tensor:
-    """Each film changed once, as in training."""
+    """Each film changed once, as in training: in batches of mixed classes, because films are matched within a batch."""
     torch.manual_seed(0)
-    parts = [augment(part, torch.rand(len(part), DRAWS), settings) for part in films.split(BATCH)]
-    return torch.cat(parts).round().to(torch.uint8)
+    order = torch.randperm(len(films))
+    parts = [augment(part, torch.rand(len(part), DRAWS), settings) for part in films[order].split(BATCH)]
+    return torch.cat(parts).round().to(torch.uint8)[order.argsort()]
 
 
 def auroc(films: torch.Tensor, label: Array, patient: Array) -> float:

@@ -18,12 +18,15 @@ from torch import Tensor
 from cxr.train.clahe import clahe
 from cxr.train.config import AugmentSection
 from cxr.train.filters import add_noise, adjust, blur, erase, jpeg, lower_resolution, sharpen
+from cxr.train.matching import match
 
 DRAWS = 32  # uniform numbers a film
 
 
 def augment(images: Tensor, draws: Tensor, settings: AugmentSection) -> Tensor:
     """Change a batch at random: geometry, exposure, how the film was reproduced, erasing; padding stays black.
+
+    Films are matched to others of the batch that is handed in: with several devices, of a device's share.
 
     Args:
         images: (N, C, H, W), uint8 or float, 0 to 255; the last channel is the mask.
@@ -32,7 +35,8 @@ def augment(images: Tensor, draws: Tensor, settings: AugmentSection) -> Tensor:
     Returns:
         Float images of the same shape and scale. Noise comes from torch's global generator.
     """
-    draw: Iterator[Tensor] = iter(draws.to(images.device).double().T)
+    *columns, matched, partner = draws.to(images.device).double().T
+    draw: Iterator[Tensor] = iter(columns)
 
     def between(low: float, high: float) -> Tensor:
         return low + (high - low) * next(draw)
@@ -47,6 +51,10 @@ def augment(images: Tensor, draws: Tensor, settings: AugmentSection) -> Tensor:
     moved = warp(torch.cat([images, shown(images[:, :-1])], dim=1), _crop_and_turn(settings, draw))
     film, mask, inside = moved[:, :-2], moved[:, -2:-1], moved[:, -1:] > 0.01
 
+    index = (matched < settings.match).nonzero().squeeze(1)
+    if len(index):
+        other = partner.argsort()[index]
+        film[index] = match(film[index], inside[index], film[other], inside[other])
     sometimes(settings.clahe, lambda films: clahe(films, settings.clahe_clip))
     film = adjust(
         film,

@@ -21,6 +21,7 @@ class AugmentSection(Section):
     brightness: float = Field(ge=0, le=1)
     contrast: float = Field(ge=0, lt=1)
     gamma: float = Field(ge=0, lt=1)
+    match: float = Field(ge=0, le=1)
     clahe: float = Field(ge=0, le=1)
     clahe_clip: float = Field(gt=0)
     sharpen: float = Field(ge=0, le=1)

@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import lightning as L
@@ -19,6 +20,7 @@ from cxr.models.classifier import Classifier
 from cxr.train.augment import augment
 from cxr.train.batches import Batch
 from cxr.train.config import TrainSection
+from cxr.train.depthwise import Fp32Depthwise
 from cxr.train.loss import film_losses
 from cxr.train.recipe import Row, ema_decay, finished, learning_rate
 
@@ -76,7 +78,9 @@ class TrainingModule(L.LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Loss of one batch."""
-        settings, logits = self.settings, self.classifier(batch["image"])
+        settings = self.settings
+        with Fp32Depthwise() if self.device.type == "cpu" and torch.is_autocast_enabled("cpu") else nullcontext():
+            logits = self.classifier(batch["image"])
         loss = film_losses(logits, batch["label"], settings.loss, settings.label_smoothing, self.weights).mean()
         self.train_loss = self.train_loss.to(loss.device) + loss.detach()
         self.unchecked.append((self.batch, loss.detach()))

@@ -16,6 +16,7 @@ OFF = augmentation(
     brightness=0,
     contrast=0,
     gamma=0,
+    match=0,
     clahe=0,
     sharpen=0,
     blur=0,
