@@ -10,11 +10,9 @@ from segmenter.table import Image
 Rng = np.random.Generator
 
 
-def augment(film: Image, mask: Image, px: int, rng: Rng, light: bool = False) -> tuple[Image, Image]:
-    """A random variant of a square film and its mask (0..255), both (px, px); light: nothing squashed or covered."""
-    film, mask = move(film, mask, px, rng, 0.0 if light else 0.45)
-    if light:
-        return degrade(expose(film, rng), rng), mask
+def augment(film: Image, mask: Image, px: int, rng: Rng) -> tuple[Image, Image]:
+    """A random variant of a square film and its mask (0..255), both (px, px)."""
+    film, mask = move(film, mask, px, rng)
     if rng.random() < 0.35:
         film = add_opacity(film, mask, rng)
     if rng.random() < 0.25:
@@ -28,10 +26,10 @@ def augment(film: Image, mask: Image, px: int, rng: Rng, light: bool = False) ->
     return film, mask
 
 
-def move(film: Image, mask: Image, px: int, rng: Rng, squash: float) -> tuple[Image, Image]:
+def move(film: Image, mask: Image, px: int, rng: Rng) -> tuple[Image, Image]:
     """Rotate, squash, zoom, shift and mirror both alike, and scale them to `px`."""
     angle = math.radians(rng.uniform(-20, 20) if rng.random() < 0.6 else rng.normal(0, 3))
-    aspect = math.exp(rng.uniform(-squash, squash)) if rng.random() < 0.5 else 1.0
+    aspect = math.exp(rng.uniform(-0.45, 0.45)) if rng.random() < 0.5 else 1.0
     zoom = math.exp(rng.uniform(-0.25, 0.4))
     scale = np.diag([zoom * math.sqrt(aspect) * rng.choice([-1, 1]), zoom / math.sqrt(aspect)])
     turn = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])

@@ -40,7 +40,6 @@ class FitSection(Section):
     early_px: int = Field(ge=32, le=1024, multiple_of=32)
     early_epochs: int = Field(ge=0)
     epochs: int = Field(ge=1)
-    light_epochs: int = Field(ge=0)
     batch: int = Field(ge=1)
     lr: float = Field(gt=0)
     weight_decay: float = Field(ge=0)

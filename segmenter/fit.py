@@ -36,7 +36,6 @@ class TrainFilms(Dataset[tuple[Tensor, Tensor]]):
         """Shuffle for an epoch, and take its resolution."""
         self.epoch = epoch
         self.px = self.section.early_px if epoch < self.section.early_epochs else self.section.inner_px
-        self.light = epoch >= self.section.epochs - self.section.light_epochs
         self.order = np.random.default_rng([self.section.seed, epoch]).permutation(self.indices)
 
     def __len__(self) -> int:
@@ -45,7 +44,7 @@ class TrainFilms(Dataset[tuple[Tensor, Tensor]]):
     def __getitem__(self, position: int) -> tuple[Tensor, Tensor]:
         index = int(self.order[position])
         rng = np.random.default_rng([self.section.seed, self.epoch, index])
-        return to_tensors(*augment(self.films[index], self.masks[index], self.px, rng, self.light))
+        return to_tensors(*augment(self.films[index], self.masks[index], self.px, rng))
 
 
 class PlainFilms(Dataset[tuple[Tensor, Tensor]]):

@@ -1,4 +1,3 @@
-import cv2
 import numpy as np
 import pytest
 
@@ -18,19 +17,9 @@ def test_a_seed_decides_how_a_film_is_changed() -> None:
 @pytest.mark.parametrize("seed", range(40))
 def test_film_and_mask_move_together(seed: int) -> None:
     """Lungs are dark in the phantom: after any movement the mask still covers what is dark inside the chest."""
-    film, mask = move(FILM, MASK, 64, np.random.default_rng(seed), 0.45)
+    film, mask = move(FILM, MASK, 64, np.random.default_rng(seed))
     inside, around = film[mask > 250], film[(mask < 5) & (film > 0)]
     assert np.median(inside) < 100 < np.median(around)
-
-
-@pytest.mark.parametrize("seed", range(20))
-def test_a_light_change_covers_nothing_and_squashes_nothing(seed: int) -> None:
-    square = np.zeros((96, 96), np.uint8)
-    square[30:66, 30:66] = 255
-    film, mask = augment(FILM, square, 96, np.random.default_rng(seed), light=True)
-    (_, size, _) = cv2.minAreaRect(cv2.findNonZero((mask > 127).astype(np.uint8)))
-    assert min(size) / max(size) > 0.9  # turned and zoomed, but still a square
-    assert film.shape == mask.shape
 
 
 def test_opacities_whiten_and_never_darken() -> None:
