@@ -48,12 +48,11 @@ def main() -> None:
     label, patient = (np.array(values) for values in zip(*pairs, strict=True))
     print(f"{len(rows)} training films of {films.shape[-1]} px: AUROC of acquisition for {positive!r}")
     print(f"{'plain':<32}{auroc(films, label, patient):.3f}")
-    for name, section in (
-        ("geometry and exposure", settings.model_copy(update=still)),
-        ("all but match", settings.model_copy(update={"match": 0.0})),
-        ("match alone", settings.model_copy(update={**still, "match": settings.match})),
-        ("all of train.augment", settings),
-    ):
+    sections = {"geometry and exposure": settings.model_copy(update=still)}
+    if settings.match:
+        sections["the same, and matched"] = settings.model_copy(update={**still, "match": settings.match})
+        sections["all but match"] = settings.model_copy(update={"match": 0.0})
+    for name, section in {**sections, "all of train.augment": settings}.items():
         print(f"{name:<32}{auroc(augmented(films, section), label, patient):.3f}")
 
 
