@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from typing_extensions import override
 
@@ -16,12 +17,13 @@ class Fp32Depthwise(TorchFunctionMode):
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
-        if func is not torch.conv2d or not _depthwise(*args, **kwargs):
+        if func is not torch.conv2d or not _depthwise(*args[:2]):
             return func(*args, **kwargs)
         film, *others = args
         with torch.autocast("cpu", enabled=False):
             return func(film.float(), *others, **kwargs).bfloat16()
 
 
-def _depthwise(film: Any, weight: Any, *others: Any, groups: int = 1, **_: Any) -> bool:
-    return max(groups, others[4] if len(others) > 4 else 1) > 1 and bool(weight.shape[1] == 1)
+def _depthwise(film: Tensor, weight: Tensor) -> bool:
+    """Whether each filter sees one of several channels."""
+    return film.shape[1] > weight.shape[1] == 1
