@@ -21,6 +21,7 @@ def main() -> None:
     from cxr.evaluate.plots import write_learning_curves
     from cxr.films.acquisition_table import read_acquisition
     from cxr.models.classifier import load_classifier
+    from cxr.segment.mask_table import read_framing
 
     classifier = load_classifier(Path("models/classifier.ckpt"))
     section = load_section("evaluate", EvaluateSection)
@@ -30,7 +31,7 @@ def main() -> None:
     }
     with atomic_folder(Path("data/pictures")) as pictures, atomic_folder(Path("plots")) as plots:
         paths = ResultPaths(Path("metrics"), plots, pictures, Path("models/operating_point.json"))
-        statistics = read_acquisition(Path("data/acquisition.csv"))
+        statistics = read_acquisition(Path("data/acquisition.csv")).join(read_framing(Path("data/masks.csv")))
         evaluate(classifier, Path("data/npz"), statistics, section, load_compute(), earlier, paths)
         contact_sheet(Path("data/masks.csv"), Path("data/npz"), pictures / "lungs_worst_first.png")
         write_learning_curves(plots / "learning_curves.csv", Path("models/history.csv"))

@@ -1,9 +1,10 @@
 """Labels of a cohort whose conflicting films are held out: python -m tools.hold_out --out LABELS.csv.
 
-How a film was taken (sharpness, contrast, exposure; nothing of the lungs) may tell its label. Conflicting patients are
-those of each class whose acquisition is most like the other class's. In the file that this writes they are the test
-split: no recipe trains on them, so a recipe that leans on acquisition falls there. The other patients are shared out
-between training and validation.
+How a film was taken (sharpness, contrast, exposure, where the lungs lie; nothing of what is in them) may tell its
+label. Conflicting patients are those of each class whose acquisition is most like the other class's: so many that among
+them it tells the label no better than a coin. In the file that this writes they are the test split: no recipe trains on
+them, so a recipe that leans on acquisition falls there. The other patients are shared out between training and
+validation.
 """
 
 import argparse
@@ -21,16 +22,17 @@ from sklearn.preprocessing import StandardScaler
 from cxr.console.stage import run_stage
 from cxr.core.errors import CxrError
 from cxr.core.files import write_csv
+from cxr.evaluate.acquisition import conflicting
 from cxr.films.acquisition_table import read_acquisition
 from cxr.films.manifest import Record, read_manifest
+from cxr.segment.mask_table import read_framing
 
 log = logging.getLogger(__name__)
-CONFLICTING = 1 / 3  # of the patients of each class
 FOLDS = 5
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Read data/manifest.csv and data/acquisition.csv, and write a label file for `data.layout: csv`."""
+    """Read what ingest and segment wrote of the films, and write a label file for `data.layout: csv`."""
     parser = argparse.ArgumentParser(prog="python -m tools.hold_out", description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="label file, inside data.root")
     parser.add_argument("--root", type=Path, required=True, help="data.root: paths in the file are relative to it")
@@ -41,14 +43,17 @@ def main(arguments: list[str] | None = None) -> None:
     records, classes = read_manifest(Path("data/manifest.csv"))
     if len(classes) != 2:
         raise CxrError(f"data/manifest.csv: {len(classes)} classes; films can be held out by acquisition with two")
-    statistics = read_acquisition(Path("data/acquisition.csv"))
+    levels, framing = read_acquisition(Path("data/acquisition.csv")), read_framing(Path("data/masks.csv"))
     table = pd.DataFrame([_row(record, options.root) for record in records])
-    positive = (table["label"] == classes[1]).to_numpy()
-    table["acquisition"] = out_of_fold(statistics.loc[table.pop("image_id")].to_numpy(), positive, table["patient_id"])
-    log.info("acquisition alone tells the label at AUROC %.3f", roc_auc_score(positive, table["acquisition"]))
+    positive, names = (table["label"] == classes[1]).to_numpy(), table.pop("image_id")
+    for what, statistics in (("grey levels", levels), ("place of the lungs", framing), ("both", levels.join(framing))):
+        table["acquisition"] = out_of_fold(statistics.loc[names].to_numpy(), positive, table["patient_id"])
+        log.info("%s alone: the label at AUROC %.3f", what, roc_auc_score(positive, table["acquisition"]))
     table["split"] = splits(table, classes[1], options.validation, options.seed)
     held_out = table["split"] == "test"
-    log.info("on held-out films: %.3f", roc_auc_score(positive[held_out], table["acquisition"][held_out]))
+    if not held_out.any():
+        raise CxrError("acquisition tells the label of every patient; none speaks against it, and none can be held out")
+    log.info("both, on held-out films: %.3f", roc_auc_score(positive[held_out], table["acquisition"][held_out]))
     kept = thinned(table, options.films, options.seed).round(4)
     write_csv(options.out, kept)
     log.info("%s: %s", options.out, ", ".join(f"{n} {name}" for name, n in kept["split"].value_counts().items()))
@@ -65,10 +70,9 @@ def out_of_fold(statistics: np.ndarray, positive: np.ndarray, patients: pd.Serie
 def splits(table: pd.DataFrame, positive: str, validation: float, seed: int) -> pd.Series:
     """train, val or test of each film; a patient's films share one, and the conflicting patients are the test."""
     patients = table.groupby("patient_id").agg(label=("label", "first"), acquisition=("acquisition", "mean"))
-    against = patients["acquisition"] * np.where(patients["label"] == positive, -1, 1)
-    rank = against.groupby(patients["label"]).rank(pct=True, method="first")
-    drawn = pd.Series(np.random.default_rng(seed).random(len(patients)), patients.index)
-    split = np.where(rank > 1 - CONFLICTING, "test", np.where(drawn < validation, "val", "train"))
+    held_out = conflicting(patients["acquisition"].to_numpy(), (patients["label"] == positive).to_numpy())
+    drawn = np.random.default_rng(seed).random(len(patients))
+    split = np.where(held_out, "test", np.where(drawn < validation, "val", "train"))
     return table["patient_id"].map(pd.Series(split, patients.index))
 
 

@@ -17,7 +17,7 @@ from cxr.evaluate.gallery import draw_gallery
 from cxr.evaluate.inference import NpzSet, fill_scores, pick_device, predict, put_shortcut_scores
 from cxr.evaluate.measure import Block
 from cxr.evaluate.plots import write_plots
-from cxr.evaluate.predictions import ACQUISITION, BASELINE, check_predictions
+from cxr.evaluate.predictions import ACQUISITION, BASELINE, LUNG_AREA, SURROUNDINGS, check_predictions
 from cxr.evaluate.result import evaluation_result
 from cxr.evaluate.splits import films_of, reported_split
 from cxr.evaluate.task import task_of
@@ -93,6 +93,12 @@ def _predictions(
         values = baseline_logits(films, classes, ids, compute)
         if values is not None:
             fill_scores(table, BASELINE, classes, ids, values)
+    if section.shortcuts and section.baseline:
+        outlined = set(table.loc[table[LUNG_AREA].notna(), "image_id"])
+        ids = [row.image_id for row in shown.rows if row.image_id in outlined]
+        values = baseline_logits(films, classes, ids, compute, lungs=False) if ids else None
+        if values is not None:
+            fill_scores(table, SURROUNDINGS, classes, ids, values)
     validation = [row.image_id for row in films.split("val").rows]
     values = acquisition_logits(statistics, films.split("train").rows, classes, validation)
     if values is not None:

@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 
 from cxr.evaluate.arrays import Floats
+from cxr.evaluate.painting import without_lungs
 from cxr.npz.npz_set import read_npz
 
 SIDE, CELL, ORIENTATIONS, GREYS = 128, 16, 9, 32
@@ -15,6 +16,11 @@ SIDE, CELL, ORIENTATIONS, GREYS = 128, 16, 9, 32
 def features_of(path: Path) -> Floats:
     """The features of an NPZ film."""
     return features(read_npz(path).image)
+
+
+def features_without_lungs(path: Path) -> Floats:
+    """The features of an NPZ film whose lungs are painted over."""
+    return features(without_lungs(read_npz(path).image[None])[0])
 
 
 def features(image: np.ndarray[Any, Any]) -> Floats:

@@ -6,8 +6,7 @@ patch that hides them, and with it the opacity that the check is about.
 
 import numpy as np
 
-from cxr.evaluate.arrays import Bools
-from cxr.models.score import Images
+from cxr.evaluate.arrays import Bools, Images
 
 BLACK = 2  # grey levels of 255: at most this in every pixel of a padded row or column
 

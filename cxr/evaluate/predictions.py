@@ -20,6 +20,7 @@ LOGIT = "logit"
 REMOVED = "lungs_removed_logit"  # the same model on films without lungs
 KEPT = "lungs_only_logit"  # the same model on films with nothing but lungs
 BASELINE = "baseline_logit"  # logistic regression on HOG and histogram features
+SURROUNDINGS = "surroundings_logit"  # the same, fitted and scored on films without lungs
 ACQUISITION = "acquisition_logit"  # logistic regression on how the film was taken; two classes only
 LUNG_SHARE = "lung_share"  # of the Grad-CAM mass, 0..1
 LUNG_AREA = "lung_area"  # the mask's share of the film, 0..1: the lung share of evidence that is spread evenly
@@ -128,5 +129,5 @@ def parse_predictions(text: str, where: str) -> pd.DataFrame:
 def is_number(column: str) -> bool:
     """Whether a column holds numbers: scores, probabilities, the lung share and its chance level."""
     return column in (LUNG_SHARE, LUNG_AREA) or column.startswith(
-        (LOGIT, REMOVED, KEPT, BASELINE, ACQUISITION, "probability")
+        (LOGIT, REMOVED, KEPT, BASELINE, SURROUNDINGS, ACQUISITION, "probability")
     )

@@ -27,6 +27,7 @@ def segment_film(
         "area": lungs.area,
         "right_area": lungs.right_area,
         "left_area": lungs.left_area,
+        **dict(zip(("left", "top", "right", "bottom"), lungs.box, strict=True)),
         "quality": lungs.quality,
         "fallback": int(bool(lungs.reason)),
         "reason": lungs.reason,

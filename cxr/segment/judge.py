@@ -24,6 +24,7 @@ class Lungs:
     area: float
     right_area: float  # the patient's right: left in the picture
     left_area: float
+    box: tuple[float, float, float, float]  # of `found`: left, top, right, bottom; the whole film where it is empty
     quality: float  # Dice to expect of `found`; 0 where size, sides or place are those of no pair of lungs
     reason: str  # why the mask is the whole film; empty when it is the lungs
 
@@ -45,7 +46,8 @@ def judge(probability: Probability, found: Image, frame: Letterbox, quality: flo
     y, x = part[0].start, part[1].start
     film_there = (left - x, top - y, right - x, bottom - y)
     right_lung, left_lung = split_sides(inside, film_there)
-    pixels = (right - left) * (bottom - top)
+    width, height = right - left, bottom - top
+    pixels = width * height
     right_area, left_area = cv2.countNonZero(right_lung) / pixels, cv2.countNonZero(left_lung) / pixels
     reason = implausible(inside, film_there, right_area, left_area, settings)
     if reason:
@@ -56,7 +58,11 @@ def judge(probability: Probability, found: Image, frame: Letterbox, quality: flo
     if reason:
         mask = np.zeros_like(found)
         mask[top:bottom, left:right] = 255
-    return Lungs(frame, probability, found, mask, right_area + left_area, right_area, left_area, quality, reason)
+    box = (0.0, 0.0, 1.0, 1.0)
+    if inside.any():
+        box = (x - left) / width, (y - top) / height, (part[1].stop - left) / width, (part[0].stop - top) / height
+    area = right_area + left_area
+    return Lungs(frame, probability, found, mask, area, right_area, left_area, box, quality, reason)
 
 
 def split_sides(mask: Image, film: Box) -> tuple[Image, Image]:

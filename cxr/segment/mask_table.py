@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from cxr.core.errors import CxrError
@@ -19,6 +20,10 @@ class MaskRow:
     area: float  # of both lungs as found, before any fallback
     right_area: float
     left_area: float
+    left: float  # the box of both lungs as found, shares of the film's width and height; the whole film without lungs
+    top: float
+    right: float
+    bottom: float
     quality: float  # Dice to expect of the lungs as found, 0 where they are implausible
     fallback: int  # 1: the mask is the whole film
     reason: str  # of the fallback
@@ -33,7 +38,7 @@ COLUMNS = tuple(item.name for item in fields(MaskRow))
 def write_mask_table(path: Path, rows: Iterable[MaskRow]) -> None:
     """Write the rows; figures have four decimals."""
     table = pd.DataFrame([{name: getattr(row, name) for name in COLUMNS} for row in rows], columns=list(COLUMNS))
-    numbers = ["area", "right_area", "left_area", "quality", "dice", "iou", "hd95"]
+    numbers = [name for name in COLUMNS if name not in ("image_id", "film_hash", "fallback", "reason")]
     table[numbers] = table[numbers].astype(float).round(4)
     write_csv(path, table)
 
@@ -47,3 +52,14 @@ def read_mask_table(path: Path) -> pd.DataFrame:
     if missing:
         raise CxrError(f"{path}: column {missing[0]!r} is missing; run `dvc repro --force segment`")
     return table.assign(reason=table["reason"].fillna(""))
+
+
+def read_framing(path: Path) -> pd.DataFrame:
+    """Where the lungs lie on each film, with the image id as index: their box, its shape, their share of the film.
+
+    It says how the film was framed and nothing of what is in the lungs. On files that were squashed to squares the
+    shape of the box tells the aspect of the film as it was taken.
+    """
+    table = read_mask_table(path).set_index("image_id")
+    shape = np.log((table["bottom"] - table["top"]) / (table["right"] - table["left"]))
+    return table[["left", "top", "right", "bottom", "area"]].assign(shape=shape)

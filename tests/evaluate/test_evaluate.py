@@ -49,7 +49,8 @@ def test_every_held_out_film_is_in_the_table_with_all_its_scores(npz_set: Path, 
     table = read_predictions(tmp_path / "predictions.csv")
     assert table["split"].value_counts().to_dict() == {"test": 20, "val": 16, "corrupted": 16, "swapped": 16}
     test = table[table["split"] == "test"]
-    for column in ("logit", "probability", "lungs_removed_logit", "lungs_only_logit", "baseline_logit", "lung_area"):
+    scores = ("logit", "probability", "lungs_removed_logit", "lungs_only_logit", "baseline_logit", "surroundings_logit")
+    for column in (*scores, "lung_area"):
         assert test[column].notna().all(), column
     assert set(test["view"]) == {"AP", "PA"}
     assert (table["acquisition_logit"].notna() == (table["split"] == "val")).all()
@@ -59,6 +60,7 @@ def test_the_baseline_learns_what_plainly_differs(npz_set: Path, tmp_path: Path)
     metrics = _run(tiny_classifier(), npz_set, tmp_path)
     assert metrics["checks"]["baselines"]["hog_logistic"]["auroc"] == 1.0
     assert metrics["checks"]["baselines"]["hog_logistic"]["gain"] < 0
+    assert metrics["checks"]["shortcuts"]["auroc_hog_lungs_removed"] < 0.8  # here the label is nowhere but in the lungs
 
 
 def test_three_classes_go_all_the_way(tmp_path: Path):
@@ -83,6 +85,7 @@ def test_switched_off_checks_say_so(npz_set: Path, tmp_path: Path):
     section = SECTION.model_copy(update={"shortcuts": False, "baseline": False, "gallery_films": 0})
     metrics = _run(tiny_classifier(), npz_set, tmp_path, section)
     assert metrics["checks"]["shortcuts"]["auroc_lungs_only_reason"] == "evaluate.shortcuts is off"
+    assert metrics["checks"]["shortcuts"]["auroc_hog_lungs_removed_reason"] == "evaluate.baseline is off"
     assert metrics["checks"]["baselines"]["hog_logistic"] == {"reason": "evaluate.baseline is off"}
     assert not (tmp_path / "plots" / "gradcam.png").exists()
 

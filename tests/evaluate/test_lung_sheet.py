@@ -17,7 +17,9 @@ TILE = TILE_PX + CAPTION_PX
 
 def row(name: str, dice: float | None = None, fallback: int = 0, quality: float = 0.95) -> MaskRow:
     reason = "no lung found" if fallback else ""
-    return MaskRow(name, "hash", 0.3, 0.15, 0.15, 0.0 if fallback else quality, fallback, reason, dice)
+    return MaskRow(
+        name, "hash", 0.3, 0.15, 0.15, 0.2, 0.1, 0.8, 0.9, 0.0 if fallback else quality, fallback, reason, dice
+    )
 
 
 def write_cohort(rows: list[MaskRow]) -> None:

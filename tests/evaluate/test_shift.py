@@ -3,10 +3,11 @@
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.metrics import roc_auc_score
 
 from cxr.core.errors import CxrError
-from cxr.evaluate.acquisition import acquisition_logits
-from cxr.evaluate.details.shift import conflicting, shift_details
+from cxr.evaluate.acquisition import acquisition_logits, conflicting
+from cxr.evaluate.details.shift import conflicting_films, shift_details
 from cxr.evaluate.predictions import ACQUISITION, put_decisions
 from cxr.npz.npz_set import NpzRow
 from tests.evaluate.conftest import BINARY, THREE, operating_point, predictions
@@ -40,12 +41,24 @@ def test_a_classifier_that_learned_the_acquisition_falls_on_swapped_and_conflict
     assert abs(honest["plain"]["auroc"] - honest["swapped"]["auroc"]) < 0.1
 
 
-def test_conflicting_films_are_a_third_of_each_class() -> None:
+def test_conflicting_films_are_the_same_share_of_each_class_and_acquisition_does_not_tell_their_label() -> None:
     table = with_acquisition(predictions(films=120, splits=("val",)))
-    found = conflicting(table, BINARY)
-    assert found["label"].value_counts().to_dict() == {"normal": 20, "pneumonia": 20}
-    normal = table[table["label"] == "normal"]
-    assert found.loc[found["label"] == "normal", ACQUISITION].min() >= normal[ACQUISITION].quantile(0.6)
+    found = conflicting_films(table, BINARY)
+    counts = found["label"].value_counts()
+    assert counts["normal"] == counts["pneumonia"]
+    assert 10 <= counts["normal"] <= 20
+    assert roc_auc_score(found["label"] == "pneumonia", found[ACQUISITION]) <= 0.5
+    left = table[(table["label"] == "normal") & ~table["image_id"].isin(found["image_id"])]
+    assert found.loc[found["label"] == "normal", ACQUISITION].min() >= left[ACQUISITION].max()
+
+
+@pytest.mark.parametrize(("gap", "share"), [(0.0, 1 / 3), (2.0, 1 / 3), (3.0, 0.15), (4.0, 0.04), (99.0, 0.0)])
+def test_the_better_acquisition_tells_the_label_the_fewer_films_conflict(gap: float, share: float) -> None:
+    positive = np.arange(2000) % 4 > 0
+    score = np.random.default_rng(0).normal(gap * positive)
+    chosen = conflicting(score, positive)
+    assert chosen[positive].mean() == pytest.approx(share, abs=0.02)
+    assert chosen[~positive].mean() == pytest.approx(share, abs=0.02)
 
 
 def test_three_classes_have_copies_but_no_conflicting_films() -> None:

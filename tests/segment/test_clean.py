@@ -30,6 +30,13 @@ def test_two_plausible_lungs_are_kept_as_they_are(settings: SegmentSection) -> N
     np.testing.assert_array_equal(found.mask, lungs().astype(np.uint8) * 255)
     assert found.area == pytest.approx(lungs().mean())
     assert found.area == pytest.approx(found.right_area + found.left_area)
+    assert found.box == pytest.approx((21 / 128, 26 / 128, 108 / 128, 103 / 128))
+
+
+def test_the_box_of_the_lungs_is_told_in_shares_of_the_film_and_not_of_the_frame(settings: SegmentSection) -> None:
+    film = Letterbox(96, 128, SIDE)  # 16 columns of padding on each side
+    assert postprocess(lungs(), film, settings).box == pytest.approx((5 / 96, 26 / 128, 92 / 96, 103 / 128))
+    assert postprocess(np.zeros((SIDE, SIDE), np.float32), film, settings).box == (0, 0, 1, 1)
 
 
 def test_a_third_component_and_specks_are_dropped_and_holes_are_filled(settings: SegmentSection) -> None:

@@ -5,11 +5,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.metrics import roc_auc_score
 
 from cxr.core.errors import CxrError
 from cxr.films.acquisition import STATISTICS
 from cxr.films.acquisition_table import write_acquisition
 from cxr.films.manifest import Record, write_manifest
+from cxr.segment.mask_table import MaskRow, read_mask_table, write_mask_table
 from tools import hold_out
 
 FILMS = 240
@@ -32,6 +34,10 @@ def cohort(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> pd.DataFrame:
     Path("data").mkdir()
     write_manifest(Path("data/manifest.csv"), records, ["normal", "pneumonia"])
     write_acquisition(Path("data/acquisition.csv"), statistics)
+    boxes = generator.uniform([0.1, 0.0, 0.7, 0.8], [0.3, 0.2, 0.9, 1.0], (FILMS, 4))
+    areas = 0.3, 0.15, 0.15
+    rows = [MaskRow(r.image_id, r.film_hash, *areas, *box, 0.95, 0, "") for r, box in zip(records, boxes, strict=True)]
+    write_mask_table(Path("data/masks.csv"), rows)
     return pd.DataFrame(
         {"path": [f"{r.label}/{r.image_id}.png" for r in records], "sharp": [s[1][0] for s in statistics]}
     )
@@ -46,7 +52,13 @@ def test_held_out_normals_are_soft_and_held_out_pneumonias_are_sharp(cohort: pd.
     assert sharp["pneumonia", "test"] > sharp["pneumonia", "train"] + 0.5
     assert (labels.groupby("patient_id")["split"].nunique() == 1).all()
     shares = labels["split"].value_counts(normalize=True)
-    assert shares["test"] == pytest.approx(1 / 3, abs=0.02)
+    assert 0.1 < shares["test"] <= 1 / 3
+    held_out = labels[labels["split"] == "test"]
+    assert (
+        roc_auc_score(held_out["label"] == "pneumonia", held_out["acquisition"])
+        < 0.6
+        < roc_auc_score(labels["label"] == "pneumonia", labels["acquisition"])
+    )
     assert 0.05 < shares["val"] < 0.25
 
 
@@ -62,3 +74,24 @@ def test_fewer_films_are_drawn_by_patient_and_the_same_each_time(cohort: pd.Data
 def test_another_root_than_that_of_the_manifest_is_one_line(cohort: pd.DataFrame) -> None:
     with pytest.raises(CxrError, match="not inside of elsewhere"):
         hold_out.main(["--out", "raw.csv", "--root", "elsewhere"])
+
+
+def test_the_place_of_the_lungs_on_the_film_counts_as_acquisition(cohort: pd.DataFrame) -> None:
+    table = read_mask_table(Path("data/masks.csv"))
+    normal = np.arange(FILMS) // 2 % 2 == 0
+    far_left = normal ^ (np.arange(FILMS) // 2 % 10 == 0)  # one patient in ten is framed like the other class
+    table["left"] = np.where(far_left, 0.1, 0.4)
+    write_mask_table(Path("data/masks.csv"), [MaskRow(**row) for row in table.to_dict("records")])
+    hold_out.main(["--out", "raw.csv", "--root", "raw"])
+    labels = pd.read_csv("raw.csv")
+    names = labels["path"].str.extract(r"film(\d+)")[0].astype(int)
+    odd = set(labels["patient_id"][names // 2 % 10 == 0])
+    assert set(labels["patient_id"][labels["split"] == "test"]) & odd == odd
+
+
+def test_films_that_acquisition_tells_apart_without_error_cannot_be_held_out(cohort: pd.DataFrame) -> None:
+    table = read_mask_table(Path("data/masks.csv"))
+    table["left"] = np.where(np.arange(FILMS) // 2 % 2 == 0, 0.1, 0.4)
+    write_mask_table(Path("data/masks.csv"), [MaskRow(**row) for row in table.to_dict("records")])
+    with pytest.raises(CxrError, match="none can be held out"):
+        hold_out.main(["--out", "raw.csv", "--root", "raw"])

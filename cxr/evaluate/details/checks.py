@@ -10,7 +10,7 @@ from cxr.evaluate.config import EvaluateSection
 from cxr.evaluate.intervals import Sample, leave_out_weights, plain_interval, standard_error
 from cxr.evaluate.measure import Block, Films, interval_entries, rounded, with_reasons
 from cxr.evaluate.operating_point import OperatingPoint
-from cxr.evaluate.predictions import BASELINE, KEPT, LOGIT, LUNG_AREA, LUNG_SHARE, REMOVED, with_score
+from cxr.evaluate.predictions import BASELINE, KEPT, LOGIT, LUNG_AREA, LUNG_SHARE, REMOVED, SURROUNDINGS, with_score
 from cxr.evaluate.splits import SPLIT_NAMES, films_of, reported_split
 from cxr.evaluate.task import Binary, task_of
 
@@ -33,11 +33,16 @@ def shortcut_block(table: pd.DataFrame, point: OperatingPoint, section: Evaluate
     task = task_of(point.classes)
     name = task.main_figure
     block: Block = {f"{name}_chance": task.chance}
-    for score, title in ((LOGIT, name), (REMOVED, f"{name}_lungs_removed"), (KEPT, f"{name}_lungs_only")):
+    off = "" if section.shortcuts else "evaluate.shortcuts is off"
+    for score, title, why in (
+        (LOGIT, name, off),
+        (REMOVED, f"{name}_lungs_removed", off),
+        (KEPT, f"{name}_lungs_only", off),
+        (SURROUNDINGS, f"{name}_hog_lungs_removed", off if section.baseline else "evaluate.baseline is off"),
+    ):
         films = with_score(table, score, point.classes)
         if films.empty:
-            reason = "no film has a lung mask" if section.shortcuts else "evaluate.shortcuts is off"
-            block |= {title: None, f"{title}_reason": reason}
+            block |= {title: None, f"{title}_reason": why or "no film has a lung mask"}
             continue
         found = Films(films, point, score).with_intervals((name,))
         block |= {key.replace(name, title, 1): value for key, value in found.items()}

@@ -5,12 +5,14 @@ normal and ill films were taken. Three views of the same films can:
 
 - `corrupted`: a copy with another exposure, crop, sharpness and noise;
 - `swapped`: a copy with the exposure, contrast and sharpness of a film of the other class;
-- `conflicting`: the third of each class whose acquisition is most like the other class's, as they are.
+- `conflicting`: the films of each class whose acquisition is most like the other class's, as they are: so many that
+  among them acquisition tells the label no better than a coin.
 """
 
 import numpy as np
 import pandas as pd
 
+from cxr.evaluate.acquisition import conflicting
 from cxr.evaluate.binary import Scored, binary_figures
 from cxr.evaluate.measure import Block, Films, rounded
 from cxr.evaluate.operating_point import OperatingPoint
@@ -18,7 +20,6 @@ from cxr.evaluate.predictions import ACQUISITION
 from cxr.evaluate.splits import films_of
 from cxr.evaluate.task import Binary, task_of
 
-SHARE = 1 / 3  # of each class that counts as conflicting
 AT_THRESHOLD = ("sensitivity", "specificity", "ece")
 
 
@@ -29,28 +30,27 @@ def shift_details(table: pd.DataFrame, point: OperatingPoint) -> Block:
         "plain": validation,
         "corrupted": films_of(table, "corrupted"),
         "swapped": films_of(table, "swapped"),
-        "conflicting": conflicting(validation, point.classes),
+        "conflicting": conflicting_films(validation, point.classes),
     }
     return {"acquisition_auroc": _acquisition_auroc(validation, point.classes)} | {
         name: _figures(films, point) for name, films in views.items()
     }
 
 
-def conflicting(validation: pd.DataFrame, classes: tuple[str, ...]) -> pd.DataFrame:
-    """The SHARE of each class whose acquisition speaks most for the other class; none where it was not scored."""
+def conflicting_films(validation: pd.DataFrame, classes: tuple[str, ...]) -> pd.DataFrame:
+    """The films whose acquisition speaks against their label; none where it was not scored."""
     if ACQUISITION not in validation.columns or not bool(validation[ACQUISITION].notna().all()):
         return validation.iloc[:0]
-    against = validation[ACQUISITION] * np.where(validation["label"] == classes[1], -1, 1)
-    parts = []
-    for name in classes:
-        own = against[validation["label"] == name].sort_values(ascending=False, kind="stable")
-        parts.append(own.index[: int(np.ceil(SHARE * len(own)))])
-    return validation.loc[sorted(index for part in parts for index in part)].reset_index(drop=True)
+    positive = (validation["label"] == classes[1]).to_numpy()
+    return validation[conflicting(validation[ACQUISITION].to_numpy(np.float64), positive)].reset_index(drop=True)
 
 
 def _figures(films: pd.DataFrame, point: OperatingPoint) -> Block:
     if films.empty:
-        return {"films": 0, "reason": "there are no such films: they need validation films and two classes"}
+        return {
+            "films": 0,
+            "reason": "there are no such films: they need validation films, two classes, and acquisition that errs",
+        }
     task = task_of(point.classes)
     names = (task.main_figure, *(AT_THRESHOLD if isinstance(task, Binary) else ("accuracy",)))
     sizes: Block = {"films": len(films), "patients": int(films["patient_id"].nunique())}
