@@ -36,7 +36,9 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m tools.hold_out", description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="label file, inside data.root")
     parser.add_argument("--root", type=Path, required=True, help="data.root: paths in the file are relative to it")
-    parser.add_argument("--films", type=int, default=0, help="keep about so many films, drawn by patient; 0 = all")
+    parser.add_argument(
+        "--films", type=int, default=0, help="to train and validate on, about, drawn by patient; 0 = all"
+    )
     parser.add_argument("--validation", type=float, default=0.2, help="share of the patients who are not held out")
     parser.add_argument("--seed", type=int, default=0, help="of the draws")
     options = parser.parse_args(arguments)
@@ -77,12 +79,13 @@ def splits(table: pd.DataFrame, positive: str, validation: float, seed: int) -> 
 
 
 def thinned(table: pd.DataFrame, films: int, seed: int) -> pd.DataFrame:
-    """The films of randomly drawn patients, about `films` of them; every film for 0."""
-    if not 0 < films < len(table):
+    """All films that are held out, and about `films` others, those of randomly drawn patients; every film for 0."""
+    others = table.loc[table["split"] != "test", "patient_id"]
+    if not 0 < films < len(others):
         return table
-    patients = table["patient_id"].drop_duplicates().sample(frac=1, random_state=seed)
-    counts = table["patient_id"].value_counts().loc[patients].cumsum()
-    return table[table["patient_id"].isin(counts.index[counts <= films])]
+    patients = others.drop_duplicates().sample(frac=1, random_state=seed)
+    counts = others.value_counts().loc[patients].cumsum()
+    return table[(table["split"] == "test") | table["patient_id"].isin(counts.index[counts <= films])]
 
 
 def _row(record: Record, root: Path) -> dict[str, str]:

@@ -62,11 +62,13 @@ def test_held_out_normals_are_soft_and_held_out_pneumonias_are_sharp(cohort: pd.
     assert 0.05 < shares["val"] < 0.25
 
 
-def test_fewer_films_are_drawn_by_patient_and_the_same_each_time(cohort: pd.DataFrame) -> None:
-    for out in ("one.csv", "two.csv"):
-        hold_out.main(["--out", out, "--root", "raw", "--films", "100"])
-    labels = pd.read_csv("one.csv")
-    assert 98 <= len(labels) <= 100
+def test_fewer_films_are_drawn_by_patient_the_same_each_time_and_all_held_out_films_stay(cohort: pd.DataFrame) -> None:
+    for out, films in (("one.csv", "100"), ("two.csv", "100"), ("all.csv", "0")):
+        hold_out.main(["--out", out, "--root", "raw", "--films", films])
+    labels, everything = pd.read_csv("one.csv"), pd.read_csv("all.csv")
+    held_out = labels["split"] == "test"
+    assert list(labels["path"][held_out]) == list(everything["path"][everything["split"] == "test"])
+    assert 98 <= (~held_out).sum() <= 100
     assert (labels["patient_id"].value_counts() == 2).all()
     assert Path("one.csv").read_bytes() == Path("two.csv").read_bytes()
 
