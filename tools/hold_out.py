@@ -48,14 +48,20 @@ def main(arguments: list[str] | None = None) -> None:
     levels, framing = read_acquisition(Path("data/acquisition.csv")), read_framing(Path("data/masks.csv"))
     table = pd.DataFrame([_row(record, options.root) for record in records])
     positive, names = (table["label"] == classes[1]).to_numpy(), table.pop("image_id")
-    for what, statistics in (("grey levels", levels), ("place of the lungs", framing), ("both", levels.join(framing))):
+    for what, statistics in (
+        ("grey levels", levels),
+        ("place of the lungs", framing),
+        ("both together", levels.join(framing)),
+    ):
         table["acquisition"] = out_of_fold(statistics.loc[names].to_numpy(), positive, table["patient_id"])
-        log.info("%s alone: the label at AUROC %.3f", what, roc_auc_score(positive, table["acquisition"]))
+        log.info("%s: the label at AUROC %.3f", what, roc_auc_score(positive, table["acquisition"]))
     table["split"] = splits(table, classes[1], options.validation, options.seed)
     held_out = table["split"] == "test"
     if not held_out.any():
         raise CxrError("acquisition tells the label of every patient; none speaks against it, and none can be held out")
-    log.info("both, on held-out films: %.3f", roc_auc_score(positive[held_out], table["acquisition"][held_out]))
+    log.info(
+        "both together, on held-out films: %.3f", roc_auc_score(positive[held_out], table["acquisition"][held_out])
+    )
     kept = thinned(table, options.films, options.seed).round(4)
     write_csv(options.out, kept)
     log.info("%s: %s", options.out, ", ".join(f"{n} {name}" for name, n in kept["split"].value_counts().items()))

@@ -15,6 +15,7 @@ from cxr.npz.npz_set import NpzRow
 
 STRENGTH = 0.1  # inverse of the L2 penalty for standardised statistics, tuned on nothing
 LARGEST_SHARE = 1 / 3  # of each class that may count as conflicting
+STEPS = 200  # of the share that are tried, from the largest down
 
 
 def acquisition_logits(
@@ -56,12 +57,12 @@ def conflicting(score: Floats, positive: Bools) -> Bools:
         score: what acquisition says, (films,), higher for the positive class.
         positive: the label, (films,).
     """
-    against, share = np.where(positive, -score, score), np.empty(len(score))
+    against, rank = np.where(positive, -score, score), np.empty(len(score))
     for label in (False, True):
         own = np.flatnonzero(positive == label)
-        share[own[np.argsort(-against[own], kind="stable")]] = (np.arange(len(own)) + 0.5) / max(len(own), 1)
-    for largest in np.unique(share[share < LARGEST_SHARE])[::-1]:
-        chosen = share <= largest
+        rank[own[np.argsort(-against[own], kind="stable")]] = (np.arange(len(own)) + 0.5) / max(len(own), 1)
+    for share in np.linspace(LARGEST_SHARE, 0, STEPS, endpoint=False):
+        chosen = rank < share
         if 0 < positive[chosen].sum() < chosen.sum() and roc_auc_score(positive[chosen], score[chosen]) <= 0.5:
             return np.asarray(chosen)
     return np.zeros(len(score), bool)

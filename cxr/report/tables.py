@@ -37,7 +37,7 @@ def title(name: str) -> str:
     """A figure's name as people write it."""
     stem = next((known for known in ("macro_auroc", "auroc") if name.startswith(known)), name)
     rest = name.removeprefix(stem)
-    return NAMES.get(stem, stem.replace("_", " ")) + rest.replace("_", " ")
+    return NAMES.get(stem, stem.replace("_", " ")) + rest.replace("_", " ").replace("hog", "HOG")
 
 
 def figure(block: dict[str, Any], name: str, digits: int = 3) -> str:
