@@ -21,7 +21,9 @@ import torch
 from torch.utils.data import DataLoader
 
 from cxr.console.progress import progress
+from cxr.console.stage import run_stage
 from cxr.core.config import load_section
+from cxr.core.errors import CxrError
 from cxr.core.files import digest
 from cxr.segment.clean import clean
 from cxr.segment.config import SegmentSection
@@ -39,6 +41,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--halves", action="store_true", help="train two networks on disjoint halves")
     options = parser.parse_args()
+    if options.halves and not (WORK / "films").is_dir():
+        raise CxrError(f"{WORK / 'films'}: no prepared films; run `python -m segmenter.prepare` first")
     network, threshold = load_segmenter(MODEL), load_section("segment", SegmentSection).threshold
     doubles = repeated(find_pairs(load_section("prepare", PrepareSection, PARAMS)))
     rows = [drawn_twice(one, other, network, threshold) for one, other in progress(doubles, len(doubles), "films")]
@@ -98,4 +102,4 @@ def _plain(films: Films, masks: Films, at: list[int], section: TrainSection) -> 
 
 
 if __name__ == "__main__":
-    main()
+    run_stage(main)

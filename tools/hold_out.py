@@ -1,6 +1,6 @@
 """Labels of a cohort whose conflicting films are held out: python -m tools.hold_out --out LABELS.csv.
 
-How a film was taken (sharpness, contrast, exposure, where the lungs lie; nothing of what is in them) may tell its
+How a film was taken (its sharpness, contrast and exposure, and where the lungs lie on it) may tell its
 label. Conflicting patients are those of each class whose acquisition is most like the other class's: so many that among
 them it tells the label no better than a coin. In the file that this writes they are the test split: no recipe trains on
 them, so a recipe that leans on acquisition falls there. The other patients are shared out between training and
@@ -36,9 +36,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m tools.hold_out", description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="label file, inside data.root")
     parser.add_argument("--root", type=Path, required=True, help="data.root: paths in the file are relative to it")
-    parser.add_argument(
-        "--films", type=int, default=0, help="to train and validate on, about, drawn by patient; 0 = all"
-    )
+    parser.add_argument("--films", type=int, default=0, help="to train and validate on, drawn by patient; 0 = all")
     parser.add_argument("--validation", type=float, default=0.2, help="share of the patients who are not held out")
     parser.add_argument("--seed", type=int, default=0, help="of the draws")
     options = parser.parse_args(arguments)
