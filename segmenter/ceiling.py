@@ -4,8 +4,8 @@
 
 Some films stand in the data more than once, byte for byte, with a mask each: how alike are these masks, and how near is
 the network that ships to them? With --halves, two networks are trained on disjoint halves of the training patients by
-the recipe of segmenter/params.yaml (`make segmenter` must have prepared the films): where they agree with each other
-much better than with the masks, more films will not bring them nearer: the rest is how the masks were drawn, or what a
+the recipe of segmenter/params.yaml (`python -m segmenter.prepare` comes first): where they agree with each other much
+better than with the masks, more films will not bring them nearer: the rest is how the masks were drawn, or what a
 network of this kind does not see.
 """
 
@@ -33,6 +33,7 @@ from segmenter.config import PARAMS, RESUME, WORK, PrepareSection, TrainSection
 from segmenter.fit import Films, PlainFilms, dice_of, fit
 from segmenter.pairs import find_pairs, read_pair
 from segmenter.quality import MODEL
+from segmenter.screen import fold_of
 from segmenter.table import Pair, read_pairs
 
 
@@ -76,7 +77,7 @@ def halves(films: Films, masks: Films, pairs: list[Pair], section: TrainSection)
     check = [at for at, pair in enumerate(pairs) if pair.split == "val"]
     found = []
     for half in range(2):
-        learn = [at for at, pair in enumerate(pairs) if pair.split == "train" and _half(pair) == half]
+        learn = [at for at, pair in enumerate(pairs) if pair.split == "train" and fold_of(pair, 2) == half]
         resume = RESUME / digest(section.model_dump_json().encode(), f"half {half}".encode())
         network, _ = fit(films, masks, learn, check, section, resume)
         shutil.rmtree(resume)
@@ -91,10 +92,6 @@ def halves(films: Films, masks: Films, pairs: list[Pair], section: TrainSection)
 def summary(rows: list[dict[str, float]]) -> str:
     """Mean, median and lowest Dice of each comparison."""
     return str(pd.DataFrame(rows).agg(["mean", "median", "min"]).T.round(4))
-
-
-def _half(pair: Pair) -> int:
-    return int(digest(b"half", pair.patient.encode())[:8], 16) % 2
 
 
 def _plain(films: Films, masks: Films, at: list[int], section: TrainSection) -> DataLoader[tuple[torch.Tensor, ...]]:

@@ -31,7 +31,7 @@ def main() -> None:
 
 def screen(films: Films, masks: Films, pairs: list[Pair], section: ScreenSection) -> pd.DataFrame:
     """One row a film: film, fold, dice, left_out."""
-    folds = [int(digest(pair.patient.encode())[:8], 16) % section.folds for pair in pairs]
+    folds = [fold_of(pair, section.folds) for pair in pairs]
     dice = np.zeros(len(pairs))
     for fold in range(section.folds):
         inside = [at for at in range(len(pairs)) if folds[at] == fold]
@@ -42,6 +42,11 @@ def screen(films: Films, masks: Films, pairs: list[Pair], section: ScreenSection
         shutil.rmtree(resume)
     names = [pair.film for pair in pairs]
     return pd.DataFrame({"film": names, "fold": folds, "dice": dice.round(4), "left_out": dice < section.min_dice})
+
+
+def fold_of(pair: Pair, folds: int) -> int:
+    """The fold of a pair, 0 to `folds` - 1: it follows from the patient's name, so a patient's films share one."""
+    return int(digest(pair.patient.encode())[:8], 16) % folds
 
 
 @torch.inference_mode()
