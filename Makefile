@@ -7,7 +7,7 @@ export PATH := $(BIN):$(PATH)
 PYTEST = OMP_NUM_THREADS=1 pytest --numprocesses logical --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help experiments serve predict official-test restore metrics seeds shift report model-card setup repro test test-slow test-real lint format lock licences audit mend prune segmenter remote wheels drill
+.PHONY: help experiments serve predict official-test restore metrics seeds shift report model-card setup repro test test-journeys test-slow test-real lint format lock licences audit mend prune segmenter remote wheels drill
 
 help:  ## list the tasks
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -61,8 +61,11 @@ model-card: .venv/.installed  ## write docs/model_card.md from the results
 test: .venv/.installed-dev lint  ## check the code and run the tests
 	$(PYTEST)
 
-test-slow: .venv/.installed-dev  ## run the slow tests as well
-	$(PYTEST) -m "slow or not slow and not real"
+test-journeys: .venv/.installed-dev  ## follow README, the pipeline and the jobs from end to end, as CI does
+	$(PYTEST) -m "journey and not slow"
+
+test-slow: .venv/.installed-dev  ## run all tests, the slow ones as well
+	$(PYTEST) -m "not real"
 
 test-real: .venv/.installed-dev  ## run the tests on real films, found through CXR_REAL_DATA
 	$(PYTEST) -m real

@@ -11,6 +11,7 @@ import pytest
 from benchmarks.faults_crash import crash
 from benchmarks.faults_determinism import EVERYTHING, SURROUNDINGS, determinism
 
+pytestmark = pytest.mark.journey
 ROOT = Path(__file__).parents[1]
 # What is tried is the way through the stages; `make repro` trains the network of params.yaml.
 SMALL = {

@@ -139,6 +139,7 @@ def test_the_page_on_own_data_says_the_same_as_readme() -> None:
     assert " && ".join(long[4:6]) == short[4]
 
 
+@pytest.mark.journey
 def test_the_commands_of_every_day_do_what_readme_says(day: Path, films: Path) -> None:
     commands = [command for command in table("## Every day") if command not in ELSEWHERE]
     assert len(commands) >= 10
@@ -151,6 +152,7 @@ def test_the_commands_of_every_day_do_what_readme_says(day: Path, films: Path) -
     assert "up to date" in follow("dvc status", day)
 
 
+@pytest.mark.journey
 @pytest.mark.parametrize(
     ("changes", "lines"),
     [
@@ -184,6 +186,7 @@ def test_a_wrong_value_is_one_line_before_any_work_and_restore_is_the_way_back(
     assert "up to date" in follow("dvc status", day)
 
 
+@pytest.mark.journey
 def test_the_queue_does_what_readme_says_and_a_failed_experiment_is_seen_as_failed(day: Path) -> None:
     follow("dvc exp run --queue -n bad -S train.warmup=1", day)
     for command in table("Several experiments, one after the other, in copies of the checkout:"):
@@ -200,6 +203,7 @@ def test_the_queue_does_what_readme_says_and_a_failed_experiment_is_seen_as_fail
     assert follow("git status --porcelain", day) == ""
 
 
+@pytest.mark.journey
 def test_push_and_pull_need_no_flag_and_a_second_clone_is_up_to_date(day: Path, tmp_path: Path) -> None:
     follow(f"dvc remote add -d storage {tmp_path / 'remote'} && dvc push && git commit -qam remote", day)
     follow(f"git clone -q {day} other && cd other && dvc pull", tmp_path)

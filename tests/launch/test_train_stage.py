@@ -51,6 +51,7 @@ def repository(project: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
     return project
 
 
+@pytest.mark.journey
 def test_dvc_repro_leaves_the_same_outs_and_lock_in_a_job_as_here(
     repository: Project, plane: ControlPlane, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -73,6 +74,7 @@ def test_dvc_repro_leaves_the_same_outs_and_lock_in_a_job_as_here(
     assert len(plane.created()) == 1
 
 
+@pytest.mark.journey
 def test_a_spot_job_taken_away_in_an_epoch_ends_with_the_weights_of_an_undisturbed_run(
     project: Project, plane: ControlPlane
 ) -> None:

@@ -174,6 +174,7 @@ def wait_for_state(run: Run, newer_than: float = 0.0) -> float:
     raise AssertionError("no state was saved")
 
 
+@pytest.mark.journey
 def test_sigkill_then_sigterm_then_a_last_start_end_as_if_nothing_happened(
     new_run: Callable[[str], Run],
 ) -> None:

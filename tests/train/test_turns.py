@@ -15,6 +15,7 @@ from tests.train.conftest import Run
 from tests.train.test_resume import assert_same_result, start, wait_for_state
 
 
+@pytest.mark.journey
 def test_the_second_waits_for_the_first_and_both_end_with_the_same_bytes(
     new_run: Callable[[str], Run], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
