@@ -4,7 +4,8 @@ Each recipe and seed is a DVC experiment of the last commit with the edits of th
 again. Validation films of the same source tell little: the table shows them beside their corrupted and swapped copies,
 the validation films whose acquisition speaks against their label, and the test films. With the labels of
 `tools.hold_out` the test films are conflicting films that no recipe trained on; they decide. Kendall's tau says how far
-the other columns rank the recipes as the test films do.
+the other columns rank the recipes as the test films do. The last row is the peer that a network must beat: logistic
+regression on HOG features of the films of the first recipe.
 """
 
 import argparse
@@ -25,7 +26,8 @@ from cxr.report.revisions import METRICS, Revision
 
 log = logging.getLogger(__name__)
 RECIPES = Path("recipes.yaml")
-SHIFT = "metrics/details/shift.json"
+SHIFT, CHECKS = "metrics/details/shift.json", "metrics/details/checks.json"
+HOG = "auroc_hog"
 VIEWS = {"plain": "validation", "corrupted": "corrupted", "swapped": "swapped", "conflicting": "conflicting"}
 Block = dict[str, Any]
 
@@ -76,6 +78,10 @@ def table(rows: dict[str, list[Block]]) -> str:
         cells = [_cell([seed.get(view) for seed in seeds], "auroc") for view in views]
         cells += [_cell([seed.get("test") for seed in seeds], name) for name in ("sensitivity", "specificity")]
         lines.append(f"| {recipe} | {len(seeds)} | {' | '.join(cells)} |")
+    first = next(iter(rows.values()))[:1]
+    if _mean([first[0].get("plain")], HOG) is not None:
+        cells = [_cell([seed.get(view) for seed in first], HOG) for view in views]
+        lines.append(f"| HOG features, {next(iter(rows))} | – | {' | '.join(cells)} | – | – |")
     judged = {name: [_mean([seed.get(name) for seed in seeds]) for seeds in rows.values()] for name in views}
     if len(rows) > 2 and None not in judged["test"]:
         lines += [
@@ -89,12 +95,16 @@ def table(rows: dict[str, list[Block]]) -> str:
 
 
 def _figures(revision: Revision) -> Block:
-    shift, metrics = revision.json(SHIFT), revision.json(METRICS)
-    return {view: shift[view] for view in VIEWS} | {"test": metrics.get("test")}
+    shift, metrics, checks = revision.json(SHIFT), revision.json(METRICS), revision.json(CHECKS)
+    test = metrics.get("test")
+    if test and checks["split"] == "test":
+        hog = checks["baselines"]["hog_logistic"]
+        test |= {f"{HOG}{end}": hog.get(f"auroc{end}") for end in ("", "_low", "_high")}
+    return {view: shift[view] for view in VIEWS} | {"test": test}
 
 
-def _mean(blocks: Sequence[Block | None]) -> float | None:
-    values = [block["auroc"] for block in blocks if block and block.get("auroc") is not None]
+def _mean(blocks: Sequence[Block | None], name: str = "auroc") -> float | None:
+    values = [block[name] for block in blocks if block and block.get(name) is not None]
     return fmean(values) if len(values) == len(blocks) else None
 
 

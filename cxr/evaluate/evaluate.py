@@ -89,7 +89,7 @@ def _predictions(
     if section.shortcuts:
         put_shortcut_scores(table, classifier, shown)
     if section.baseline:
-        ids = [row.image_id for row in shown.rows]
+        ids = table["image_id"].tolist()
         values = baseline_logits(films, classes, ids, compute)
         if values is not None:
             fill_scores(table, BASELINE, classes, ids, values)

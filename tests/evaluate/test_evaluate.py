@@ -26,7 +26,9 @@ CPU = machine(workers=1, accelerator="cpu")
 def _run(classifier: Classifier, npz: Path, folder: Path, section: EvaluateSection = SECTION) -> dict:
     paths = ResultPaths(folder, folder / "plots", folder / "pictures", folder / "operating_point.json")
     evaluate(classifier, npz, acquisition(npz), section, CPU, EARLIER, paths)
-    return {name: json.loads((folder / "details" / f"{name}.json").read_text()) for name in ("figures", "checks")}
+    return {
+        name: json.loads((folder / "details" / f"{name}.json").read_text()) for name in ("figures", "checks", "shift")
+    }
 
 
 def _bytes(folder: Path) -> dict[str, bytes]:
@@ -54,12 +56,15 @@ def test_every_held_out_film_is_in_the_table_with_all_its_scores(npz_set: Path, 
         assert test[column].notna().all(), column
     assert set(test["view"]) == {"AP", "PA"}
     assert (table["acquisition_logit"].notna() == (table["split"] == "val")).all()
+    assert table["baseline_logit"].notna().all()
 
 
 def test_the_baseline_learns_what_plainly_differs(npz_set: Path, tmp_path: Path):
     metrics = _run(tiny_classifier(), npz_set, tmp_path)
     assert metrics["checks"]["baselines"]["hog_logistic"]["auroc"] == 1.0
     assert metrics["checks"]["baselines"]["hog_logistic"]["gain"] < 0
+    for view in ("plain", "corrupted", "swapped"):
+        assert metrics["shift"][view]["auroc_hog"] == 1.0
     assert metrics["checks"]["shortcuts"]["auroc_hog_lungs_removed"] < 0.8  # here the label is nowhere but in the lungs
 
 
@@ -87,6 +92,7 @@ def test_switched_off_checks_say_so(npz_set: Path, tmp_path: Path):
     assert metrics["checks"]["shortcuts"]["auroc_lungs_only_reason"] == "evaluate.shortcuts is off"
     assert metrics["checks"]["shortcuts"]["auroc_hog_lungs_removed_reason"] == "evaluate.baseline is off"
     assert metrics["checks"]["baselines"]["hog_logistic"] == {"reason": "evaluate.baseline is off"}
+    assert "auroc_hog" not in metrics["shift"]["plain"]
     assert not (tmp_path / "plots" / "gradcam.png").exists()
 
 

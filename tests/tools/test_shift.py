@@ -23,6 +23,7 @@ def test_recipes_stand_side_by_side_and_what_is_finished_is_not_run_again(
     text = capsys.readouterr().out
     assert "| default | 1 | 0.990 [0.890, 1.090] | 0.900" in text
     assert "| crop | 1 | 1.000 [0.900, 1.100] | 0.900 [0.800, 1.000] | 0.700" in text
+    assert "| HOG features, default | – | 0.800 | – | 0.600 [0.500, 0.700] | – | 0.700 [0.600, 0.800] | – | – |" in text
     assert Path("reports/shift.md").read_text() == text.rstrip("\n") + "\n"
     shift.main(["default", "crop", "--seeds", "2"])
     assert runs.read_text().split() == ["3", "3", "4", "4"]

@@ -81,10 +81,10 @@ def baseline_block(table: pd.DataFrame, point: OperatingPoint, section: Evaluate
     own = Films(table, point)
     name = own.task.main_figure
     block: Block = {"all_positive": _all_positive(own)} if isinstance(own.task, Binary) else {}
-    if with_score(table, BASELINE, point.classes).empty:
+    hog = hog_films(table, point)
+    if hog is None:
         reason = "the training films lack a class" if section.baseline else "evaluate.baseline is off"
         return block | {"hog_logistic": {"reason": reason}}
-    hog = Films(table, replace(point, temperature=1.0, threshold=None if point.threshold is None else 0.5), BASELINE)
     found = hog.with_intervals((name, "accuracy"))
     found["gain"] = rounded(own.plain()[name] - hog.plain()[name])
     if found["gain"] is None:
@@ -94,6 +94,13 @@ def baseline_block(table: pd.DataFrame, point: OperatingPoint, section: Evaluate
     sample = Sample(len(set(own.patients)), len(table))
     found |= interval_entries("gain", plain_interval(found["gain"], standard_error(left_out), sample))
     return block | {"hog_logistic": found}
+
+
+def hog_films(table: pd.DataFrame, point: OperatingPoint) -> Films | None:
+    """What the HOG baseline says of the films, called positive from a half on; None where there is no baseline."""
+    if with_score(table, BASELINE, point.classes).empty:
+        return None
+    return Films(table, replace(point, temperature=1.0, threshold=None if point.threshold is None else 0.5), BASELINE)
 
 
 def _all_positive(films: Films) -> Block:

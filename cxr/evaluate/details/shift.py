@@ -7,6 +7,8 @@ normal and ill films were taken. Three views of the same films can:
 - `swapped`: a copy with the exposure, contrast and sharpness of a film of the other class;
 - `conflicting`: the films of each class whose acquisition is most like the other class's, as they are: so many that
   among them acquisition tells the label no better than a coin.
+
+Each view has the figure of the HOG baseline, too (`auroc_hog`): the peer that the network must beat there.
 """
 
 import numpy as np
@@ -14,6 +16,7 @@ import pandas as pd
 
 from cxr.evaluate.acquisition import conflicting
 from cxr.evaluate.binary import Scored, binary_figures
+from cxr.evaluate.details.checks import hog_films
 from cxr.evaluate.measure import Block, Films, rounded
 from cxr.evaluate.operating_point import OperatingPoint
 from cxr.evaluate.predictions import ACQUISITION
@@ -53,8 +56,12 @@ def _figures(films: pd.DataFrame, point: OperatingPoint) -> Block:
         }
     task = task_of(point.classes)
     names = (task.main_figure, *(AT_THRESHOLD if isinstance(task, Binary) else ("accuracy",)))
-    sizes: Block = {"films": len(films), "patients": int(films["patient_id"].nunique())}
-    return sizes | Films(films, point).with_intervals(names)
+    block: Block = {"films": len(films), "patients": int(films["patient_id"].nunique())}
+    block |= Films(films, point).with_intervals(names)
+    hog, name = hog_films(films, point), task.main_figure
+    if hog is None:
+        return block
+    return block | {key.replace(name, f"{name}_hog", 1): value for key, value in hog.with_intervals((name,)).items()}
 
 
 def _acquisition_auroc(validation: pd.DataFrame, classes: tuple[str, ...]) -> float | None:
