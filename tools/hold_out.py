@@ -13,22 +13,18 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
-from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from cxr.console.stage import run_stage
 from cxr.core.errors import CxrError
 from cxr.core.files import write_csv
 from cxr.evaluate.acquisition import conflicting
+from cxr.films.acquisition_score import out_of_fold
 from cxr.films.acquisition_table import read_acquisition
 from cxr.films.manifest import Record, read_manifest
 from cxr.segment.mask_table import read_framing
 
 log = logging.getLogger(__name__)
-FOLDS = 5
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -36,6 +32,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m tools.hold_out", description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="label file, inside data.root")
     parser.add_argument("--root", type=Path, required=True, help="data.root: paths in the file are relative to it")
+    parser.add_argument("--share", type=float, default=1.0, help="of the conflicting patients, to be held out")
     parser.add_argument("--films", type=int, default=0, help="to train and validate on, drawn by patient; 0 = all")
     parser.add_argument("--validation", type=float, default=0.2, help="share of the patients who are not held out")
     parser.add_argument("--seed", type=int, default=0, help="of the draws")
@@ -51,9 +48,9 @@ def main(arguments: list[str] | None = None) -> None:
         ("place of the lungs", framing),
         ("both together", levels.join(framing)),
     ):
-        table["acquisition"] = out_of_fold(statistics.loc[names].to_numpy(), positive, table["patient_id"])
+        table["acquisition"] = out_of_fold(statistics.loc[names].to_numpy(), positive, table["patient_id"].tolist())
         log.info("%s: the label at AUROC %.3f", what, roc_auc_score(positive, table["acquisition"]))
-    table["split"] = splits(table, classes[1], options.validation, options.seed)
+    table["split"] = splits(table, classes[1], options.validation, options.seed, options.share)
     held_out = table["split"] == "test"
     if not held_out.any():
         raise CxrError("acquisition tells the label of every patient; none speaks against it, and none can be held out")
@@ -65,19 +62,13 @@ def main(arguments: list[str] | None = None) -> None:
     log.info("%s: %s", options.out, ", ".join(f"{n} {name}" for name, n in kept["split"].value_counts().items()))
 
 
-def out_of_fold(statistics: np.ndarray, positive: np.ndarray, patients: pd.Series) -> np.ndarray:
-    """What acquisition says of each film (films,), by a logistic regression that did not see its patient."""
-    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000, class_weight="balanced"))
-    folds = StratifiedGroupKFold(FOLDS)
-    scores = cross_val_predict(model, statistics, positive, groups=patients, cv=folds, method="decision_function")
-    return np.asarray(scores)
-
-
-def splits(table: pd.DataFrame, positive: str, validation: float, seed: int) -> pd.Series:
-    """train, val or test of each film; a patient's films share one, and the conflicting patients are the test."""
+def splits(table: pd.DataFrame, positive: str, validation: float, seed: int, share: float = 1.0) -> pd.Series:
+    """train, val or test of each film; a patient's films share one, and conflicting patients are the test."""
     patients = table.groupby("patient_id").agg(label=("label", "first"), acquisition=("acquisition", "mean"))
     held_out = conflicting(patients["acquisition"].to_numpy(), (patients["label"] == positive).to_numpy())
-    drawn = np.random.default_rng(seed).random(len(patients))
+    random = np.random.default_rng(seed)
+    drawn = random.random(len(patients))
+    held_out &= random.random(len(patients)) < share
     split = np.where(held_out, "test", np.where(drawn < validation, "val", "train"))
     return table["patient_id"].map(pd.Series(split, patients.index))
 

@@ -28,13 +28,22 @@ class Batch(TypedDict, total=False):
     seed: int  # training only: for all other randomness of the step
 
 
-def epoch_order(labels: Array, seed: int, epoch: int, balanced: bool, films: int) -> Array:
-    """Indices of `films` films in the order of an epoch: each film in turn, or with `balanced` each class as often."""
+def epoch_order(
+    labels: Array, seed: int, epoch: int, balanced: bool, films: int, weights: Array | None = None
+) -> Array:
+    """Indices of `films` films in the order of an epoch: each film in turn, or with `balanced` each class as often.
+
+    With `weights` (films,) the films of a class are drawn by them, and the same film may come again before others came.
+    """
     random = np.random.default_rng([seed, epoch])
     if not balanced:
         return _in_turn(random, np.arange(len(labels)), films)
     classes = [np.flatnonzero(labels == label) for label in np.unique(labels)]
-    parts = [_in_turn(random, members, films // len(classes) + 1) for members in classes]
+    count = films // len(classes) + 1
+    if weights is None:
+        parts = [_in_turn(random, members, count) for members in classes]
+    else:
+        parts = [random.choice(members, count, p=weights[members] / weights[members].sum()) for members in classes]
     return random.permutation(np.concatenate(parts))[:films]
 
 

@@ -1,12 +1,13 @@
 """The films as Lightning asks for them."""
 
+from functools import cached_property
 from typing import TypeVar, cast
 
 import lightning as L
 
 from cxr.train.batches import ScoreBatches, TrainBatches, epoch_order
 from cxr.train.config import TrainSection
-from cxr.train.films import FilmSet
+from cxr.train.films import Array, FilmSet
 from cxr.train.module import TrainingModule
 from cxr.train.recipe import batch_size, steps_per_epoch
 
@@ -22,12 +23,21 @@ class FilmData(L.LightningDataModule):
         self.batch = batch_size(len(films.train.labels), settings)
         self.steps = steps_per_epoch(len(films.train.labels), settings)
 
+    @cached_property
+    def weights(self) -> Array | None:
+        """By which training films are drawn, where they are not drawn alike."""
+        if self.settings.balance != "acquisition":
+            return None
+        from cxr.train.conflicts import draw_weights  # with scikit-learn, which no other training loads
+
+        return draw_weights(self.films)
+
     def train_dataloader(self) -> TrainBatches:
         """Called anew for each epoch."""
         assert self.trainer is not None
         settings, module = self.settings, cast(TrainingModule, self.trainer.lightning_module)
-        balanced, count = settings.balance == "sampler", self.steps * self.batch
-        order = epoch_order(self.films.train.labels, settings.seed, module.epoch, balanced, count)
+        balanced, count = settings.balance in ("sampler", "acquisition"), self.steps * self.batch
+        order = epoch_order(self.films.train.labels, settings.seed, module.epoch, balanced, count, self.weights)
         seed = (settings.seed, module.epoch)
         return self._share(TrainBatches(self.films.train, order, self.batch, seed, start=module.batch))
 

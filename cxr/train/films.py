@@ -26,6 +26,7 @@ class FilmSet:
     """What a run trains on and is validated with."""
 
     train: Films
+    patients: list[str]  # of the training films
     val: Films
     copies: dict[str, Films]  # of the validation films, by kind
     classes: tuple[str, ...]
@@ -50,7 +51,8 @@ def open_films(folder: Path) -> FilmSet:
     train, val = (_split(shards, name) for name in ("train", "val"))
     there = set(shards.table["split"])
     copies = {kind: Films(shards.films(kind), shards.labels(kind)) for kind in COPIES if kind in there}
-    return FilmSet(train, val, copies, shards.classes, shards.image_px, shards.spec, shards.content_hash)
+    patients = shards.table.loc[shards.table["split"] == "train", "patient_id"].tolist()
+    return FilmSet(train, patients, val, copies, shards.classes, shards.image_px, shards.spec, shards.content_hash)
 
 
 def _split(shards: ShardSet, name: str) -> Films:

@@ -73,6 +73,14 @@ def test_fewer_films_are_drawn_by_patient_the_same_each_time_and_all_held_out_fi
     assert Path("one.csv").read_bytes() == Path("two.csv").read_bytes()
 
 
+def test_a_share_of_the_conflicting_patients_can_be_left_to_train_on(cohort: pd.DataFrame) -> None:
+    for out, share in (("all.csv", "1"), ("half.csv", "0.5")):
+        hold_out.main(["--out", out, "--root", "raw", "--share", share])
+    everything, half = (set(t["path"][t["split"] == "test"]) for t in map(pd.read_csv, ("all.csv", "half.csv")))
+    assert half < everything
+    assert 0.3 < len(half) / len(everything) < 0.7
+
+
 def test_another_root_than_that_of_the_manifest_is_one_line(cohort: pd.DataFrame) -> None:
     with pytest.raises(CxrError, match="not inside of elsewhere"):
         hold_out.main(["--out", "raw.csv", "--root", "elsewhere"])

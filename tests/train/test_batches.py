@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 import torch
 
 from cxr.train.batches import ScoreBatches, TrainBatches, epoch_order
@@ -52,6 +53,16 @@ def test_the_balanced_sampler_draws_classes_evenly() -> None:
     assert 0.49 < labels[order].mean() < 0.51
     assert len(set(order[labels[order] == 1])) == 100  # each film of the rare class comes before any comes again
     assert len(set(order[labels[order] == 0])) >= 499
+
+
+def test_with_weights_films_are_drawn_by_them_and_classes_still_evenly() -> None:
+    labels, weights = np.array([0] * 900 + [1] * 100), np.ones(1000)
+    weights[::10] = 5
+    order = epoch_order(labels, 3, 0, balanced=True, films=20_000, weights=weights)
+    assert 0.49 < labels[order].mean() < 0.51
+    for label in (0, 1):
+        own = order[labels[order] == label]
+        assert (own % 10 == 0).mean() == pytest.approx(5 / 14, abs=0.02)
 
 
 def test_an_epoch_longer_than_the_set_shows_each_film_as_often() -> None:

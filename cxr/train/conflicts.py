@@ -1,0 +1,57 @@
+"""How often a training film is drawn where its acquisition should not tell its label (`balance: acquisition`).
+
+In many cohorts sharpness, exposure and the place of the lungs on the film tell the label: a network learns them instead
+of the disease. Some films conflict: theirs speak against the label. Drawn more often than the others, they make
+acquisition a worse guide and the disease a better one. No film is left out.
+"""
+
+import logging
+
+import cv2
+import numpy as np
+from sklearn.metrics import roc_auc_score
+
+from cxr.console.progress import progress
+from cxr.core.errors import CxrError
+from cxr.films.acquisition import acquisition_statistics
+from cxr.films.acquisition_score import out_of_fold
+from cxr.train.films import Array, FilmSet
+
+log = logging.getLogger(__name__)
+SCALE = 3.0  # logits by which acquisition must be less right for a film to be drawn e times as often
+LEAST, MOST = 0.05, 5.0  # of the weights: no film is drawn more than a hundred times as often as another
+
+
+def draw_weights(films: FilmSet) -> Array:
+    """Weight of each training film, (films,), to be drawn by within its class.
+
+    Raises:
+        CxrError: there are three or more classes, or too few patients to tell.
+    """
+    if len(films.classes) != 2:
+        raise CxrError(f"train.balance: acquisition: {len(films.classes)} classes; it takes two. Use sampler")
+    images, positive = films.train.images, films.train.labels == 1
+    places = progress(range(len(positive)), len(positive), "acquisition of training films")
+    statistics = np.stack([seen(images[np.array([place])][0]) for place in places])
+    score = out_of_fold(statistics, positive, films.patients)
+    weights = np.exp(np.where(positive, -score, score) / SCALE).clip(LEAST, MOST)
+    log.info(
+        "acquisition tells the label of training films at AUROC %.3f, and at %.3f as they are drawn",
+        roc_auc_score(positive, score),
+        roc_auc_score(positive, score, sample_weight=weights),
+    )
+    return np.asarray(weights)
+
+
+def seen(film: Array) -> Array:
+    """What a stored film (2 or 4, side, side) shows of its acquisition: grey levels, and box and share of the lungs.
+
+    Where there is no lung mask the box is the whole film.
+    """
+    colours = film[[0, 0, 0]] if len(film) == 2 else film[:3]
+    grey = np.asarray(cv2.cvtColor(colours.transpose(1, 2, 0).copy(), cv2.COLOR_RGB2GRAY), np.uint8)
+    lungs = film[-1] > 127
+    down, along = (np.flatnonzero(lungs.any(axis=axis)) for axis in (1, 0))
+    box = np.array([along[0], down[0], along[-1] + 1, down[-1] + 1] if lungs.any() else [0, 0, *lungs.shape[::-1]])
+    shape = np.log((box[3] - box[1]) / (box[2] - box[0]))
+    return np.array([*acquisition_statistics(grey), *box / len(lungs), lungs.mean(), shape])

@@ -1,0 +1,26 @@
+import numpy as np
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from cxr.core.errors import CxrError
+from cxr.films.acquisition_score import out_of_fold
+
+
+def test_what_tells_the_label_is_found_and_what_does_not_is_not() -> None:
+    random, positive = np.random.default_rng(0), np.arange(200) % 2 == 1
+    patients = [f"P{place // 4}" for place in range(200)]
+    telling = (positive + random.normal(0, 0.5, 200))[:, None]
+    assert roc_auc_score(positive, out_of_fold(telling, positive, patients)) > 0.9
+    assert 0.3 < roc_auc_score(positive, out_of_fold(random.normal(size=(200, 1)), positive, patients)) < 0.6
+
+
+def test_a_patient_is_judged_by_the_films_of_others_alone() -> None:
+    positive = np.repeat(np.arange(40) % 2 == 1, 5)
+    patients = [f"P{place}" for place in np.repeat(np.arange(40), 5)]
+    told_by_name = np.eye(40)[np.repeat(np.arange(40), 5)]  # a column a patient: tells the label of films in sight only
+    assert roc_auc_score(positive, out_of_fold(told_by_name, positive, patients)) == pytest.approx(0.5, abs=0.1)
+
+
+def test_too_few_patients_are_one_line() -> None:
+    with pytest.raises(CxrError, match="acquisition says: 1 of one class; 5 are needed"):
+        out_of_fold(np.zeros((8, 1)), np.arange(8) % 2 == 1, ["A", "B", "A", "C", "A", "B", "A", "C"])

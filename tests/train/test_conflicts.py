@@ -1,0 +1,65 @@
+import cv2
+import numpy as np
+import pytest
+
+from cxr.core.errors import CxrError
+from cxr.films.acquisition import STATISTICS
+from cxr.train.config import TrainSection, too_many_classes
+from cxr.train.conflicts import LEAST, MOST, draw_weights, seen
+from cxr.train.films import Films, FilmSet
+from tests.settings import section
+
+SIDE, COUNT = 64, 80
+
+
+def film(random: np.random.Generator, soft: bool) -> np.ndarray:
+    """A film (2, side, side) of noise, with two lungs that differ in nothing."""
+    grey = random.normal(128, 40, (SIDE, SIDE)).clip(0, 255).astype(np.uint8)
+    mask = np.zeros((SIDE, SIDE), np.uint8)
+    mask[16:48, 10:28] = mask[16:48, 36:54] = 255
+    return np.stack([cv2.GaussianBlur(grey, (0, 0), 1.5) if soft else grey, mask])
+
+
+def film_set(classes: tuple[str, ...] = ("normal", "pneumonia"), patients: int = COUNT) -> FilmSet:
+    """Pneumonia films are soft and normal films sharp, but for one in ten of each."""
+    random, labels = np.random.default_rng(0), np.arange(COUNT) % 2
+    soft = (labels == 1) ^ (np.arange(COUNT) // 2 % 10 == 0)
+    films = Films(np.stack([film(random, one) for one in soft]), labels)
+    names = [f"P{place % patients}" for place in range(COUNT)]
+    return FilmSet(films, names, films, {}, classes, SIDE, "", "")
+
+
+def test_films_whose_acquisition_speaks_against_their_label_are_drawn_more_often() -> None:
+    weights, conflicting = draw_weights(film_set()), np.arange(COUNT) // 2 % 10 == 0
+    assert weights[conflicting].mean() > 2 * weights[~conflicting].mean()
+    assert weights.min() >= LEAST
+    assert weights.max() <= MOST
+
+
+def test_it_takes_two_classes_and_five_patients_of_each() -> None:
+    with pytest.raises(CxrError, match="acquisition: 3 classes; it takes two"):
+        draw_weights(film_set(("normal", "bacteria", "virus")))
+    with pytest.raises(CxrError, match="acquisition says: 4 of one class; 5 are needed"):
+        draw_weights(film_set(patients=8))
+
+
+def test_more_classes_are_refused_before_any_work() -> None:
+    recipe = section(TrainSection, balance="acquisition")
+    assert too_many_classes(recipe, 2) == []
+    assert "train.balance: acquisition takes two classes, and data.classes names 3" in too_many_classes(recipe, 3)[0]
+    assert too_many_classes(section(TrainSection), 3) == []
+
+
+def test_what_is_seen_of_a_film_is_its_grey_levels_and_the_box_of_its_lungs() -> None:
+    grey = film(np.random.default_rng(1), soft=False)
+    values = seen(grey)
+    assert values[: len(STATISTICS)] == pytest.approx(seen(grey[[0, 0, 0, 1]])[: len(STATISTICS)], abs=1e-6)
+    left, top, right, bottom, share, shape = values[len(STATISTICS) :]
+    assert (left, top, right, bottom) == (10 / SIDE, 16 / SIDE, 54 / SIDE, 48 / SIDE)
+    assert share == pytest.approx(2 * 32 * 18 / SIDE**2)
+    assert shape == pytest.approx(np.log(32 / 44))
+
+
+def test_a_film_without_a_lung_mask_is_framed_by_its_own_sides() -> None:
+    values = seen(np.stack([film(np.random.default_rng(1), soft=False)[0], np.zeros((SIDE, SIDE), np.uint8)]))
+    assert values[len(STATISTICS) :].tolist() == [0, 0, 1, 1, 0, 0]
