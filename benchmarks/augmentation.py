@@ -24,7 +24,10 @@ from cxr.core.config import load_section
 from cxr.films.acquisition import acquisition_statistics
 from cxr.npz.npz_set import read_index, read_npz
 from cxr.train.augment import DRAWS, augment
+from cxr.train.batches import epoch_order
 from cxr.train.config import AugmentSection, TrainSection
+from cxr.train.conflicts import draw_weights
+from cxr.train.films import Films, FilmSet
 
 BATCH = 32
 FOLDS = 5
@@ -37,7 +40,8 @@ def main() -> None:
     parser.add_argument("--npz", type=Path, default=Path("data/npz"))
     parser.add_argument("--films", type=int, default=800, help="at most, of each class alike")
     options = parser.parse_args()
-    settings = load_section("train", TrainSection).augment
+    recipe = load_section("train", TrainSection)
+    settings = recipe.augment
     still = dict.fromkeys(("match", "sharpen", "blur", "resolution", "noise", "jpeg", "erasing", "clahe"), 0.0)
     rows = [row for row in read_index(options.npz) if row.split == "train"]
     rows = [rows[place] for place in evenly(np.array([row.label for row in rows]), options.films)]
@@ -54,6 +58,10 @@ def main() -> None:
         sections["all but match"] = settings.model_copy(update={"match": 0.0})
     for name, section in {**sections, "all of train.augment": settings}.items():
         print(f"{name:<32}{auroc(augmented(films, section), label, patient):.3f}")
+    if recipe.balance == "acquisition":
+        drawn = as_drawn(films, label.astype(np.int64), patient.tolist(), recipe.seed)
+        told = auroc(augmented(films[drawn], settings), label[drawn], patient[drawn])
+        print(f"{'all of it, as films are drawn':<32}{told:.3f}")
 
 
 def evenly(labels: Array, films: int) -> Array:
@@ -61,6 +69,13 @@ def evenly(labels: Array, films: int) -> Array:
     random, classes = np.random.default_rng(0), np.unique(labels)
     chosen = [random.permutation(np.flatnonzero(labels == one))[: films // len(classes)] for one in classes]
     return np.sort(np.concatenate(chosen))
+
+
+def as_drawn(films: torch.Tensor, label: Array, patients: list[str], seed: int) -> Array:
+    """Places of as many films as there are, as an epoch of `train.balance: acquisition` draws them."""
+    drawn = Films(films.numpy(), label)
+    weights = draw_weights(FilmSet(drawn, patients, drawn, {}, ("other", "positive"), films.shape[-1], "", ""))
+    return epoch_order(label, seed, 0, balanced=True, films=len(label), weights=weights)
 
 
 def augmented(films: torch.Tensor, settings: AugmentSection) -> torch.Tensor:
