@@ -14,14 +14,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
-from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from cxr.core.config import load_section
 from cxr.films.acquisition import acquisition_statistics
+from cxr.films.acquisition_score import out_of_fold
 from cxr.npz.npz_set import read_index, read_npz
 from cxr.train.augment import DRAWS, augment
 from cxr.train.batches import epoch_order
@@ -30,7 +27,6 @@ from cxr.train.conflicts import draw_weights
 from cxr.train.films import Films, FilmSet
 
 BATCH = 32
-FOLDS = 5
 Array = np.ndarray[Any, Any]
 
 
@@ -89,10 +85,7 @@ def augmented(films: torch.Tensor, settings: AugmentSection) -> torch.Tensor:
 def auroc(films: torch.Tensor, label: Array, patient: Array) -> float:
     """Cross-validated AUROC of the label given the acquisition statistics of films (N, C, H, W)."""
     statistics = np.stack([acquisition_statistics(film[0].numpy()) for film in films])
-    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=3000))
-    folds = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=0)
-    scores = cross_val_predict(model, statistics, label, groups=patient, cv=folds, method="predict_proba")[:, 1]
-    return float(roc_auc_score(label, scores))
+    return float(roc_auc_score(label, out_of_fold(statistics, label, patient.tolist())))
 
 
 if __name__ == "__main__":

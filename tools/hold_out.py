@@ -4,7 +4,7 @@ How a film was taken (its sharpness, contrast and exposure, and where the lungs 
 label. Conflicting patients are those of each class whose acquisition is most like the other class's: so many that among
 them it tells the label no better than a coin. In the file that this writes they are the test split: no recipe trains on
 them, so a recipe that leans on acquisition falls there. The other patients are shared out between training and
-validation.
+validation; with `--share` some of the conflicting ones are among them.
 """
 
 import argparse

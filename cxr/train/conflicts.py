@@ -51,7 +51,6 @@ def seen(film: Array) -> Array:
     colours = film[[0, 0, 0]] if len(film) == 2 else film[:3]
     grey = np.asarray(cv2.cvtColor(colours.transpose(1, 2, 0).copy(), cv2.COLOR_RGB2GRAY), np.uint8)
     lungs = film[-1] > 127
-    down, along = (np.flatnonzero(lungs.any(axis=axis)) for axis in (1, 0))
-    box = np.array([along[0], down[0], along[-1] + 1, down[-1] + 1] if lungs.any() else [0, 0, *lungs.shape[::-1]])
-    shape = np.log((box[3] - box[1]) / (box[2] - box[0]))
-    return np.array([*acquisition_statistics(grey), *box / len(lungs), lungs.mean(), shape])
+    x, y, width, height = cv2.boundingRect((lungs if lungs.any() else ~lungs).astype(np.uint8))
+    box = np.array([x, y, x + width, y + height]) / len(lungs)
+    return np.array([*acquisition_statistics(grey), *box, lungs.mean(), np.log(height / width)])
