@@ -85,7 +85,7 @@ def augmented(films: torch.Tensor, settings: AugmentSection) -> torch.Tensor:
 def auroc(films: torch.Tensor, label: Array, patient: Array) -> float:
     """Cross-validated AUROC of the label given the acquisition statistics of films (N, C, H, W)."""
     statistics = np.stack([acquisition_statistics(film[0].numpy()) for film in films])
-    return float(roc_auc_score(label, out_of_fold(statistics, label, patient.tolist())))
+    return float(roc_auc_score(label, out_of_fold(statistics, label, patient.tolist())[:, 1]))
 
 
 if __name__ == "__main__":

@@ -48,7 +48,8 @@ def main(arguments: list[str] | None = None) -> None:
         ("place of the lungs", framing),
         ("both together", levels.join(framing)),
     ):
-        table["acquisition"] = out_of_fold(statistics.loc[names].to_numpy(), positive, table["patient_id"].tolist())
+        logits = out_of_fold(statistics.loc[names].to_numpy(), positive, table["patient_id"].tolist())
+        table["acquisition"] = logits[:, 1]
         log.info("%s: the label at AUROC %.3f", what, roc_auc_score(positive, table["acquisition"]))
     table["split"] = splits(table, classes[1], options.validation, options.seed, options.share)
     held_out = table["split"] == "test"

@@ -98,10 +98,3 @@ class TrainSection(Section):
         if self.keep == "last" and self.patience:
             raise ValueError("patience stops a run that is not annealed yet; set it to 0, or keep: best")
         return self
-
-
-def too_many_classes(section: TrainSection, classes: int) -> list[str]:
-    """One line where the recipe takes two classes and there are more."""
-    if section.balance != "acquisition" or classes == 2:
-        return []
-    return [f"params.yaml: train.balance: acquisition takes two classes, and data.classes names {classes}; use sampler"]

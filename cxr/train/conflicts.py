@@ -22,25 +22,29 @@ SCALE = 3.0  # logits by which acquisition must be less right for a film to be d
 LEAST, MOST = 0.05, 5.0  # of the weights: no film is drawn more than a hundred times as often as another
 
 
-def draw_weights(films: FilmSet) -> Array:
-    """Weight of each training film, (films,), to be drawn by within its class.
-
-    Raises:
-        CxrError: there are three or more classes, or too few patients to tell.
-    """
-    if len(films.classes) != 2:
-        raise CxrError(f"train.balance: acquisition: {len(films.classes)} classes; it takes two. Use sampler")
-    images, positive = films.train.images, films.train.labels == 1
-    places = progress(range(len(positive)), len(positive), "acquisition of training films")
+def draw_weights(films: FilmSet) -> Array | None:
+    """Weight of each training film, (films,), to be drawn by within its class; None with too few patients to tell."""
+    images, labels = films.train.images, films.train.labels
+    places = progress(range(len(labels)), len(labels), "acquisition of training films")
     statistics = np.stack([seen(images[np.array([place])][0]) for place in places])
-    score = out_of_fold(statistics, positive, films.patients).round(1)  # the last digits depend on the processor
-    weights = np.exp(np.where(positive, -score, score) / SCALE).clip(LEAST, MOST)
+    try:
+        logits = out_of_fold(statistics, labels, films.patients).round(1)  # the last digits depend on the processor
+    except CxrError as error:
+        log.warning("train.balance: acquisition: %s. The films of a class are drawn alike", error)
+        return None
+    weights = np.exp(-logits[np.arange(len(labels)), labels] / SCALE).clip(LEAST, MOST)
     log.info(
         "acquisition tells the label of training films at AUROC %.3f, and at %.3f as they are drawn",
-        roc_auc_score(positive, score),
-        roc_auc_score(positive, score, sample_weight=weights),
+        told(labels, logits),
+        told(labels, logits, weights),
     )
     return np.asarray(weights)
+
+
+def told(labels: Array, logits: Array, weights: Array | None = None) -> float:
+    """AUROC of each class against all others, averaged over the classes; films (films,), logits (films, classes)."""
+    each = [roc_auc_score(labels == place, logits[:, place], sample_weight=weights) for place in np.unique(labels)]
+    return float(np.mean(each))
 
 
 def seen(film: Array) -> Array:
