@@ -6,10 +6,12 @@ import shutil
 import subprocess
 import sys
 from functools import cache
+from importlib.metadata import packages_distributions
 from pathlib import Path
 from typing import Any
 
 import pytest
+from packaging.utils import canonicalize_name
 from ruamel.yaml import YAML
 
 from cxr.train.config import PRETRAINED, TrainSection
@@ -38,8 +40,8 @@ def module_path(module: str) -> Path | None:
 
 
 @cache
-def imports(path: Path) -> frozenset[str]:
-    """First-party modules that a module imports, anywhere in it."""
+def imports(path: Path, first_party: bool = True) -> frozenset[str]:
+    """Modules of this repository, or of other packages, that a module imports, anywhere in it."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
@@ -49,8 +51,10 @@ def imports(path: Path) -> frozenset[str]:
             names = [str(node.module), *(f"{node.module}.{alias.name}" for alias in node.names)]
         else:
             continue
-        found |= {name for name in names if name.split(".")[0] in FIRST_PARTY and module_path(name)}
-    return frozenset(found)
+        found |= set(names)
+    if first_party:
+        return frozenset(name for name in found if name.split(".")[0] in FIRST_PARTY and module_path(name))
+    return frozenset(name for name in found if name.split(".")[0] not in {*FIRST_PARTY, *sys.stdlib_module_names})
 
 
 def reached(stage: str) -> set[Path]:
@@ -183,6 +187,19 @@ def test_partial_requirements_are_subsets_of_the_lock(part: str) -> None:
     subset = pins(f"requirements-{part}.txt")
     assert subset
     assert subset <= pins("requirements.txt")
+
+
+@pytest.mark.parametrize(("part", "stages"), [("prepare", ("ingest", "segment", "preprocess")), ("train", ("train",))])
+def test_partial_requirements_name_every_package_that_their_stages_import(part: str, stages: tuple[str, ...]) -> None:
+    """Anywhere in a module, but for the hand-off to SageMaker, and also where another package would bring it along."""
+    here = {path for stage in stages for path in reached(stage) if "cxr/launch" not in path.as_posix()}
+    imported = {name.split(".")[0] for path in here for name in imports(path, first_party=False)}
+    lines = (ROOT / f"requirements-{part}.in").read_text(encoding="utf-8").splitlines()
+    named = {canonicalize_name(line) for line in lines if line[:1].isalpha()}
+    brought = packages_distributions()
+    optional = {"distributed"}  # for a cluster: docs/scale.md
+    missing = {name for name in imported if not named & {canonicalize_name(one) for one in brought[name]}}
+    assert missing - optional == set()
 
 
 def test_params_yaml_survives_dvc_rewriting_it_but_for_the_changed_line(tmp_path: Path) -> None:
