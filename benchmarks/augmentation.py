@@ -14,11 +14,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from sklearn.metrics import roc_auc_score
 
 from cxr.core.config import load_section
 from cxr.films.acquisition import acquisition_statistics
-from cxr.films.acquisition_score import out_of_fold
+from cxr.films.acquisition_score import out_of_fold, told
 from cxr.npz.npz_set import read_index, read_npz
 from cxr.train.augment import DRAWS, augment
 from cxr.train.batches import epoch_order
@@ -85,7 +84,7 @@ def augmented(films: torch.Tensor, settings: AugmentSection) -> torch.Tensor:
 def auroc(films: torch.Tensor, label: Array, patient: Array) -> float:
     """Cross-validated AUROC of the label given the acquisition statistics of films (N, C, H, W)."""
     statistics = np.stack([acquisition_statistics(film[0].numpy()) for film in films])
-    return float(roc_auc_score(label, out_of_fold(statistics, label, patient.tolist())[:, 1]))
+    return told(label.astype(np.int64), out_of_fold(statistics, label, patient.tolist()))
 
 
 if __name__ == "__main__":

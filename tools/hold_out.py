@@ -1,7 +1,7 @@
 """Labels of a cohort whose conflicting films are held out: python -m tools.hold_out --out LABELS.csv.
 
 How a film was taken (its sharpness, contrast and exposure, and where the lungs lie on it) may tell its
-label. Conflicting patients are those of each class whose acquisition is most like the other class's: so many that among
+label. Conflicting patients are those of each class whose acquisition is least like that class's: so many that among
 them it tells the label no better than a coin. In the file that this writes they are the test split: no recipe trains on
 them, so a recipe that leans on acquisition falls there. The other patients are shared out between training and
 validation; with `--share` some of the conflicting ones are among them.
@@ -10,21 +10,21 @@ validation; with `--share` some of the conflicting ones are among them.
 import argparse
 import logging
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.metrics import roc_auc_score
 
 from cxr.console.stage import run_stage
 from cxr.core.errors import CxrError
 from cxr.core.files import write_csv
-from cxr.evaluate.acquisition import conflicting
-from cxr.films.acquisition_score import out_of_fold
+from cxr.films.acquisition_score import conflicting, out_of_fold, told
 from cxr.films.acquisition_table import read_acquisition
 from cxr.films.manifest import Record, read_manifest
 from cxr.segment.mask_table import read_framing
 
 log = logging.getLogger(__name__)
+Array = np.ndarray[Any, Any]
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -38,40 +38,47 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=0, help="of the draws")
     options = parser.parse_args(arguments)
     records, classes = read_manifest(Path("data/manifest.csv"))
-    if len(classes) != 2:
-        raise CxrError(f"data/manifest.csv: {len(classes)} classes; films can be held out by acquisition with two")
     levels, framing = read_acquisition(Path("data/acquisition.csv")), read_framing(Path("data/masks.csv"))
     table = pd.DataFrame([_row(record, options.root) for record in records])
-    positive, names = (table["label"] == classes[1]).to_numpy(), table.pop("image_id")
+    labels, names = table["label"].map(classes.index).to_numpy(), table.pop("image_id")
     for what, statistics in (
         ("grey levels", levels),
         ("place of the lungs", framing),
         ("both together", levels.join(framing)),
     ):
-        logits = out_of_fold(statistics.loc[names].to_numpy(), positive, table["patient_id"].tolist())
-        table["acquisition"] = logits[:, 1]
-        log.info("%s: the label at AUROC %.3f", what, roc_auc_score(positive, table["acquisition"]))
-    table["split"] = splits(table, classes[1], options.validation, options.seed, options.share)
+        logits = out_of_fold(statistics.loc[names].to_numpy(), labels, table["patient_id"].tolist())
+        log.info("%s: the label at AUROC %.3f", what, told(labels, logits))
+    table["acquisition"] = logits[np.arange(len(table)), labels]  # speaks for the label, where it is above 0
+    table["split"] = splits(table["patient_id"], labels, logits, options.validation, options.seed, options.share)
     held_out = table["split"] == "test"
     if not held_out.any():
         raise CxrError("acquisition tells the label of every patient; none speaks against it, and none can be held out")
-    log.info(
-        "both together, on held-out films: %.3f", roc_auc_score(positive[held_out], table["acquisition"][held_out])
-    )
+    log.info("both together, on held-out films: %.3f", told(labels[held_out], logits[held_out]))
     kept = thinned(table, options.films, options.seed).round(4)
     write_csv(options.out, kept)
     log.info("%s: %s", options.out, ", ".join(f"{n} {name}" for name, n in kept["split"].value_counts().items()))
 
 
-def splits(table: pd.DataFrame, positive: str, validation: float, seed: int, share: float = 1.0) -> pd.Series:
-    """train, val or test of each film; a patient's films share one, and conflicting patients are the test."""
-    patients = table.groupby("patient_id").agg(label=("label", "first"), acquisition=("acquisition", "mean"))
-    held_out = conflicting(patients["acquisition"].to_numpy(), (patients["label"] == positive).to_numpy())
-    random = np.random.default_rng(seed)
+def splits(
+    patient_ids: pd.Series, labels: Array, logits: Array, validation: float, seed: int, share: float = 1.0
+) -> pd.Series:
+    """train, val or test of each film; a patient's films share one, and conflicting patients are the test.
+
+    Args:
+        patient_ids: of each film.
+        labels: places of the classes, (films,); a patient counts with the first film's.
+        logits: what acquisition says, of each class against all others (films, classes).
+        validation: share of the patients who are not held out.
+        seed: of the draws.
+        share: of the conflicting patients, to be held out.
+    """
+    patients = pd.DataFrame(logits).groupby(patient_ids.to_numpy()).mean()
+    label = pd.Series(labels).groupby(patient_ids.to_numpy()).first().to_numpy()
+    held_out, random = conflicting(label, patients.to_numpy()), np.random.default_rng(seed)
     drawn = random.random(len(patients))
     held_out &= random.random(len(patients)) < share
     split = np.where(held_out, "test", np.where(drawn < validation, "val", "train"))
-    return table["patient_id"].map(pd.Series(split, patients.index))
+    return patient_ids.map(pd.Series(split, patients.index))
 
 
 def thinned(table: pd.DataFrame, films: int, seed: int) -> pd.DataFrame:

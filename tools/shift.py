@@ -99,8 +99,12 @@ def _figures(revision: Revision) -> Block:
     test = metrics.get("test")
     if test and checks["split"] == "test":
         hog = checks["baselines"]["hog_logistic"]
-        test |= {f"{HOG}{end}": hog.get(f"auroc{end}") for end in ("", "_low", "_high")}
-    return {view: shift[view] for view in VIEWS} | {"test": test}
+        name = "macro_auroc" if "macro_auroc" in test else "auroc"
+        test |= {f"{HOG}{end}": hog.get(f"{name}{end}") for end in ("", "_low", "_high")}
+    views = {view: shift[view] for view in VIEWS} | {"test": test}
+    return {
+        view: block and {name.removeprefix("macro_"): block[name] for name in block} for view, block in views.items()
+    }
 
 
 def _mean(blocks: Sequence[Block | None], name: str = "auroc") -> float | None:

@@ -9,12 +9,11 @@ import logging
 
 import cv2
 import numpy as np
-from sklearn.metrics import roc_auc_score
 
 from cxr.console.progress import progress
 from cxr.core.errors import CxrError
 from cxr.films.acquisition import acquisition_statistics
-from cxr.films.acquisition_score import out_of_fold
+from cxr.films.acquisition_score import out_of_fold, told
 from cxr.train.films import Array, FilmSet
 
 log = logging.getLogger(__name__)
@@ -39,12 +38,6 @@ def draw_weights(films: FilmSet) -> Array | None:
         told(labels, logits, weights),
     )
     return np.asarray(weights)
-
-
-def told(labels: Array, logits: Array, weights: Array | None = None) -> float:
-    """AUROC of each class against all others, averaged over the classes; films (films,), logits (films, classes)."""
-    each = [roc_auc_score(labels == place, logits[:, place], sample_weight=weights) for place in np.unique(labels)]
-    return float(np.mean(each))
 
 
 def seen(film: Array) -> Array:

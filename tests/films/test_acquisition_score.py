@@ -3,7 +3,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from cxr.core.errors import CxrError
-from cxr.films.acquisition_score import out_of_fold
+from cxr.films.acquisition_score import conflicting, out_of_fold, told
 
 
 def test_what_tells_the_label_is_found_and_what_does_not_is_not() -> None:
@@ -35,3 +35,23 @@ def test_a_patient_is_judged_by_the_films_of_others_alone() -> None:
 def test_too_few_patients_are_one_line() -> None:
     with pytest.raises(CxrError, match="acquisition says: 1 of one class; 5 are needed"):
         out_of_fold(np.zeros((8, 1)), np.arange(8) % 2 == 1, ["A", "B", "A", "C", "A", "B", "A", "C"])
+
+
+@pytest.mark.parametrize(("gap", "share"), [(0.0, 1 / 3), (2.0, 1 / 3), (3.0, 0.15), (4.0, 0.04), (99.0, 0.0)])
+def test_the_better_acquisition_tells_the_label_the_fewer_films_conflict(gap: float, share: float) -> None:
+    positive = np.minimum(np.arange(2000) % 4, 1)
+    score = np.random.default_rng(0).normal(gap * positive)
+    chosen = conflicting(positive, np.column_stack([-score, score]))
+    assert chosen[positive == 1].mean() == pytest.approx(share, abs=0.02)
+    assert chosen[positive == 0].mean() == pytest.approx(share, abs=0.02)
+
+
+def test_of_three_classes_the_same_share_of_each_conflicts_and_acquisition_does_not_tell_them_apart() -> None:
+    labels = np.arange(3000) % 6 // 2 * (np.arange(3000) % 6 > 1)
+    logits = np.random.default_rng(0).normal(1.5 * np.eye(3)[labels])
+    chosen = conflicting(labels, logits)
+    assert told(labels, logits) > 0.8
+    assert 0.45 < told(labels[chosen], logits[chosen]) <= 0.5
+    shares = [chosen[labels == label].mean() for label in range(3)]
+    assert min(shares) > 0.05
+    assert max(shares) - min(shares) < 0.01

@@ -5,7 +5,7 @@ normal and ill films were taken. Three views of the same films can:
 
 - `corrupted`: a copy with another exposure, crop, sharpness and noise;
 - `swapped`: a copy with the exposure, contrast and sharpness of a film of the other class;
-- `conflicting`: the films of each class whose acquisition is most like the other class's, as they are: so many that
+- `conflicting`: the films of each class whose acquisition is least like that class's, as they are: so many that
   among them acquisition tells the label no better than a coin.
 
 Each view has the figure of the HOG baseline, too (`auroc_hog`): the peer that the network must beat there.
@@ -14,14 +14,14 @@ Each view has the figure of the HOG baseline, too (`auroc_hog`): the peer that t
 import numpy as np
 import pandas as pd
 
-from cxr.evaluate.acquisition import conflicting
-from cxr.evaluate.binary import Scored, binary_figures
+from cxr.evaluate.arrays import Floats, Indices
 from cxr.evaluate.details.checks import hog_films
 from cxr.evaluate.measure import Block, Films, rounded
 from cxr.evaluate.operating_point import OperatingPoint
-from cxr.evaluate.predictions import ACQUISITION
+from cxr.evaluate.predictions import ACQUISITION, labels, scores, with_score
 from cxr.evaluate.splits import films_of
 from cxr.evaluate.task import Binary, task_of
+from cxr.films.acquisition_score import conflicting, told
 
 AT_THRESHOLD = ("sensitivity", "specificity", "ece")
 
@@ -35,24 +35,28 @@ def shift_details(table: pd.DataFrame, point: OperatingPoint) -> Block:
         "swapped": films_of(table, "swapped"),
         "conflicting": conflicting_films(validation, point.classes),
     }
-    return {"acquisition_auroc": _acquisition_auroc(validation, point.classes)} | {
-        name: _figures(films, point) for name, films in views.items()
-    }
+    label, logits = _acquisition(with_score(validation, ACQUISITION, point.classes), point.classes)
+    auroc = rounded(told(label, logits)) if len(np.unique(label)) > 1 else None
+    return {"acquisition_auroc": auroc} | {name: _figures(films, point) for name, films in views.items()}
 
 
 def conflicting_films(validation: pd.DataFrame, classes: tuple[str, ...]) -> pd.DataFrame:
     """The films whose acquisition speaks against their label; none where it was not scored."""
-    if ACQUISITION not in validation.columns or not bool(validation[ACQUISITION].notna().all()):
-        return validation.iloc[:0]
-    positive = (validation["label"] == classes[1]).to_numpy()
-    return validation[conflicting(validation[ACQUISITION].to_numpy(np.float64), positive)].reset_index(drop=True)
+    scored = with_score(validation, ACQUISITION, classes)
+    return scored[conflicting(*_acquisition(scored, classes))].reset_index(drop=True)
+
+
+def _acquisition(films: pd.DataFrame, classes: tuple[str, ...]) -> tuple[Indices, Floats]:
+    """Places of the classes (films,), and the logit of each class against all others (films, classes)."""
+    logits = scores(films, ACQUISITION, classes) if len(films) else np.empty((0, len(classes)))
+    return labels(films, classes), np.column_stack([-logits, logits]) if logits.ndim == 1 else logits
 
 
 def _figures(films: pd.DataFrame, point: OperatingPoint) -> Block:
     if films.empty:
         return {
             "films": 0,
-            "reason": "there are no such films: they need validation films, two classes, and acquisition that errs",
+            "reason": "there are no such films: they need validation films, and acquisition that errs",
         }
     task = task_of(point.classes)
     names = (task.main_figure, *(AT_THRESHOLD if isinstance(task, Binary) else ("accuracy",)))
@@ -62,13 +66,3 @@ def _figures(films: pd.DataFrame, point: OperatingPoint) -> Block:
     if hog is None:
         return block
     return block | {key.replace(name, f"{name}_hog", 1): value for key, value in hog.with_intervals((name,)).items()}
-
-
-def _acquisition_auroc(validation: pd.DataFrame, classes: tuple[str, ...]) -> float | None:
-    if ACQUISITION not in validation.columns or not bool(validation[ACQUISITION].notna().all()):
-        return None
-    positive = np.asarray(validation["label"] == classes[1], np.float64)
-    score = np.asarray(validation[ACQUISITION], np.float64)
-    called = np.asarray(score > 0, np.float64)
-    figures = binary_figures(Scored(positive, score, 1 / (1 + np.exp(-score)), called), np.ones((1, len(score))))
-    return rounded(float(figures["auroc"][0]))
