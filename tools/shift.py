@@ -53,7 +53,7 @@ def main(arguments: list[str] | None = None) -> None:
             if not experiment_exists(name):
                 log.info("%s, seed %d: training (experiment %s)", recipe, seed, name)
                 run_experiment(name, settings)
-            rows.setdefault(recipe, []).append(_figures(Revision(name)))
+            rows.setdefault(recipe, []).append(figures(Revision(name)))
     text = table(rows)
     print(text)
     write_text(options.out, text)
@@ -94,7 +94,8 @@ def table(rows: dict[str, list[Block]]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _figures(revision: Revision) -> Block:
+def figures(revision: Revision) -> Block:
+    """Figures of each view and of the test films; of three classes or more, macro AUROC stands as AUROC."""
     shift, metrics, checks = revision.json(SHIFT), revision.json(METRICS), revision.json(CHECKS)
     test = metrics.get("test")
     if test and checks["split"] == "test":

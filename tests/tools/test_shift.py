@@ -1,11 +1,13 @@
 """tools.shift over a toy pipeline in which a crop helps plain validation and harms everything else."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from cxr.core.config import read_yaml
 from cxr.core.errors import CxrError
+from cxr.report.revisions import Revision
 from tools import shift
 
 
@@ -46,6 +48,18 @@ def test_a_view_that_ranks_the_recipes_in_reverse_is_named() -> None:
     assert "- validation: -1.00" in text
     assert "- swapped: 1.00" in text
     assert "- corrupted" not in text
+
+
+def test_of_three_classes_or_more_the_macro_auroc_stands_in_the_table() -> None:
+    class Run(Revision):
+        def json(self, path: str) -> dict[str, Any]:
+            hog = {"baselines": {"hog_logistic": {"macro_auroc": 0.6}}, "split": "test"}
+            views = {view: {"macro_auroc": 0.9, "macro_auroc_hog": 0.8} for view in shift.VIEWS}
+            return {shift.METRICS: {"test": {"macro_auroc": 0.7}}, shift.CHECKS: hog, shift.SHIFT: views}[path]
+
+    text = shift.table({"default": [shift.figures(Run("workspace"))]})
+    assert "| default | 1 | 0.900 | 0.900 | 0.900 | 0.900 | 0.700 | – | – |" in text
+    assert "| HOG features, default | – | 0.800 | 0.800 | 0.800 | 0.800 | 0.600 | – | – |" in text
 
 
 def test_a_misspelt_recipe_is_one_line(runs: Path) -> None:
