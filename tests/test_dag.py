@@ -189,7 +189,10 @@ def test_partial_requirements_are_subsets_of_the_lock(part: str) -> None:
     assert subset <= pins("requirements.txt")
 
 
-@pytest.mark.parametrize(("part", "stages"), [("prepare", ("ingest", "segment", "preprocess")), ("train", ("train",))])
+@pytest.mark.parametrize(
+    ("part", "stages"),
+    [("prepare", ("check", "demo", "ingest", "segment", "preprocess", "shard")), ("train", ("train",))],
+)
 def test_partial_requirements_name_every_package_that_their_stages_import(part: str, stages: tuple[str, ...]) -> None:
     """Anywhere in a module, but for the hand-off to SageMaker, and also where another package would bring it along."""
     here = {path for stage in stages for path in reached(stage) if "cxr/launch" not in path.as_posix()}
