@@ -1,8 +1,8 @@
 """How much of the label the acquisition statistics tell on training films, plain and augmented (sharpness, contrast,
 black share, rim, percentiles and the like; nothing of the lungs).
 
-A logistic regression on `cxr.films.acquisition` is cross-validated, grouped by patient. 0.5 means that the way a film
-was taken says nothing of its label; what lies above can be learned instead of the disease.
+A logistic regression on `cxr.acquisition.statistics` is cross-validated, grouped by patient. 0.5 means that the way a
+film was taken says nothing of its label; what lies above can be learned instead of the disease.
 
     python -m benchmarks.augmentation                       # the NPZ set of this workspace, settings of params.yaml
     python -m benchmarks.augmentation --npz path --films 800
@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from cxr.acquisition.score import out_of_fold, told
+from cxr.acquisition.statistics import acquisition_statistics
 from cxr.core.config import load_section
-from cxr.films.acquisition import acquisition_statistics
-from cxr.films.acquisition_score import out_of_fold, told
-from cxr.npz.npz_set import read_index, read_npz
+from cxr.npz.films import read_index, read_npz
 from cxr.train.augment import DRAWS, augment
 from cxr.train.batches import epoch_order
 from cxr.train.config import AugmentSection, TrainSection

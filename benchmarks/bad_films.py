@@ -15,11 +15,11 @@ from pathlib import Path
 import pandas as pd
 
 from benchmarks import bad_film_corpus as corpus
-from cxr.compute.settings import load_compute
 from cxr.core.config import load_section
 from cxr.ingest.config import DataSection
 from cxr.ingest.ingest import ingest
 from cxr.report.tables import markdown
+from cxr.runtime.compute import load_compute
 
 
 @dataclass

@@ -15,12 +15,10 @@ import numpy as np
 import pandas as pd
 from scipy.stats import norm
 
-from cxr.evaluate.arrays import Floats
-from cxr.evaluate.bootstrap import percentile_interval, resampled
-from cxr.evaluate.calibration_line import intercepts, line_block, slopes
-from cxr.evaluate.measure import Block, Films
-from cxr.evaluate.operating_point import OperatingPoint
-from cxr.evaluate.predictive_values import predictive_value, predictive_value_block
+from cxr.decision.operating_point import OperatingPoint
+from cxr.evaluate.calibration import intercepts, line_block, predictive_value, predictive_value_block, slopes
+from cxr.evaluate.intervals import Floats, percentile_interval, resampled
+from cxr.evaluate.scored import Block, Films
 
 CLASSES = ("normal", "pneumonia")
 POINT = OperatingPoint("", CLASSES, "fixed", 0.5, None, None, 1.0, "", "val", 1, 1)

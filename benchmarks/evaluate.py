@@ -17,16 +17,16 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import roc_auc_score
 
-from cxr.compute.settings import load_compute
+from cxr.acquisition.statistics import GREY_STATISTICS
 from cxr.core.config import load_section
-from cxr.evaluate.bootstrap import patient_weights, percentile_interval
 from cxr.evaluate.config import EvaluateSection
 from cxr.evaluate.evaluate import ResultPaths, evaluate
-from cxr.evaluate.ranking import weighted_auroc
-from cxr.films.acquisition import STATISTICS
+from cxr.evaluate.intervals import patient_weights, percentile_interval
+from cxr.evaluate.metrics import weighted_auroc
 from cxr.models.classifier import new_classifier
-from cxr.npz.npz_set import NpzFilm, NpzRow, encode_npz, read_index, write_index
+from cxr.npz.films import NpzFilm, NpzRow, encode_npz, read_index, write_index
 from cxr.npz.preparation import Preparation, SegmentStep, Step, to_json
+from cxr.runtime.compute import load_compute
 
 CLASSES = ("normal", "pneumonia")
 PREPARATION = Preparation(
@@ -87,8 +87,8 @@ def bootstrap_ratio(films: int, resamples: int) -> tuple[float, float]:
 def acquisition(npz: Path) -> pd.DataFrame:
     """Acquisition statistics of every film, drawn at random: what they are does not matter for the time."""
     names = [row.image_id for row in read_index(npz)]
-    values = np.random.default_rng(0).normal(size=(len(names), len(STATISTICS)))
-    return pd.DataFrame(values, columns=list(STATISTICS), index=names)
+    values = np.random.default_rng(0).normal(size=(len(names), len(GREY_STATISTICS)))
+    return pd.DataFrame(values, columns=list(GREY_STATISTICS), index=names)
 
 
 def main() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from benchmarks.faults_crash import crash
 from benchmarks.faults_determinism import determinism
-from cxr.console.stage import run_stage
+from cxr.runtime.console import run_stage
 
 WORK = Path(".cache/faults")
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from benchmarks.large_cohort import DISTINCT, HEIGHT, WIDTH, write_film, write_large_cohort
 from benchmarks.workspace import STAGES, Run, cached_films, make_workspace, run_stage
-from cxr.console.stage import setup_logging
 from cxr.films.read import read_film
+from cxr.runtime.console import setup_logging
 
 
 def main() -> None:

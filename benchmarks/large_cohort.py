@@ -6,9 +6,9 @@ import cv2
 import numpy as np
 
 from benchmarks.workspace import ROOT
-from cxr.console.progress import progress
 from cxr.core.config import load_section
 from cxr.ingest.config import DataSection
+from cxr.runtime.console import progress
 from demo.anatomy import sample_anatomy, sample_pose
 from demo.canvas import Image
 from demo.film import draw_film, sample_exposure

@@ -21,9 +21,9 @@ import numpy as np
 
 from cxr.core.files import digest
 from cxr.films.letterbox import Image
-from cxr.films.likeness import SIDE, thumbnail
 from cxr.films.manifest import Record
 from cxr.films.read import IMAGE_SUFFIXES, read_film
+from cxr.ingest.film import SIDE, thumbnail
 from cxr.ingest.near_duplicates import near_duplicates
 from cxr.report.tables import markdown
 

@@ -32,9 +32,9 @@ from torchvision import transforms as T
 from torchvision.datasets import ImageFolder
 
 from cxr.core.config import load_section
-from cxr.npz.npz_set import NpzFilm, NpzRow, encode_npz, write_index
-from cxr.shards.build import build_shards
-from cxr.shards.shard_set import open_shards
+from cxr.npz.films import NpzFilm, NpzRow, encode_npz, write_index
+from cxr.npz.pack import build_shards
+from cxr.npz.shards import open_shards
 from cxr.train.augment import augment
 from cxr.train.batches import TrainBatches, epoch_order
 from cxr.train.config import AugmentSection, TrainSection

@@ -15,8 +15,8 @@ import numpy as np
 import pandas as pd
 
 from cxr.core.files import write_csv, write_json
-from cxr.shards.build import SHARD_BYTES
-from cxr.shards.shard_set import COLUMNS, FACTS, TABLE
+from cxr.npz.pack import SHARD_BYTES
+from cxr.npz.shards import COLUMNS, FACTS, TABLE
 from cxr.train.films import open_films
 
 BATCH = 32

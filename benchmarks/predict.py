@@ -22,11 +22,11 @@ import cv2
 import numpy as np
 
 from cxr.core.errors import CxrError
-from cxr.deploy.films import find_films
-from cxr.deploy.many import outcomes
-from cxr.deploy.predictor import Predictor
 from cxr.films.letterbox import Image
 from cxr.films.read import decode, read_source
+from cxr.predict.batch import outcomes
+from cxr.predict.inputs import find_films
+from cxr.predict.predictor import Predictor
 from cxr.report.tables import markdown
 from demo.anatomy import sample_anatomy, sample_pose
 from demo.film import draw_film, sample_exposure

@@ -18,15 +18,15 @@ from pathlib import Path
 
 from benchmarks.large_cohort import HEIGHT, WIDTH, data_section, write_large_cohort
 from benchmarks.workspace import ROOT
-from cxr.compute.settings import Compute, load_compute
-from cxr.console.stage import setup_logging
 from cxr.core.config import load_section
 from cxr.ingest.ingest import ingest
+from cxr.npz.pack import build_shards
 from cxr.preprocess.build import build_npz_set
 from cxr.preprocess.config import PreprocessSection
+from cxr.runtime.compute import Compute, load_compute
+from cxr.runtime.console import setup_logging
 from cxr.segment.config import SegmentSection
 from cxr.segment.segment import segment_cohort
-from cxr.shards.build import build_shards
 
 STAGES = ("ingest", "segment", "preprocess")
 

@@ -17,10 +17,10 @@ import numpy as np
 from sklearn.datasets import load_sample_images
 
 from cxr.core.errors import CxrError
-from cxr.deploy.films import find_films
-from cxr.deploy.predictor import Predictor
 from cxr.films.letterbox import Image
 from cxr.films.read import Source, decode
+from cxr.predict.inputs import find_films
+from cxr.predict.predictor import Predictor
 from cxr.report.tables import markdown
 
 CODES = ("no_lungs", "inverted", "turned_right", "turned_left", "upside_down", "unsure", "unfamiliar", "small")

@@ -22,11 +22,12 @@ import boto3
 import cv2
 import numpy as np
 
-from cxr.launch import npz_channels, shard_channels
-from cxr.launch.store import Store
-from cxr.npz.npz_set import NpzFilm, NpzRow, encode_npz, write_index
-from cxr.shards.build import build_shards
-from cxr.shards.shard_set import open_shards
+from cxr.aws import inputs as shard_channels
+from cxr.aws import npz as npz_channels
+from cxr.aws.s3 import Store
+from cxr.npz.films import NpzFilm, NpzRow, encode_npz, write_index
+from cxr.npz.pack import build_shards
+from cxr.npz.shards import open_shards
 from tests.launch.seaweed import ACCESS_KEY, SECRET_KEY, SeaweedFS
 
 BUCKET = "benchmark"

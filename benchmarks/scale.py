@@ -10,7 +10,7 @@ import json
 from math import ceil
 from pathlib import Path
 
-from cxr.shards.build import SHARD_BYTES
+from cxr.npz.pack import SHARD_BYTES
 
 MACHINES = ((1, 2), (1, 16), (1, 64), (4, 16), (16, 16))  # machines, cores of each
 EFFICIENCY = 0.85  # of many cores against one: they share memory and disks

@@ -31,8 +31,8 @@ from benchmarks.service_clients import Tally, run_clients
 from cxr.bundle.config import read_config, write_config
 from cxr.bundle.files import CLASSIFIER, CONFIG, write_sums
 from cxr.bundle.network import LOGITS
-from cxr.deploy.films import find_films
-from cxr.deploy.predictor import Predictor
+from cxr.predict.inputs import find_films
+from cxr.predict.predictor import Predictor
 from cxr.report.tables import markdown
 
 FILMS = 64  # of a folder, so that they fit into memory with their answers

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from benchmarks.repeat import train
-from cxr.shards.build import build_shards
+from cxr.npz.pack import build_shards
 from tests.launch.films import write_npz_set
 
 FILMS = {"train": 64, "val": 8, "test": 2, "corrupted": 8, "swapped": 8}

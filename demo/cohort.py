@@ -7,9 +7,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from cxr.compute.settings import Compute
-from cxr.core.folders import atomic_folder
-from cxr.parallel.map_films import map_films
+from cxr.core.files import atomic_folder
+from cxr.runtime.compute import Compute
+from cxr.runtime.parallel import map_films
 from demo.anatomy import sample_anatomy, sample_pose
 from demo.config import DemoSection
 from demo.dicom import ENCODINGS, STATEMENT, Encoding, encode_dicom

@@ -20,13 +20,12 @@ import pandas as pd
 import torch
 from torch.utils.data import DataLoader
 
-from cxr.console.progress import progress
-from cxr.console.stage import run_stage
 from cxr.core.config import load_section
 from cxr.core.errors import CxrError
 from cxr.core.files import digest
-from cxr.segment.clean import clean
+from cxr.runtime.console import progress, run_stage
 from cxr.segment.config import SegmentSection
+from cxr.segment.lungs import clean
 from cxr.segment.scores import mask_scores
 from cxr.segment.segmenter import Segmenter, load_segmenter
 from segmenter.config import PARAMS, RESUME, WORK, PrepareSection, TrainSection

@@ -6,11 +6,9 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from cxr.console.progress import progress
-from cxr.console.stage import run_stage
 from cxr.core.config import load_section
-from cxr.core.files import write_csv, write_json
-from cxr.core.folders import atomic_folder
+from cxr.core.files import atomic_folder, write_csv, write_json
+from cxr.runtime.console import progress, run_stage
 from cxr.segment.config import SegmentSection
 from cxr.segment.lungs import lungs_in_frame
 from cxr.segment.scores import mask_scores

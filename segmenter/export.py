@@ -9,11 +9,11 @@ import numpy as np
 import onnx
 import torch
 
-from cxr.console.stage import run_stage
 from cxr.core.config import load_section
 from cxr.core.errors import CxrError
 from cxr.core.files import atomic_path
 from cxr.films.letterbox import Image
+from cxr.runtime.console import run_stage
 from cxr.segment.scores import mask_scores
 from cxr.segment.segmenter import load_segmenter
 from segmenter.config import PARAMS, WORK, ExportSection, PrepareSection, TrainSection

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from cxr.core.errors import CxrError
 from cxr.core.files import atomic_path
-from cxr.models.backbone import normalisation
+from cxr.models.classifier import normalisation
 from cxr.models.weights import load_weights
 
 ENCODER = "tf_efficientnet_lite0"

@@ -6,10 +6,9 @@ from collections import Counter
 import cv2
 import numpy as np
 
-from cxr.console.progress import progress
-from cxr.console.stage import run_stage
 from cxr.core.config import load_section
-from cxr.core.folders import atomic_folder
+from cxr.core.files import atomic_folder
+from cxr.runtime.console import progress, run_stage
 from segmenter.config import PARAMS, WORK, PrepareSection
 from segmenter.pairs import find_pairs, read_pair
 from segmenter.table import write_pairs

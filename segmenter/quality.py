@@ -2,7 +2,7 @@
 
     python -m segmenter.quality [FOLDER of films without masks] [--rows rows.csv]
 
-Tables and figures are printed; the tables stand in cxr/segment/quality.py. Films and masks lie as segmenter/params.yaml
+Tables and figures are printed; the tables stand in cxr/segment/lungs.py. Films and masks lie as segmenter/params.yaml
 says, and the network is the one that ships.
 """
 
@@ -16,15 +16,12 @@ import numpy as np
 import pandas as pd
 from scipy.optimize import nnls
 
-from cxr.console.progress import progress
 from cxr.core.config import load_section
 from cxr.films.letterbox import Image, Letterbox
 from cxr.films.read import IMAGE_SUFFIXES, decode, read_source
-from cxr.segment.clean import clean
+from cxr.runtime.console import progress
 from cxr.segment.config import SegmentSection
-from cxr.segment.judge import judge
-from cxr.segment.lungs import film_in_frame
-from cxr.segment.quality import AT_ONE_LOOK, AT_TWO_LOOKS, POOR, expected_dice, measure
+from cxr.segment.lungs import AT_ONE_LOOK, AT_TWO_LOOKS, POOR, clean, expected_dice, film_in_frame, judge, measure
 from cxr.segment.scores import mask_scores
 from cxr.segment.segmenter import LungSegmenter, load_segmenter
 from segmenter.config import PARAMS, PrepareSection

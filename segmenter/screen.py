@@ -8,9 +8,9 @@ import pandas as pd
 import torch
 from torch.utils.data import DataLoader
 
-from cxr.console.stage import run_stage
 from cxr.core.config import load_section
 from cxr.core.files import digest, write_csv
+from cxr.runtime.console import run_stage
 from segmenter.config import PARAMS, RESUME, WORK, ScreenSection
 from segmenter.fit import Films, PlainFilms, dice_of, fit
 from segmenter.network import LungNet

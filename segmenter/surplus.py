@@ -11,12 +11,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from cxr.console.progress import progress
 from cxr.core.config import load_section
 from cxr.films.letterbox import Image
-from cxr.segment.clean import clean
+from cxr.runtime.console import progress
 from cxr.segment.config import SegmentSection
-from cxr.segment.judge import split_sides
+from cxr.segment.lungs import clean, split_sides
 from cxr.segment.segmenter import load_segmenter
 from segmenter.config import PARAMS, PrepareSection
 from segmenter.pairs import find_pairs, read_pair

@@ -5,9 +5,9 @@ import shutil
 import numpy as np
 import pandas as pd
 
-from cxr.console.stage import run_stage
 from cxr.core.config import load_section
 from cxr.core.files import digest, write_csv
+from cxr.runtime.console import run_stage
 from segmenter.config import PARAMS, RESUME, WORK, TrainSection
 from segmenter.fit import fit
 from segmenter.network import save_network

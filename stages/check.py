@@ -6,17 +6,17 @@ last run, and perhaps hours of the stages before it; refused here, it costs a se
 
 from pathlib import Path
 
-from cxr.compute.settings import COMPUTE_FILE, Compute
-from cxr.console.stage import run_stage
+from cxr.aws.config import SageMakerSection
 from cxr.core.config import PARAMS_FILE, Section, mistakes, parse_section, read_yaml, section_mistakes
 from cxr.core.errors import CxrError
 from cxr.core.files import write_text
 from cxr.evaluate.config import EvaluateSection
 from cxr.ingest.config import DataSection, missing_films
 from cxr.ingest.pseudonyms import missing_key
-from cxr.launch.config import SageMakerSection
 from cxr.package.config import PackageSection
 from cxr.preprocess.config import PreprocessSection
+from cxr.runtime.compute import COMPUTE_FILE, Compute
+from cxr.runtime.console import run_stage
 from cxr.segment.config import SegmentSection
 from cxr.train.config import TrainSection
 from demo.config import DemoSection

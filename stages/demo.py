@@ -4,9 +4,9 @@ import logging
 import os
 from pathlib import Path
 
-from cxr.console.stage import run_stage
 from cxr.core.config import PARAMS_FILE, load_section, read_yaml
-from cxr.core.folders import atomic_folder
+from cxr.core.files import atomic_folder
+from cxr.runtime.console import run_stage
 from demo.config import DemoSection
 
 log = logging.getLogger(__name__)
@@ -27,7 +27,7 @@ def main() -> None:
             log.info("data.root is %s: the embedded cohort is not drawn", root)
         return
     os.environ["NPY_DISABLE_CPU_FEATURES"] = WIDE_VECTORS  # before numpy is loaded, here and in the workers
-    from cxr.compute.settings import load_compute
+    from cxr.runtime.compute import load_compute
     from demo.cohort import write_cohort
 
     write_cohort(COHORT, load_section("demo", DemoSection), load_compute())

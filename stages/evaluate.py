@@ -2,26 +2,24 @@
 
 from pathlib import Path
 
-from cxr.console.stage import run_stage
 from cxr.core.config import load_section
-from cxr.core.folders import atomic_folder
+from cxr.core.files import atomic_folder
 from cxr.evaluate.config import EvaluateSection
 from cxr.models.portable import use_portable_arithmetic
+from cxr.runtime.console import run_stage
 
 
 def main() -> None:
     """Score the held-out films, choose the operating point, and write what the results are and how sure they are."""
     use_portable_arithmetic()  # before numpy and torch are loaded: a checkpoint has the same figures everywhere
-    from cxr.compute.settings import load_compute
-    from cxr.evaluate.details.data import data_details
-    from cxr.evaluate.details.segmentation import segmentation_details
+    from cxr.acquisition.table import framing, read_acquisition
+    from cxr.evaluate.curves import write_learning_curves
     from cxr.evaluate.evaluate import ResultPaths, evaluate
-    from cxr.evaluate.lung_sheet import contact_sheet
-    from cxr.evaluate.pictures import publish_pictures
-    from cxr.evaluate.plots import write_learning_curves
-    from cxr.films.acquisition_table import read_acquisition
+    from cxr.evaluate.pictures import contact_sheet, publish_pictures
+    from cxr.evaluate.results import data_details, segmentation_details
     from cxr.models.classifier import load_classifier
-    from cxr.segment.mask_table import read_framing
+    from cxr.runtime.compute import load_compute
+    from cxr.segment.table import read_mask_table
 
     classifier = load_classifier(Path("models/classifier.ckpt"))
     section = load_section("evaluate", EvaluateSection)
@@ -31,7 +29,9 @@ def main() -> None:
     }
     with atomic_folder(Path("data/pictures")) as pictures, atomic_folder(Path("plots")) as plots:
         paths = ResultPaths(Path("metrics"), plots, pictures, Path("models/operating_point.json"))
-        statistics = read_acquisition(Path("data/acquisition.csv")).join(read_framing(Path("data/masks.csv")))
+        statistics = read_acquisition(Path("data/acquisition.csv")).join(
+            framing(read_mask_table(Path("data/masks.csv")))
+        )
         evaluate(classifier, Path("data/npz"), statistics, section, load_compute(), earlier, paths)
         contact_sheet(Path("data/masks.csv"), Path("data/npz"), pictures / "lungs_worst_first.png")
         write_learning_curves(plots / "learning_curves.csv", Path("models/history.csv"))

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from cxr.compute.settings import load_compute
-from cxr.console.stage import run_stage
 from cxr.core.config import load_section
 from cxr.ingest.config import DataSection
 from cxr.ingest.ingest import ingest
+from cxr.runtime.compute import load_compute
+from cxr.runtime.console import run_stage
 
 
 def main() -> None:

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from cxr.console.stage import run_stage
 from cxr.core.config import load_section
 from cxr.models.portable import use_portable_arithmetic
 from cxr.package.config import PackageSection
+from cxr.runtime.console import run_stage
 
 
 def main() -> None:

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from cxr.compute.settings import load_compute
-from cxr.console.stage import run_stage
 from cxr.core.config import load_section
 from cxr.preprocess.build import build_npz_set
 from cxr.preprocess.config import PreprocessSection
+from cxr.runtime.compute import load_compute
+from cxr.runtime.console import run_stage
 
 
 def main() -> None:

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from cxr.compute.settings import load_compute
-from cxr.console.stage import run_stage
 from cxr.core.config import load_section
+from cxr.runtime.compute import load_compute
+from cxr.runtime.console import run_stage
 from cxr.segment.config import SegmentSection
 from cxr.segment.segment import segment_cohort
 

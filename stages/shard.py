@@ -3,8 +3,8 @@
 import logging
 from pathlib import Path
 
-from cxr.console.stage import run_stage
-from cxr.shards.build import build_shards
+from cxr.npz.pack import build_shards
+from cxr.runtime.console import run_stage
 
 log = logging.getLogger(__name__)
 

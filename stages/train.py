@@ -2,11 +2,10 @@
 
 from pathlib import Path
 
-from cxr.compute.settings import load_compute
-from cxr.console.stage import run_stage
 from cxr.core.config import load_section
-from cxr.models.cores import share_cores
-from cxr.models.portable import use_portable_arithmetic
+from cxr.models.portable import share_cores, use_portable_arithmetic
+from cxr.runtime.compute import load_compute
+from cxr.runtime.console import run_stage
 from cxr.train.config import TrainSection
 
 
@@ -15,8 +14,8 @@ def main() -> None:
     settings, compute = load_section("train", TrainSection), load_compute()
     # Imported where used: a hand-off needs no torch, a local run no AWS SDK.
     if compute.backend == "sagemaker":
-        from cxr.launch.config import load_sagemaker
-        from cxr.launch.handoff import train_on_sagemaker
+        from cxr.aws.config import load_sagemaker
+        from cxr.aws.handoff import train_on_sagemaker
 
         train_on_sagemaker(settings, load_sagemaker())
         return

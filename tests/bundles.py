@@ -9,20 +9,19 @@ import numpy as np
 import pandas as pd
 import torch
 
-from cxr.compute.settings import load_compute
 from cxr.core.config import Section, load_section
 from cxr.core.files import write_json
-from cxr.evaluate.operating_point import ARGMAX, OperatingPoint, write_operating_point
-from cxr.evaluate.predictions import LOGIT, put_decisions, put_scores, write_predictions
+from cxr.decision.operating_point import ARGMAX, OperatingPoint, write_operating_point
+from cxr.evaluate.table import LOGIT, put_decisions, put_scores, write_predictions
 from cxr.ingest.config import DataSection
 from cxr.ingest.ingest import ingest
-from cxr.models.classifier import new_classifier, save_classifier
-from cxr.models.score import score
-from cxr.npz.npz_set import read_index, read_npz
+from cxr.models.classifier import new_classifier, save_classifier, score
+from cxr.npz.films import read_index, read_npz
 from cxr.package.build import Places, build_bundle
 from cxr.package.config import PackageSection
 from cxr.preprocess.build import build_npz_set
 from cxr.preprocess.config import PreprocessSection
+from cxr.runtime.compute import load_compute
 from cxr.segment.config import SegmentSection
 from cxr.segment.segment import segment_cohort
 from tests.conftest import phantom, write_image

@@ -13,8 +13,8 @@ from playwright.sync_api import expect, sync_playwright
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ComputedRadiographyImageStorage, ExplicitVRLittleEndian, generate_uid
 
-from cxr.compute.settings import Compute
 from cxr.npz.preparation import SEGMENT_FACTS, Preparation, SegmentStep, Step, to_json
+from cxr.runtime.compute import Compute
 from tests.settings import machine
 
 if TYPE_CHECKING:  # torch is loaded by those who ask for a bundle
@@ -34,11 +34,11 @@ PREPARATION = Preparation(
 LONGEST = (
     "tests/test_readme.py",
     "tests/test_pipeline.py",
-    "tests/launch/test_handoff.py",
-    "tests/launch/test_train_stage.py",
+    "tests/aws/test_handoff.py",
+    "tests/aws/test_train_stage.py",
     "tests/train/test_resume.py",
     "tests/train/test_train.py",
-    "tests/deploy/test_many.py",
+    "tests/predict/test_many.py",
     "tests/experiments/test_reruns.py",
 )
 

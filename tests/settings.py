@@ -4,12 +4,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
-from cxr.compute.settings import Compute
+from cxr.aws.config import SageMakerSection
 from cxr.core.config import Section, read_yaml
 from cxr.evaluate.config import EvaluateSection
 from cxr.ingest.config import DataSection
-from cxr.launch.config import SageMakerSection
 from cxr.preprocess.config import PreprocessSection
+from cxr.runtime.compute import Compute
 from cxr.segment.config import SegmentSection
 from cxr.train.config import AugmentSection, TrainSection
 from demo.config import DemoSection

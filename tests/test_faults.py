@@ -15,11 +15,10 @@ from typing import Any
 import pytest
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 
-from cxr.console.stage import run_stage
-from cxr.core.files import write_bytes
-from cxr.core.folders import atomic_folder
+from cxr.core.files import atomic_folder, write_bytes
+from cxr.films.cache import FilmCache
 from cxr.models.classifier import load_classifier, new_classifier
-from cxr.parallel.film_cache import FilmCache
+from cxr.runtime.console import run_stage
 from cxr.train.config import TrainSection
 from cxr.train.resume import RunState
 from tests.faults import EXIT, Fault, calls_of, disturbed

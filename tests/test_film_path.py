@@ -10,7 +10,7 @@ from cxr.films.manifest import read_manifest
 from cxr.films.read import Source, decode, decode_reduced, read_source
 from cxr.ingest.config import DataSection
 from cxr.ingest.ingest import ingest
-from cxr.npz.npz_set import NpzFilm, read_index, read_npz
+from cxr.npz.films import NpzFilm, read_index, read_npz
 from cxr.npz.preparation import Preparation, from_json
 from cxr.preprocess.build import build_npz_set
 from cxr.preprocess.config import PixelSection, PreprocessSection

@@ -19,13 +19,13 @@ from pydicom.dataset import Dataset
 from ruamel.yaml import YAML
 
 from cxr.core.errors import CxrError
-from cxr.deploy.predictor import Predictor
-from cxr.deploy.run import predict_into
-from cxr.deploy.service.app import create_app
-from cxr.deploy.service.limits import Limits
-from cxr.deploy.service.log import JsonLines
 from cxr.films.read import Source, decode
 from cxr.ingest.pseudonyms import VARIABLE
+from cxr.predict.batch import predict_into
+from cxr.predict.predictor import Predictor
+from cxr.predict.service.app import create_app
+from cxr.predict.service.supervisor import JsonLines
+from cxr.predict.service.workers import Limits
 from tests.bundles import Project
 from tests.conftest import phantom, write_dicom
 from tests.ingest.test_privacy import KEY, NAME, fill

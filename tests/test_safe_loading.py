@@ -16,22 +16,22 @@ import pytest
 import torch
 from onnx import TensorProto, helper
 
+from cxr.aws.container import entry
+from cxr.aws.container.checkpoints import Checkpoints, write
+from cxr.aws.handoff import unpack_outs
 from cxr.bundle.config import read_config
 from cxr.bundle.network import FEATURES, INPUT, LOGITS, load_network
 from cxr.bundle.reference import read_reference
-from cxr.compute.settings import load_compute
 from cxr.core.config import load_section, read_yaml
 from cxr.core.errors import CxrError
 from cxr.films.medmnist import medmnist_array
 from cxr.films.read import read_film
-from cxr.launch import entry
-from cxr.launch.artifact import unpack_outs
-from cxr.launch.checkpoints import Checkpoints, write
 from cxr.models.classifier import load_classifier
-from cxr.models.weights_source import read_tensors
-from cxr.npz.npz_set import read_npz
+from cxr.models.weights import read_tensors
+from cxr.npz.films import read_npz
+from cxr.npz.shards import FACTS, TABLE, open_shards
+from cxr.runtime.compute import load_compute
 from cxr.segment.segmenter import load_segmenter
-from cxr.shards.shard_set import FACTS, TABLE, open_shards
 from cxr.train.config import TrainSection
 from cxr.train.resume import RunState
 from segmenter.fit import resumable

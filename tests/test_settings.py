@@ -27,7 +27,7 @@ def sections() -> list[type[BaseModel]]:
     """Every section that the library knows."""
     for package in (cxr, demo, segmenter):
         for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
-            if module.name.rpartition(".")[2] in ("config", "settings") and module.name != "cxr.launch.settings":
+            if module.name.rpartition(".")[2] in ("config", "settings") and module.name != "cxr.aws.config":
                 importlib.import_module(module.name)
     found: list[type[BaseModel]] = []
     todo: list[type[BaseModel]] = [Section]

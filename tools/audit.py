@@ -9,8 +9,8 @@ import subprocess
 import sys
 import urllib.request
 
-from cxr.console.stage import run_stage
 from cxr.core.errors import CxrError
+from cxr.runtime.console import run_stage
 
 log = logging.getLogger(__name__)
 DATABASE = "https://pypi.org/pypi/pip/json"  # what pip-audit asks, of one package

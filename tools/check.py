@@ -13,13 +13,13 @@ from cxr.check.cohort import check_cohort
 from cxr.check.machine import check_machine
 from cxr.check.report import CheckReport
 from cxr.check.sheet import contact_sheet
-from cxr.compute.settings import load_compute
-from cxr.console.stage import run_stage
 from cxr.core.config import load_section
 from cxr.core.errors import CxrError
 from cxr.core.files import write_bytes
 from cxr.ingest.config import DataSection
 from cxr.preprocess.config import PreprocessSection
+from cxr.runtime.compute import load_compute
+from cxr.runtime.console import run_stage
 from cxr.train.config import TrainSection
 from stages.check import settings_mistakes
 

@@ -2,11 +2,11 @@
 
 import argparse
 
-from cxr.console.stage import run_stage
 from cxr.core.config import load_section
 from cxr.evaluate.config import EvaluateSection
-from cxr.report.sides import read_side
+from cxr.report.experiments import read_side
 from cxr.report.verdict import as_text, compare_results
+from cxr.runtime.console import run_stage
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -11,12 +11,11 @@ import os
 import tempfile
 from pathlib import Path
 
-from cxr.bundle.files import verify_sums
-from cxr.console.stage import run_stage
+from cxr.aws.endpoint import Bundle, Target, open_bundle, registry_requests, requests
+from cxr.aws.serving import Deployment
+from cxr.bundle.files import verify_sums, write_archive
 from cxr.core.errors import CxrError
-from cxr.launch.endpoint import Bundle, Target, open_bundle, registry_requests, requests
-from cxr.launch.serving import Deployment
-from cxr.package.archive import write_archive
+from cxr.runtime.console import run_stage
 
 ENVIRONMENT = {"image": "CXR_SERVING_IMAGE", "role": "CXR_SAGEMAKER_ROLE", "bucket": "CXR_SAGEMAKER_BUCKET"}
 

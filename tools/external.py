@@ -9,16 +9,23 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from cxr.console.stage import run_stage
 from cxr.core.config import load_section
 from cxr.core.files import write_json
-from cxr.deploy.external import drift, frozen_figures, labelled_table
-from cxr.deploy.journal import Record
-from cxr.deploy.labels import PATIENT, from_csv, from_folders, patients
-from cxr.deploy.predictor import Predictor
-from cxr.deploy.run import predict_into
-from cxr.deploy.tell import drift_text, figures_text
 from cxr.evaluate.config import EvaluateSection
+from cxr.predict.batch import Record, predict_into
+from cxr.predict.predictor import Predictor
+from cxr.report.external import (
+    PATIENT,
+    drift,
+    drift_text,
+    figures_text,
+    from_csv,
+    from_folders,
+    frozen_figures,
+    labelled_table,
+    patients,
+)
+from cxr.runtime.console import run_stage
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

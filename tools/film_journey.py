@@ -7,13 +7,13 @@ import cv2
 import matplotlib
 import numpy as np
 
-from cxr.console.stage import run_stage
 from cxr.core.errors import CxrError
 from cxr.core.files import atomic_path
 from cxr.films.letterbox import Image, Letterbox
 from cxr.films.manifest import Record, read_manifest
 from cxr.films.read import read_film
-from cxr.npz.npz_set import NpzFilm, read_index, read_npz
+from cxr.npz.films import NpzFilm, read_index, read_npz
+from cxr.runtime.console import run_stage
 
 matplotlib.use("Agg")
 ORANGE = (230, 159, 0)

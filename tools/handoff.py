@@ -6,12 +6,12 @@ Without an option it trains as `backend: sagemaker` in compute.yaml does, whatev
 import argparse
 import json
 
-from cxr.console.stage import run_stage
+from cxr.aws.config import load_sagemaker
+from cxr.aws.handoff import stop_on_sagemaker, train_on_sagemaker
+from cxr.aws.plan import plan_job
+from cxr.aws.request import cost_class
 from cxr.core.config import load_section
-from cxr.launch.config import load_sagemaker
-from cxr.launch.handoff import stop_on_sagemaker, train_on_sagemaker
-from cxr.launch.plan import plan_job
-from cxr.launch.request import cost_class
+from cxr.runtime.console import run_stage
 from cxr.train.config import TrainSection
 
 

@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cxr.console.stage import run_stage
+from cxr.acquisition.score import conflicting, out_of_fold, told
+from cxr.acquisition.table import framing, read_acquisition
 from cxr.core.errors import CxrError
 from cxr.core.files import write_csv
-from cxr.films.acquisition_score import conflicting, out_of_fold, told
-from cxr.films.acquisition_table import read_acquisition
 from cxr.films.manifest import Record, read_manifest
-from cxr.segment.mask_table import read_framing
+from cxr.runtime.console import run_stage
+from cxr.segment.table import read_mask_table
 
 log = logging.getLogger(__name__)
 Array = np.ndarray[Any, Any]
@@ -38,13 +38,14 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=0, help="of the draws")
     options = parser.parse_args(arguments)
     records, classes = read_manifest(Path("data/manifest.csv"))
-    levels, framing = read_acquisition(Path("data/acquisition.csv")), read_framing(Path("data/masks.csv"))
+    levels = read_acquisition(Path("data/acquisition.csv"))
+    frames = framing(read_mask_table(Path("data/masks.csv")))
     table = pd.DataFrame([_row(record, options.root) for record in records])
     labels, names = table["label"].map(classes.index).to_numpy(), table.pop("image_id")
     for what, statistics in (
         ("grey levels", levels),
-        ("place of the lungs", framing),
-        ("both together", levels.join(framing)),
+        ("place of the lungs", frames),
+        ("both together", levels.join(frames)),
     ):
         logits = out_of_fold(statistics.loc[names].to_numpy(), labels, table["patient_id"].tolist())
         log.info("%s: the label at AUROC %.3f", what, told(labels, logits))

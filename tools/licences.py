@@ -12,9 +12,9 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
-from cxr.console.stage import run_stage
 from cxr.core.errors import CxrError
 from cxr.core.files import write_text
+from cxr.runtime.console import run_stage
 
 PAGE = Path("docs/licences.md")
 LOCKS: tuple[str, ...] = (

@@ -20,9 +20,9 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 from voluptuous import Invalid
 
-from cxr.console.stage import run_stage
 from cxr.core.errors import CxrError
 from cxr.core.files import write_bytes
+from cxr.runtime.console import run_stage
 
 log = logging.getLogger(__name__)
 TMP, LOCK = Path(".dvc/tmp"), Path("dvc.lock")

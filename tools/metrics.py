@@ -3,14 +3,14 @@
 import json
 from pathlib import Path
 
-from cxr.console.stage import run_stage
 from cxr.core.config import load_section
 from cxr.core.errors import CxrError
+from cxr.decision.operating_point import read_operating_point
 from cxr.evaluate.config import EvaluateSection
-from cxr.evaluate.measure import Block
-from cxr.evaluate.operating_point import read_operating_point
-from cxr.evaluate.predictions import check_operating_point, check_predictions, read_predictions
-from cxr.evaluate.result import DETAILS, EARLIER, evaluation_result
+from cxr.evaluate.results import DETAILS, EARLIER, evaluation_result
+from cxr.evaluate.scored import Block
+from cxr.evaluate.table import check_operating_point, check_predictions, read_predictions
+from cxr.runtime.console import run_stage
 
 METRICS, OPERATING_POINT = Path("metrics"), Path("models/operating_point.json")
 

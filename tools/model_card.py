@@ -3,12 +3,11 @@
 import argparse
 import logging
 
-from cxr.console.stage import run_stage
 from cxr.core.errors import CxrError
 from cxr.core.files import write_text
-from cxr.report.belonging import CARD, stale
 from cxr.report.model_card import model_card
-from cxr.report.revisions import WORKSPACE, read_results
+from cxr.report.revisions import CARD, WORKSPACE, read_results, stale
+from cxr.runtime.console import run_stage
 
 log = logging.getLogger(__name__)
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import vl_convert
 
-from cxr.console.stage import run_stage
 from cxr.core.errors import CxrError
 from cxr.core.files import write_text
+from cxr.runtime.console import run_stage
 
 TEMPLATE = Path(sys.prefix) / "share" / "dvc_plots.html"
 VEGA_LITE = "5.21"  # DVC's templates and ours are written for 5

@@ -9,9 +9,9 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from cxr.console.stage import run_stage
-from cxr.deploy.predictor import Predictor
-from cxr.deploy.run import predict_into
+from cxr.predict.batch import predict_into
+from cxr.predict.predictor import Predictor
+from cxr.runtime.console import run_stage
 
 BUNDLE = Path("models/chest_xray")
 

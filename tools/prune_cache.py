@@ -3,8 +3,8 @@
 import argparse
 import logging
 
-from cxr.console.stage import run_stage
-from cxr.parallel.film_cache import cache_root, prune
+from cxr.films.cache import cache_root, prune
+from cxr.runtime.console import run_stage
 
 log = logging.getLogger(__name__)
 

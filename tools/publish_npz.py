@@ -8,9 +8,9 @@ import argparse
 import logging
 from pathlib import Path
 
-from cxr.console.stage import run_stage
-from cxr.launch.npz_channels import fetch_channels, plan_channels, publish_channels
-from cxr.launch.store import Store
+from cxr.aws.npz import fetch_channels, plan_channels, publish_channels
+from cxr.aws.s3 import Store
+from cxr.runtime.console import run_stage
 
 log = logging.getLogger(__name__)
 

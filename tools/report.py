@@ -4,9 +4,9 @@ import argparse
 import logging
 from pathlib import Path
 
-from cxr.console.stage import run_stage
 from cxr.report.build import build_report
 from cxr.report.verdict import sentence
+from cxr.runtime.console import run_stage
 
 log = logging.getLogger(__name__)
 

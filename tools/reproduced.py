@@ -16,10 +16,10 @@ from typing import Any
 import pandas as pd
 from ruamel.yaml import YAML
 
-from cxr.console.stage import run_stage
 from cxr.core.errors import CxrError
 from cxr.report.experiments import git_output
 from cxr.report.revisions import METRICS, PREDICTIONS
+from cxr.runtime.console import run_stage
 
 log = logging.getLogger(__name__)
 LOCK = "dvc.lock"

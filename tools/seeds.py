@@ -11,12 +11,12 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
-from cxr.console.stage import run_stage
 from cxr.core.config import PARAMS_FILE, read_yaml
 from cxr.core.errors import CxrError
 from cxr.core.files import write_json
 from cxr.report.experiments import experiment_exists, run_experiment, settings_key
 from cxr.report.revisions import METRICS, Revision
+from cxr.runtime.console import run_stage
 
 log = logging.getLogger(__name__)
 SEEDS = Path("metrics/seeds.json")

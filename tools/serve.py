@@ -8,10 +8,9 @@ import argparse
 from pathlib import Path
 
 from cxr.bundle.files import verify_sums
-from cxr.console.stage import run_stage
-from cxr.deploy.service.limits import Limits
-from cxr.deploy.service.log import log_as_json
-from cxr.deploy.service.supervise import supervise
+from cxr.predict.service.supervisor import log_as_json, supervise
+from cxr.predict.service.workers import Limits
+from cxr.runtime.console import run_stage
 
 DEFAULTS = Limits()
 

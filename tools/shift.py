@@ -17,12 +17,12 @@ from typing import Any
 
 from scipy.stats import kendalltau
 
-from cxr.console.stage import run_stage
 from cxr.core.config import PARAMS_FILE, read_yaml
 from cxr.core.errors import CxrError, did_you_mean
 from cxr.core.files import digest, write_text
 from cxr.report.experiments import experiment_exists, run_experiment, settings_key
 from cxr.report.revisions import METRICS, Revision
+from cxr.runtime.console import run_stage
 
 log = logging.getLogger(__name__)
 RECIPES = Path("recipes.yaml")

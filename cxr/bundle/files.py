@@ -1,10 +1,13 @@
-"""The files of a bundle, and the checksums by which a damaged one is noticed before it answers."""
+"""The files of a bundle, their checksums, and the archive of them."""
 
+import gzip
 import hashlib
+import io
+import tarfile
 from pathlib import Path
 
 from cxr.core.errors import CxrError
-from cxr.core.files import write_text
+from cxr.core.files import write_bytes, write_text
 
 CONFIG = "inference_config.yaml"
 CLASSIFIER = "classifier.onnx"
@@ -59,3 +62,18 @@ def _files(folder: Path) -> list[Path]:
 def _sha256(path: Path) -> str:
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def write_archive(folder: Path, path: Path) -> None:
+    """Pack every file of a folder, in the order of their names, without dates and owners."""
+    buffer = io.BytesIO()
+    with (
+        gzip.GzipFile(filename="", mode="wb", fileobj=buffer, compresslevel=6, mtime=0) as packed,
+        tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as archive,
+    ):
+        for file in sorted(one for one in folder.rglob("*") if one.is_file()):
+            member = tarfile.TarInfo(file.relative_to(folder).as_posix())
+            content = file.read_bytes()
+            member.size, member.mode = len(content), 0o644
+            archive.addfile(member, io.BytesIO(content))
+    write_bytes(path, buffer.getvalue())

@@ -1,4 +1,4 @@
-"""reference.npz: what a bundle remembers of the films that it was trained and validated on; no film can be got back."""
+"""reference.npz: distributions of the training films, and the distance of a new film's features from them."""
 
 import io
 import zipfile
@@ -8,12 +8,58 @@ from typing import Any
 
 import numpy as np
 
-from cxr.bundle.acquisition import STATISTICS, Floats
-from cxr.bundle.familiarity import SPACE, Familiarity
+from cxr.acquisition.statistics import STATISTICS
 from cxr.core.errors import CxrError
 from cxr.core.files import write_bytes
 
+Array = np.ndarray[Any, np.dtype[np.float32]]
+Floats = np.ndarray[Any, np.dtype[np.float64]]
+SPACE = "signed square root"  # of the features; a bundle names it, so that distances are not taken in another one
+DIRECTIONS = 64  # at most; a quarter of the films where there are fewer
 DATE = (1980, 1, 1, 0, 0, 0)  # of every member, so that equal content gives equal bytes
+
+
+@dataclass(frozen=True)
+class Familiarity:
+    """The roots of the training films' features, as a mean and a covariance."""
+
+    mean: Array  # (channels,)
+    directions: Array  # (k, channels), orthonormal
+    variances: Array  # (k,)
+    rest: float  # variance in each other direction
+
+    def distance(self, features: Array) -> Floats:
+        """Distance of each film, (films,), from its features (films, channels): about 1 for a training film."""
+        centred = signed_root(features) - self.mean
+        along = centred @ self.directions.T.astype(np.float64)
+        beside = np.maximum(np.square(centred).sum(axis=1) - np.square(along).sum(axis=1), 0)
+        squared = (np.square(along) / self.variances).sum(axis=1) + beside / self.rest
+        return np.asarray(np.sqrt(squared / len(self.mean)))
+
+
+def signed_root(features: Array) -> Floats:
+    """The square root of each feature's size, with its sign."""
+    values = features.astype(np.float64)
+    return np.asarray(np.sign(values) * np.sqrt(np.abs(values)))
+
+
+def fit_familiarity(features: Array) -> Familiarity:
+    """Mean and covariance of the features (films, channels) of at least two films."""
+    films, channels = features.shape
+    roots = signed_root(features)
+    mean = roots.mean(axis=0)
+    _, spread, directions = np.linalg.svd(roots - mean, full_matrices=False)
+    variances = np.square(spread) / max(films - 1, 1)
+    kept = max(1, min(DIRECTIONS, films // 4, channels - 1))
+    left = channels - kept
+    floor = 1e-6 * float(variances[0]) + 1e-12  # channels that never fire would make every film infinitely far
+    rest = max(float(variances[kept:].sum()) / left, floor)
+    return Familiarity(
+        mean.astype(np.float32),
+        directions[:kept].astype(np.float32),
+        np.maximum(variances[:kept], rest).astype(np.float32),
+        rest,
+    )
 
 
 @dataclass(frozen=True)

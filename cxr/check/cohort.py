@@ -8,10 +8,9 @@ from pathlib import Path
 from cxr.check.report import CheckReport
 from cxr.core.errors import CxrError
 from cxr.films.manifest import SPLITS
-from cxr.ingest.advice import advice
 from cxr.ingest.config import DEMO, DataSection, missing_films
 from cxr.ingest.layouts import Candidate, find_candidates
-from cxr.ingest.patients import require_patients
+from cxr.ingest.preflight import advice, require_patients
 from cxr.ingest.pseudonyms import hashes_ids, missing_key
 
 

@@ -4,11 +4,11 @@ import os
 import shutil
 from pathlib import Path
 
+from cxr.aws.config import load_sagemaker
 from cxr.check.report import CheckReport
-from cxr.compute.settings import Compute
 from cxr.core.errors import CxrError
-from cxr.launch.config import load_sagemaker
 from cxr.preprocess.config import PreprocessSection
+from cxr.runtime.compute import Compute
 from cxr.train.config import TrainSection
 
 GB = 1e9
@@ -27,7 +27,7 @@ def check_machine(
 
 
 def _weights(train: TrainSection) -> str:
-    from cxr.models.weights_source import has_weights
+    from cxr.models.weights import has_weights
 
     return f"{train.weights} for {train.backbone}: {has_weights(train.backbone, train.weights)}"
 
@@ -58,7 +58,7 @@ def _devices(train: TrainSection, compute: Compute) -> str:
 def _place(compute: Compute) -> str:
     if compute.backend == "local":
         return "on this machine (compute.yaml, backend: local)"
-    from cxr.launch.settings import resolve
+    from cxr.aws.config import resolve
 
     found = resolve(load_sagemaker())
     return f"on SageMaker: {found.instance_count} x {found.instance_type} in {found.region}, bucket {found.bucket}"

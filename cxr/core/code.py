@@ -1,13 +1,14 @@
-"""The version of some code, for cache keys and provenance."""
+"""The version of the code that computes a result, and the revision of the repository."""
 
 import ast
+import subprocess
 from pathlib import Path
 
 from cxr.core.files import digest
 
 ROOT = Path(__file__).parents[2]
-# Where code runs, how fast, and what it tells meanwhile: no result depends on these packages.
-WITHOUT_RESULT = ("cxr.compute", "cxr.console", "cxr.launch")
+# Where code runs, how fast, and what it tells meanwhile: no result depends on these modules.
+WITHOUT_RESULT = ("cxr.aws", "cxr.commands", "cxr.runtime.compute", "cxr.runtime.console")
 _Documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 
 
@@ -22,12 +23,12 @@ def code_version(*modules: str) -> str:
 def reached(*modules: str) -> set[str]:
     """The modules and everything of the same top-level package that they import, directly or not.
 
-    An import inside of a function counts; packages in `WITHOUT_RESULT` do not.
+    An import inside of a function counts; those in `WITHOUT_RESULT` do not.
     """
     todo, seen = list(modules), set(modules)
     while todo:
         for name in _imports(todo.pop()):
-            if name not in seen and not f"{name}.".startswith(tuple(f"{package}." for package in WITHOUT_RESULT)):
+            if name not in seen and not f"{name}.".startswith(tuple(f"{without}." for without in WITHOUT_RESULT)):
                 seen.add(name)
                 todo.append(name)
     return seen
@@ -62,3 +63,12 @@ def _parse(module: str) -> ast.Module:
 def _path(module: str) -> Path | None:
     base = ROOT / module.replace(".", "/")
     return next((path for path in (base.with_suffix(".py"), base / "__init__.py") if path.is_file()), None)
+
+
+def git_revision() -> str:
+    """The commit checked out, with `-dirty` when files differ from it; `unknown` outside a repository."""
+    command = ["git", "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"

@@ -1,80 +1,154 @@
-"""Do probabilities mean what they say: temperature scaling, calibration error, the reliability table."""
+"""Calibration: slope and intercept, predictive values by prevalence."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import numpy as np
-import pandas as pd
-from scipy.optimize import minimize_scalar
-from scipy.special import log_expit, log_softmax
 
-from cxr.evaluate.arrays import Floats, Indices
+from cxr.evaluate.intervals import (
+    CELLS,
+    Floats,
+    Interval,
+    Sample,
+    leave_out_weights,
+    likelihood_ratio_interval,
+    plain_interval,
+    ratio_interval,
+    standard_error,
+    standard_errors,
+)
+from cxr.evaluate.metrics import bin_members
+from cxr.evaluate.scored import Block, Films, interval_entries, rounded
 
-BINS = 15
-RANGE = (1e-3, 20.0)  # temperatures over the largest logit; a fit at the upper edge says that the sample cannot tell
+STEPS, TOLERANCE = 50, 1e-10
+DRAWS = 2000
+PREVALENCES = (0.05, 0.1, 0.2)
 
 
-@dataclass(frozen=True)
-class Temperature:
-    """The divisor of the logits, and why it is 1 when it could not be fitted."""
+def calibration_block(positive: Floats, probability: Floats, logit: Floats, patients: Sequence[str]) -> Block:
+    """As `line_block`, with the calibration error that a perfect classifier would show on these films."""
+    mean, high = error_if_calibrated(probability)
+    errors = {"ece_if_calibrated": rounded(mean), "ece_if_calibrated_high": rounded(high)}
+    return line_block(positive, probability, logit, patients) | errors
 
-    value: float
-    reason: str = ""
 
-
-def fit_temperature(logits: Floats, labels: Indices) -> Temperature:
-    """Temperature that minimises the log loss (Guo et al. 2017).
+def line_block(positive: Floats, probability: Floats, logit: Floats, patients: Sequence[str]) -> Block:
+    """Slope, intercept and O:E with intervals over patients; nulls with reasons where they do not exist.
 
     Args:
-        logits: (films,) for two classes, (films, classes) for more.
-        labels: class index of each film.
+        positive: 1 or 0, (films,).
+        probability: calibrated, (films,).
+        logit: of that probability, (films,).
+        patients: of each film.
     """
-    if len(np.unique(labels)) < 2:
-        return Temperature(1.0, "validation has films of one class only")
-
-    def loss(log_t: float) -> float:
-        scaled = logits / np.exp(log_t)
-        if logits.ndim == 1:
-            return float(-np.mean(np.where(labels == 1, log_expit(scaled), log_expit(-scaled))))
-        return float(-np.mean(log_softmax(scaled, axis=1)[np.arange(len(labels)), labels]))
-
-    if bool((_margin(logits, labels) > 0).all()):
-        return Temperature(1.0, "validation is separated without error, so its best temperature is 0")
-    low, high = np.log(np.array(RANGE) * (float(np.abs(logits).max()) or 1.0))
-    best = float(minimize_scalar(loss, bounds=(low, high), method="bounded", options={"xatol": 1e-6}).x)
-    if high - best < 0.01:
-        return Temperature(1.0, "validation logits say nothing about the label, so its best temperature is infinite")
-    return Temperature(float(np.exp(best)))
-
-
-def _margin(logits: Floats, labels: Indices) -> Floats:
-    """By how much the logit of each film's own class exceeds that of the next, (films,)."""
-    if logits.ndim == 1:
-        return np.where(labels == 1, logits, -logits)
-    own = np.eye(logits.shape[1], dtype=bool)[labels]
-    return np.asarray(logits[own] - np.where(own, -np.inf, logits).max(axis=1))
+    ones, left_out = np.ones((1, len(positive))), leave_out_weights(patients)
+    sample = Sample(len(set(patients)), len(positive))
+    figures = {
+        "slope": (slopes(positive, logit, ones)[0], slopes(positive, logit, left_out), plain_interval),
+        "intercept": (intercepts(positive, logit, ones)[0], intercepts(positive, logit, left_out), plain_interval),
+        "o_to_e": (
+            (positive.sum() / probability.sum()),
+            left_out @ positive / (left_out @ probability),
+            ratio_interval,
+        ),
+    }
+    block: Block = {}
+    for name, (value, values, interval) in figures.items():
+        if not np.isfinite(value):
+            one_class = len(np.unique(positive)) < 2
+            reason = "films of one class only" if one_class else "the films are separated without error"
+            block |= {name: None, f"{name}_reason": reason}
+            continue
+        block[name] = rounded(value)
+        block |= interval_entries(name, interval(float(value), standard_error(values), sample))
+    return block
 
 
-def expected_calibration_error(positive: Floats, probability: Floats, weights: Floats, bins: int = BINS) -> Floats:
-    """Mean gap between mean probability and observed share over equal-width bins, weighted by films (Naeini 2015)."""
-    gap = weights @ (bin_members(probability, bins) * (probability - positive)[:, None])
-    return np.asarray(np.abs(gap).sum(axis=1) / weights.sum(axis=1))
+def slopes(positive: Floats, logit: Floats, weights: Floats) -> Floats:
+    """Calibration slope for each row of weights, by Newton's method; NaN where no finite slope is best."""
+    line = np.zeros((len(weights), 2))  # intercept, slope
+    design = np.stack([np.ones_like(logit), logit], axis=1)
+    with np.errstate(all="ignore"):
+        for _ in range(STEPS):
+            p = _expit(line @ design.T)
+            gradient = (weights * (positive - p)) @ design
+            a, b, d = ((weights * p * (1 - p)) @ column for column in (design[:, 0], logit, logit**2))
+            determinant = a * d - b * b
+            step = np.stack([d * gradient[:, 0] - b * gradient[:, 1], a * gradient[:, 1] - b * gradient[:, 0]], axis=1)
+            step /= determinant[:, None]
+            line = line + np.clip(step, -1, 1)
+            if np.nanmax(np.abs(step), initial=0.0) < TOLERANCE:
+                break
+    separated = (weights * np.abs(positive - p)).max(axis=1) < 1e-6  # no error is left, so steeper is always better
+    settled = (np.abs(step).max(axis=1) < 1e-6) & ~separated
+    return np.where(settled, line[:, 1], np.nan)
 
 
-def bin_members(probability: Floats, bins: int = BINS) -> Floats:
-    """Which of the equal-width bins each probability falls into, (films, bins) of 1 or 0."""
-    return one_hot(np.minimum((probability * bins).astype(int), bins - 1), bins)
+def intercepts(positive: Floats, logit: Floats, weights: Floats) -> Floats:
+    """Calibration in the large for each row of weights; NaN where only one class has weight."""
+    shift = np.zeros(len(weights))
+    with np.errstate(all="ignore"):
+        for _ in range(STEPS):
+            p = _expit(logit + shift[:, None])
+            step = (weights * (positive - p)).sum(axis=1) / (weights * p * (1 - p)).sum(axis=1)
+            shift = shift + np.clip(step, -1, 1)
+            if np.nanmax(np.abs(step), initial=0.0) < TOLERANCE:
+                break
+    return np.where(np.abs(step) < 1e-6, shift, np.nan)
 
 
-def one_hot(index: Indices, size: int) -> Floats:
-    """(films, size) with a 1 at each film's index."""
-    return np.asarray(np.eye(size)[index])
+def error_if_calibrated(probability: Floats) -> tuple[float, float]:
+    """Mean and 95th percentile of ECE if labels were drawn from these very probabilities (Bröcker & Smith 2007)."""
+    random, member = np.random.default_rng(0), bin_members(probability)
+    rows, found = max(1, CELLS // len(probability)), []
+    for start in range(0, DRAWS, rows):
+        drawn = random.random((min(rows, DRAWS - start), len(probability))) < probability
+        found.append(np.abs((probability - drawn) @ member).sum(axis=1) / len(probability))
+    errors = np.concatenate(found)
+    return float(errors.mean()), float(np.quantile(errors, 0.95))
 
 
-def reliability_table(positive: Floats, probability: Floats, bins: int = 10) -> pd.DataFrame:
-    """Mean probability, observed share and films of each bin that holds films."""
-    member = np.minimum((probability * bins).astype(int), bins - 1)
-    table = pd.DataFrame({"bin": member, "predicted": probability, "observed": positive})
-    grouped = table.groupby("bin").agg(
-        predicted=("predicted", "mean"), observed=("observed", "mean"), films=("observed", "size")
-    )
-    return grouped.reset_index(drop=True)
+def _expit(values: Floats) -> Floats:
+    return np.asarray(1 / (1 + np.exp(-np.clip(values, -500, 500))))
+
+
+def predictive_value_block(films: Films, prevalence: float) -> Block:
+    """`ppv_at_10`, `npv_at_10` … (percent) with intervals, at PREVALENCES and at one more prevalence.
+
+    By Bayes' theorem from sensitivity and specificity; the interval follows from that of the likelihood ratio, as the
+    two come of different films.
+    """
+    values, errors = films.plain(), standard_errors(films.measure, films.patients)
+    s, c = Share(films, "sensitivity", values, errors), Share(films, "specificity", values, errors)
+    block: Block = {}
+    for share in sorted({*PREVALENCES, prevalence}):
+        for name, right, other, called in (("ppv", s, c, share), ("npv", c, s, 1 - share)):
+            title = f"{name}_at_{100 * share:g}"
+            undefined = next((one.name for one in (s, c) if np.isnan(one.value)), None)
+            if undefined is not None:
+                block |= {title: None, f"{title}_reason": films.why_undefined(undefined)}
+                continue
+            ratio = right.value / (1 - other.value) if other.value < 1 else np.inf
+            block[title] = rounded(predictive_value(ratio, called))
+            block |= interval_entries(title, _interval(right, other, called))
+    return block
+
+
+class Share:
+    """Sensitivity or specificity, with its interval."""
+
+    def __init__(self, films: Films, name: str, values: dict[str, float], errors: dict[str, float]) -> None:
+        self.name, self.value = name, values[name]
+        self.interval = films.interval(name, values[name], errors[name])
+
+
+def predictive_value(ratio: float, share: float) -> float:
+    """Share of right calls where `share` of the people are of the called class and calls are `ratio` times likelier."""
+    return 1.0 if np.isinf(ratio) else ratio * share / (ratio * share + 1 - share)
+
+
+def _interval(right: Share, other: Share, called: float) -> Interval | None:
+    if right.interval is None or other.interval is None:
+        return None
+    wrong = (1 - other.interval[1], 1 - other.interval[0])
+    low, high = likelihood_ratio_interval(right.value, right.interval, 1 - other.value, wrong)
+    return predictive_value(low, called), predictive_value(high, called)

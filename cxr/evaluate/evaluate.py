@@ -8,22 +8,28 @@ from typing import Any
 import pandas as pd
 import torch
 
-from cxr.compute.settings import Compute
 from cxr.core.errors import CxrError
-from cxr.evaluate.acquisition import acquisition_logits
-from cxr.evaluate.baseline import baseline_logits
+from cxr.evaluate.baselines import acquisition_logits, baseline_logits
 from cxr.evaluate.config import EvaluateSection
-from cxr.evaluate.gallery import draw_gallery
+from cxr.evaluate.curves import write_plots
 from cxr.evaluate.inference import NpzSet, fill_scores, pick_device, predict, put_shortcut_scores
-from cxr.evaluate.measure import Block
-from cxr.evaluate.plots import write_plots
-from cxr.evaluate.predictions import ACQUISITION, BASELINE, LUNG_AREA, SURROUNDINGS, check_predictions
-from cxr.evaluate.result import evaluation_result
-from cxr.evaluate.splits import films_of, reported_split
+from cxr.evaluate.pictures import draw_gallery
+from cxr.evaluate.results import evaluation_result
+from cxr.evaluate.scored import Block
+from cxr.evaluate.table import (
+    ACQUISITION,
+    BASELINE,
+    LUNG_AREA,
+    SURROUNDINGS,
+    check_predictions,
+    films_of,
+    reported_split,
+)
 from cxr.evaluate.task import task_of
 from cxr.models.classifier import Classifier
-from cxr.npz.npz_set import read_index, read_npz
+from cxr.npz.films import read_index, read_npz
 from cxr.npz.preparation import Preparation, first_difference, from_json
+from cxr.runtime.compute import Compute
 
 log = logging.getLogger(__name__)
 

@@ -1,24 +1,23 @@
-"""95 % intervals of figures over patients, because films of one patient are not independent.
+"""Confidence intervals over patients: Wilson with the jackknife, bootstrap, Holm's correction."""
 
-The standard error comes from leaving out one patient after another (jackknife, Efron & Tibshirani 1993, chapter 11).
-It says how many independent films the sample is worth, and Wilson's score interval is taken at that size (Kott & Carr
-1997; Dean & Pagano 2015), with Student's t for few patients. Unlike percentiles of a bootstrap it keeps its coverage
-near 1, and it exists where no film is wrong. Losses have no upper bound: their interval is Student's on the logarithm.
-`python -m benchmarks.coverage` simulates how often these intervals hold the truth; docs/evaluation.md has the table.
-"""
-
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.stats import t as student
 
-from cxr.evaluate.arrays import Figures, Floats
-
+Floats = np.ndarray[Any, np.dtype[np.float64]]
+Indices = np.ndarray[Any, np.dtype[np.int64]]
+Bools = np.ndarray[Any, np.dtype[np.bool_]]
+Images = np.ndarray[Any, np.dtype[np.uint8]]  # stored films, (films, height, width, 4), the last channel the mask
+Figures = dict[str, Floats]  # values by the figure's name, one for each row of weights
 Measure = Callable[[Floats], Figures]  # weights (rows, films) -> values (rows,) by name
 Interval = tuple[float, float]
 GROUPS = 1000  # with more patients, that many groups of patients are left out instead
 SAME = 1e-12  # a standard error below this is none: no patient changes the figure
+CELLS = 2_000_000  # weights in memory at a time: 16 MB
+MAX_UNDEFINED = 0.05  # share of resamples without a value (one class only) up to which an interval is given
 
 
 @dataclass(frozen=True)
@@ -98,3 +97,40 @@ def likelihood_ratio_interval(a: float, of_a: Interval, b: float, of_b: Interval
     divisor, top = product + below, low_b * (2 * b - low_b)  # the lower limit in the form that never divides by 0 / 0
     low = low_a * (2 * a - low_a) / divisor if divisor > 0 else 0.0
     return float(low), float((product + above) / top) if top > 0 else np.inf
+
+
+def patient_weights(patients: Sequence[str], resamples: int, seed: int) -> Iterator[Floats]:
+    """Yield blocks (resamples, films) of how often each film's patient was drawn; blocks add up to `resamples`."""
+    names, member = np.unique(np.asarray(patients, dtype=str), return_inverse=True)
+    rng = np.random.default_rng(seed)
+    block = max(1, CELLS // max(len(names), len(member)))
+    for start in range(0, resamples, block):
+        rows = min(block, resamples - start)
+        drawn = rng.multinomial(len(names), np.full(len(names), 1.0 / len(names)), size=rows)
+        yield drawn[:, member].astype(np.float64)
+
+
+def resampled(
+    figures: Callable[[Floats], Figures], patients: Sequence[str], resamples: int, seed: int
+) -> dict[str, Floats]:
+    """Each figure's value in each resample, (resamples,); `figures` maps weights (rows, films) to values (rows,)."""
+    blocks = [figures(weights) for weights in patient_weights(patients, resamples, seed)]
+    return {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
+
+
+def percentile_interval(values: Floats, level: float = 0.95) -> tuple[float, float] | None:
+    """The central interval of resampled values; None when too many resamples had no value."""
+    defined = values[np.isfinite(values)]
+    if len(defined) < (1 - MAX_UNDEFINED) * len(values):
+        return None
+    low, high = np.quantile(defined, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
+
+
+def holm(p_values: Mapping[str, float]) -> dict[str, float]:
+    """Adjusted p-values by name: below 0.05 the finding holds even if the best of all comparisons was picked."""
+    adjusted, highest = {}, 0.0
+    for rank, name in enumerate(sorted(p_values, key=lambda name: p_values[name])):
+        highest = max(highest, min(1.0, (len(p_values) - rank) * p_values[name]))
+        adjusted[name] = highest
+    return {name: adjusted[name] for name in p_values}

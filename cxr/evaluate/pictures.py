@@ -1,13 +1,38 @@
-"""Which pictures of films go to Git: none of people, unless a setting says so."""
+"""Pictures of films: Grad-CAM gallery, sheet of lung masks, what Git may keep."""
 
 import logging
 import shutil
 from pathlib import Path
+from typing import Any
+
+import cv2
+import matplotlib
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
 
 from cxr.core.errors import CxrError
-from cxr.evaluate.measure import Block
+from cxr.core.files import atomic_path, write_bytes
+from cxr.decision.operating_point import OperatingPoint
+from cxr.evaluate.inference import NpzSet, logits_and_cam
+from cxr.evaluate.scored import Block
+from cxr.evaluate.table import LOGIT, labels, scores
+from cxr.evaluate.task import task_of
+from cxr.models.classifier import Classifier
+from cxr.npz.films import read_index, read_npz
+from cxr.segment.table import read_mask_table
 
 log = logging.getLogger(__name__)
+matplotlib.use("Agg")
+GALLERY_COLUMNS = 6
+ORANGE, BLUE, GREY = "#D55E00", "#56B4E9", "#666666"  # Okabe & Ito 2008
+STRONGEST = 0.55  # opacity of the overlay where the evidence is greatest
+Image = np.ndarray[Any, np.dtype[np.uint8]]
+TILE_PX, CAPTION_PX = 192, 32
+FONT, LETTERS = cv2.FONT_HERSHEY_SIMPLEX, 0.36  # height of letters, at most
+COLUMNS, ROWS = 6, 3
+LEVEL_STEP = 8  # of 256 grey levels
+OUTLINE = {False: (80, 220, 255), True: (80, 80, 255)}  # BGR: yellow, red for a fallback
 
 
 def publish_pictures(pictures: Path, plots: Path, setting: str, audit: Block) -> None:
@@ -29,3 +54,123 @@ def publish_pictures(pictures: Path, plots: Path, setting: str, audit: Block) ->
             shutil.copyfile(picture, plots / picture.name)
     else:
         log.info("pictures of films are in data/pictures/, outside of Git (evaluate.pictures_in_git: %s)", setting)
+
+
+def choose_films(table: pd.DataFrame, point: OperatingPoint, count: int) -> list[tuple[int, str]]:
+    """Rows of the table to show, with what each is: a third false negatives, a third false positives, then correct.
+
+    Within a kind the most confident come first; places that a kind does not fill go to the next.
+    """
+    label = labels(table, point.classes)
+    probability = point.probability(scores(table, LOGIT, point.classes))
+    called = point.decide(probability)
+    task = task_of(point.classes)
+    kinds = task.mistakes(label, called)
+    ranked = np.argsort(-task.confidence(probability, called), kind="stable")
+    chosen: list[tuple[int, str]] = []
+    for number, (kind, where) in enumerate(kinds.items(), start=1):
+        places = count * 2 * number // (3 * len(kinds)) - len(chosen)
+        chosen += [(int(index), kind) for index in ranked if where[index]][:places]
+    correct = [[int(i) for i in ranked if label[i] == called[i] == k] for k in reversed(range(len(point.classes)))]
+    turn = [row[depth] for depth in range(max(map(len, correct), default=0)) for row in correct if depth < len(row)]
+    return chosen + [(index, "correct") for index in turn[: count - len(chosen)]]
+
+
+def draw_gallery(
+    path: Path, classifier: Classifier, films: NpzSet, table: pd.DataFrame, point: OperatingPoint, count: int
+) -> None:
+    """Write the gallery of `count` films as PNG; a classifier without a feature map gives films without evidence."""
+    chosen = choose_films(table, point, count)
+    files = {row.image_id: row.file for row in films.rows}
+    rows = max(1, -(-len(chosen) // GALLERY_COLUMNS))
+    figure, axes = plt.subplots(
+        rows, GALLERY_COLUMNS, figsize=(GALLERY_COLUMNS * 2.1, rows * 2.55 + 0.55), squeeze=False
+    )
+    for axis in axes.ravel():
+        axis.axis("off")
+    images = [read_npz(films.folder / files[table["image_id"].iloc[index]]).image for index, _ in chosen]
+    _, cams = logits_and_cam(classifier, np.stack(images))
+    # One scale for all: a film with little evidence stays grey instead of showing its noise in full colour.
+    most = 0.0 if cams is None else float(cams.max())
+    for place, (axis, (index, kind)) in enumerate(zip(axes.ravel(), chosen, strict=False)):
+        _draw_film(axis, images[place], None if cams is None or most == 0 else cams[place] / most)
+        axis.set_title(
+            _gallery_caption(table.iloc[index], point, kind), fontsize=7, color=GREY if kind == "correct" else ORANGE
+        )
+    evidence = f"evidence for {task_of(point.classes).evidence_for()} (yellow = most of all films shown)"
+    figure.suptitle(f"Grad-CAM: {evidence}, lungs in blue; mistakes first", fontsize=9)
+    figure.tight_layout(rect=(0, 0, 1, 0.99))
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=110, metadata={"Software": None})
+    plt.close(figure)
+
+
+def _draw_film(axis: Any, image: np.ndarray[Any, Any], cam: np.ndarray[Any, Any] | None) -> None:
+    axis.imshow(image[..., :3])
+    if cam is not None:
+        axis.imshow(cam, cmap="inferno", alpha=STRONGEST * cam, vmin=0, vmax=1)
+    if image[..., 3].any():
+        axis.contour(image[..., 3] > 127, levels=[0.5], colors=BLUE, linewidths=0.9)
+
+
+def _gallery_caption(row: pd.Series, point: OperatingPoint, kind: str) -> str:
+    logit = scores(row.to_frame().T, LOGIT, point.classes)
+    probability = point.probability(logit.astype(np.float64))
+    shown = float(probability[0] if probability.ndim == 1 else probability[0].max())
+    name = str(row["image_id"])
+    name = name if len(name) <= 26 else f"…{name[-25:]}"
+    called = point.classes[int(point.decide(probability)[0])]
+    verdict = f"{row['label']}, called {called}" if kind == "mistake" else f"{kind}: {row['label']}"
+    return f"{name}\n{verdict}\np = {shown:.2f}"
+
+
+def contact_sheet(masks_csv: Path, npz_folder: Path, out: Path) -> None:
+    """Write a PNG of the films whose masks deserve a look: fallbacks, then the lowest Dice, measured or expected."""
+    files = {row.image_id: row.file for row in read_index(npz_folder)}
+    table = worst_first(read_mask_table(masks_csv))
+    chosen = [row for row in table.to_dict("records") if row["image_id"] in files][: COLUMNS * ROWS]
+    images = [read_npz(npz_folder / files[row["image_id"]]).image for row in chosen]
+    tiles = [tile(image, _mask_caption(row), bool(row["fallback"])) for image, row in zip(images, chosen, strict=True)]
+    write_bytes(out, _png(grid(tiles)))
+
+
+def worst_first(table: pd.DataFrame) -> pd.DataFrame:
+    """Order a mask table by trust: fallbacks, then by Dice or, without a reference, by the Dice to expect."""
+    trust = table["dice"].fillna(table["quality"]) - 2 * table["fallback"]
+    return table.assign(trust=trust).sort_values(["trust", "image_id"], kind="stable", ignore_index=True)
+
+
+def tile(image: Image, caption: tuple[str, str], fallback: bool) -> Image:
+    """One film (h, w, 4) = [R, G, B, mask], outlined, two lines below it: (TILE_PX + CAPTION_PX, TILE_PX, 3) BGR."""
+    side = (TILE_PX, TILE_PX)
+    picture = cv2.resize(np.ascontiguousarray(image[..., 2::-1]), side, interpolation=cv2.INTER_AREA)
+    picture = picture // LEVEL_STEP * LEVEL_STEP  # Git keeps every sheet: fewer grey levels, half the bytes
+    mask = cv2.resize(np.ascontiguousarray(image[..., 3]), side, interpolation=cv2.INTER_LINEAR)
+    outlines, _ = cv2.findContours((mask > 127).astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    cv2.drawContours(picture, outlines, -1, OUTLINE[fallback], 1)
+    strip = np.zeros((CAPTION_PX, TILE_PX, 3), np.uint8)
+    for line, baseline in zip(caption, (13, 27), strict=True):
+        (width, _), _ = cv2.getTextSize(line, FONT, LETTERS, 1)
+        scale = LETTERS * min(1.0, (TILE_PX - 6) / max(1, width))
+        cv2.putText(strip, line, (3, baseline), FONT, scale, (255, 255, 255), 1, cv2.LINE_AA)
+    return np.vstack([picture, strip]).astype(np.uint8)
+
+
+def grid(tiles: list[Image]) -> Image:
+    """Tiles in rows of COLUMNS; empty places are black."""
+    blank = np.zeros((TILE_PX + CAPTION_PX, TILE_PX, 3), np.uint8)
+    padded = tiles + [blank] * (-len(tiles) % COLUMNS if tiles else COLUMNS)
+    rows = [np.hstack(padded[start : start + COLUMNS]) for start in range(0, len(padded), COLUMNS)]
+    return np.vstack(rows).astype(np.uint8)
+
+
+def _mask_caption(row: dict[Any, Any]) -> tuple[str, str]:
+    score = f"Dice {row['dice']:.3f}" if pd.notna(row["dice"]) else f"Dice {row['quality']:.2f} expected"
+    name = str(row["image_id"])
+    return name if len(name) <= 32 else f"..{name[-30:]}", row["reason"] if row["fallback"] else score
+
+
+def _png(picture: Image) -> bytes:
+    ok, encoded = cv2.imencode(".png", picture, [cv2.IMWRITE_PNG_COMPRESSION, 9])
+    assert ok
+    return encoded.tobytes()

@@ -6,10 +6,19 @@ from typing import Protocol
 import numpy as np
 from typing_extensions import override
 
-from cxr.evaluate import binary, multiclass
-from cxr.evaluate.arrays import Bools, Floats, Indices
-from cxr.evaluate.calibration import one_hot
-from cxr.evaluate.intervals import Measure
+from cxr.evaluate.intervals import Bools, Floats, Indices, Measure
+from cxr.evaluate.metrics import (
+    CLASS_FIGURES,
+    FIGURES,
+    Scored,
+    ScoredClasses,
+    binary_figures,
+    counted,
+    multiclass_figures,
+    one_hot,
+    why_class_undefined,
+    why_undefined,
+)
 
 
 class Task(Protocol):
@@ -61,7 +70,7 @@ class Binary(Task):
 
     classes: tuple[str, ...]
     main_figure: str = "auroc"
-    figures: tuple[str, ...] = binary.FIGURES
+    figures: tuple[str, ...] = FIGURES
     short: tuple[str, ...] = ("auroc", "auprc", "accuracy", "sensitivity", "specificity", "f1", "ece")
     subgroup_figures: tuple[str, ...] = ("auroc", "sensitivity", "specificity", "accuracy")
     chance: float = 0.5
@@ -76,16 +85,16 @@ class Binary(Task):
 
     @override
     def measure(self, label: Indices, logits: Floats, probability: Floats, called: Indices) -> Measure:
-        films = binary.Scored(label.astype(np.float64), logits, probability, called.astype(np.float64))
-        return lambda weights: binary.binary_figures(films, weights)
+        films = Scored(label.astype(np.float64), logits, probability, called.astype(np.float64))
+        return lambda weights: binary_figures(films, weights)
 
     @override
     def counted(self, figure: str, label: Indices, called: Indices) -> Bools:
-        return binary.counted(figure, label, called)
+        return counted(figure, label, called)
 
     @override
     def why_undefined(self, figure: str, label: Indices, called: Indices) -> str:
-        return binary.why_undefined(figure, label, called)
+        return why_undefined(figure, label, called)
 
     @override
     def one_versus_rest(self, label: Indices, probability: Floats) -> list[tuple[str, Floats, Floats]]:
@@ -113,7 +122,7 @@ class Multiclass(Task):
 
     classes: tuple[str, ...]
     main_figure: str = "macro_auroc"
-    figures: tuple[str, ...] = multiclass.FIGURES
+    figures: tuple[str, ...] = CLASS_FIGURES
     short: tuple[str, ...] = ("macro_auroc", "macro_auprc", "accuracy", "balanced_accuracy", "macro_f1", "mcc", "ece")
     subgroup_figures: tuple[str, ...] = ("accuracy", "macro_f1")
     chance: float = 0.5
@@ -128,8 +137,8 @@ class Multiclass(Task):
 
     @override
     def measure(self, label: Indices, logits: Floats, probability: Floats, called: Indices) -> Measure:
-        films = multiclass.ScoredClasses(label, probability, called)
-        return lambda weights: multiclass.multiclass_figures(films, weights)
+        films = ScoredClasses(label, probability, called)
+        return lambda weights: multiclass_figures(films, weights)
 
     @override
     def counted(self, figure: str, label: Indices, called: Indices) -> Bools:
@@ -137,7 +146,7 @@ class Multiclass(Task):
 
     @override
     def why_undefined(self, figure: str, label: Indices, called: Indices) -> str:
-        return multiclass.why_undefined(figure, label, self.classes)
+        return why_class_undefined(figure, label, self.classes)
 
     @override
     def one_versus_rest(self, label: Indices, probability: Floats) -> list[tuple[str, Floats, Floats]]:

@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 
 from cxr.core.errors import CxrError
-from cxr.films.film import Film, scale
-from cxr.films.quality import Refused, refusal
+from cxr.films.film import Film, Refused, refusal, scale
 
 DICOM_SUFFIXES = (".dcm", ".dicom")
 # The attributes that may reach an output, and what they may say; anything else in them is left blank, as it could name

@@ -1,4 +1,4 @@
-"""A film in memory: 8-bit grey (height, width), bright bone on dark air, whatever its file looked like."""
+"""A film as 8-bit grey, and the reasons to reject it as a chest film."""
 
 import math
 from dataclasses import dataclass
@@ -13,6 +13,51 @@ from cxr.films.letterbox import Image
 TAIL = 0.5  # percent of a deep film's pixels that may turn black, and as many white
 SAMPLE = 250_000  # pixels are enough to find the percentiles
 MIN_COLOUR = 24  # difference between two channels, of 255, that JPEG noise on a grey film does not reach
+# DICOM's words for what can be a frontal chest film; `OT` (other) is what converters write.
+MODALITIES = ("CR", "DX", "RG", "PX", "OT")
+BODY_PARTS = ("CHEST", "THORA", "TORAX", "TÓRAX", "LUNG")  # as a part of the word: CHEST_PORT, THORAX
+LATERAL = ("LATERAL", "LAT", "LL", "RL", "LLAT", "RLAT")
+# What else a message may repeat of those attributes; other words could name somebody.
+OTHER_MODALITIES = (
+    "CT",
+    "MR",
+    "US",
+    "NM",
+    "PT",
+    "XA",
+    "RF",
+    "MG",
+    "IO",
+    "OP",
+    "ES",
+    "SC",
+    "SR",
+    "PR",
+    "KO",
+    "SEG",
+    "DOC",
+)
+OTHER_PARTS = (
+    *(
+        "ABDOMEN",
+        "ANKLE",
+        "ARM",
+        "BREAST",
+        "CSPINE",
+        "ELBOW",
+        "EXTREMITY",
+        "FEMUR",
+        "FINGER",
+        "FOOT",
+        "FOREARM",
+        "HAND",
+    ),
+    *("HEAD", "HEART", "HIP", "HUMERUS", "JAW", "KNEE", "LEG", "LSPINE", "NECK", "PELVIS", "RIBS", "SHOULDER", "SKULL"),
+    *("SPINE", "STERNUM", "TSPINE", "WRIST"),
+)
+MAX_ASPECT = 3.0  # longer side over shorter side; no frontal film is longer
+MIN_LEVELS = 16  # distinct grey levels; masks, logos and text pages have fewer
+MAX_COLOURED = 0.1  # share of pixels with a visible hue; marks on a film cover less
 
 
 @dataclass(frozen=True)
@@ -87,3 +132,47 @@ def _linear(values: np.ndarray[Any, np.dtype[np.float32]], low: float, high: flo
 def _to_8_bit(pixels: np.ndarray[Any, Any]) -> Image:
     """8-bit pixels stay as they are."""
     return pixels if pixels.dtype == np.uint8 else scale(pixels.astype(np.float32))
+
+
+class Refused(CxrError):
+    """A file that is sound, but no frontal chest film."""
+
+
+def refusal(modality: str, body_part: str, view: str) -> str:
+    """Why a picture with these DICOM attributes is no frontal chest film and what to do, or an empty string.
+
+    An empty attribute says nothing: many archives blank them.
+    """
+    modality, body_part, view = (value.strip().upper() for value in (modality, body_part, view))
+    if modality and modality not in MODALITIES:
+        return f"not a radiograph: Modality {_told(modality, OTHER_MODALITIES)}; remove it"
+    if body_part and not any(word in body_part for word in BODY_PARTS):
+        return f"not a chest film: BodyPartExamined {_told(body_part, OTHER_PARTS)}; remove it"
+    if view in LATERAL:
+        return f"not a frontal film: ViewPosition {view}; remove it"
+    return ""
+
+
+def _told(value: str, known: tuple[str, ...]) -> str:
+    return value if value in known else "is another word"
+
+
+def unusable(film: Film, min_px: int) -> str:
+    """Why a film cannot be used and what to do, in one line, or an empty string.
+
+    `min_px`: shortest side accepted, pixels.
+    """
+    width, height = film.size
+    short, long = sorted((height, width))
+    if short < min_px:
+        return f"tiny: {width}x{height}, shorter side under data.min_px = {min_px}; take a larger copy or remove it"
+    if film.grey.min() == film.grey.max():
+        return f"constant: every pixel is {film.grey[0, 0]}; replace or remove it"
+    if film.coloured > MAX_COLOURED:
+        return f"not a radiograph: {film.coloured:.0%} of the pixels are coloured; remove it"
+    if long > MAX_ASPECT * short:
+        return f"not a radiograph: {width}x{height} is longer than {MAX_ASPECT:g} to 1; crop or remove it"
+    levels = np.count_nonzero(cv2.calcHist([film.grey], [0], None, [256], [0, 256]))
+    if levels < MIN_LEVELS:
+        return f"not a radiograph: {levels} grey levels; replace or remove it"
+    return ""

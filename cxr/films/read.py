@@ -1,11 +1,10 @@
-"""From bytes to films: PNG, JPEG and the like, DICOM, and members of a MedMNIST `.npz`.
+"""A film's bytes and its decoding: JPEG, PNG, DICOM, a member of a MedMNIST archive."""
 
-A film's address is a path, or `file.npz#split/index` for a member of a MedMNIST file. Its bytes alone decide what is
-decoded; the address names it in messages.
-"""
-
+import io
 import stat
+import warnings
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +14,63 @@ import numpy as np
 from cxr.core.errors import CxrError
 from cxr.core.files import digest
 from cxr.films import dicom, medmnist
+from cxr.films.dicom import is_dicom, parse_dicom
 from cxr.films.film import Film, film_from_array
-from cxr.films.header import check_size
 from cxr.films.letterbox import Image
 
+MAX_PIXELS = 100_000_000  # the largest detectors have some 20 million
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 JPEG_MAGIC = b"\xff\xd8"
 _REDUCED = {2: cv2.IMREAD_REDUCED_GRAYSCALE_2, 4: cv2.IMREAD_REDUCED_GRAYSCALE_4, 8: cv2.IMREAD_REDUCED_GRAYSCALE_8}
+
+
+def decoder_versions() -> dict[str, str]:
+    """OpenCV, pydicom and GDCM; a library that is not installed is `absent`."""
+    return {"opencv": cv2.__version__, "pydicom": _version("pydicom"), "gdcm": _version("python-gdcm")}
+
+
+def _version(distribution: str) -> str:
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return "absent"
+
+
+def check_size(address: str, content: bytes, max_pixels: int = MAX_PIXELS) -> None:
+    """Refuse a film whose header declares more than `max_pixels` pixels; nothing is decoded.
+
+    A header that cannot be read is left to the decoder, which names the fault.
+
+    Raises:
+        CxrError: the film is too large.
+    """
+    pixels = _dicom_pixels(content) if is_dicom(address, content) else _image_pixels(content)
+    if pixels > max_pixels:
+        raise CxrError(
+            f"{address}: its header declares more than {max_pixels // 10**6} million pixels; scale the film down"
+        )
+
+
+def _image_pixels(content: bytes) -> float:
+    from PIL import Image
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of large pictures and of damaged tags
+            with Image.open(io.BytesIO(content)) as image:
+                return image.width * image.height * int(getattr(image, "n_frames", 1))
+    except Image.DecompressionBombError:
+        return float("inf")
+    except Exception:  # Pillow raises whatever its parsers raise
+        return 0
+
+
+def _dicom_pixels(content: bytes) -> float:
+    try:
+        header = parse_dicom(content, stop_before_pixels=True)
+        return int(header.get("Columns", 0)) * int(header.get("Rows", 0)) * int(header.get("NumberOfFrames", 1) or 1)
+    except Exception:  # pydicom raises many types on damaged files
+        return 0
 
 
 @dataclass(frozen=True)

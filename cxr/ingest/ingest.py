@@ -9,28 +9,22 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from cxr.compute.settings import Compute
+from cxr.acquisition.table import write_acquisition
 from cxr.core.code import code_version
 from cxr.core.errors import CxrError
 from cxr.core.files import digest, utf8, write_csv, write_json
-from cxr.films.acquisition_table import write_acquisition
-from cxr.films.decoders import decoder_versions
-from cxr.films.likeness import SIDE
+from cxr.films.cache import FilmCache, Work, cache_root, map_cached, spec_key
 from cxr.films.manifest import write_manifest
-from cxr.films.read import read_source
-from cxr.ingest.advice import advice
-from cxr.ingest.audit import audit_report, settle_leaks
+from cxr.films.read import decoder_versions, read_source
+from cxr.ingest.cohort import assign_splits, audit_report, film_records, settle_leaks
 from cxr.ingest.config import DEMO, DataSection
-from cxr.ingest.inspect import Finding, inspect_film, unreadable
+from cxr.ingest.film import SIDE, Finding, inspect_film, unreadable
 from cxr.ingest.layouts import Candidate, find_candidates
 from cxr.ingest.near_duplicates import near_duplicates
 from cxr.ingest.pair_sheet import write_pairs
-from cxr.ingest.patients import require_patients
+from cxr.ingest.preflight import advice, require_patients
 from cxr.ingest.pseudonyms import key_print, patient_key
-from cxr.ingest.records import film_records
-from cxr.ingest.split import assign_splits
-from cxr.parallel.film_cache import FilmCache, cache_root, spec_key
-from cxr.parallel.map_cached import Work, map_cached
+from cxr.runtime.compute import Compute
 
 log = logging.getLogger(__name__)
 Refused = tuple[Candidate, str]
@@ -87,7 +81,7 @@ def ingest(settings: DataSection, compute: Compute, folder: Path) -> None:
 def _findings(candidates: Sequence[Candidate], settings: DataSection, compute: Compute, key: bytes) -> list[Finding]:
     tag = settings.patient_tag if settings.patient_from == "dicom" else ""
     versions = [f"{name} {version}" for name, version in decoder_versions().items()]
-    spec = spec_key([str(settings.min_px), tag, key_print(key), code_version("cxr.ingest.inspect"), *versions])
+    spec = spec_key([str(settings.min_px), tag, key_print(key), code_version("cxr.ingest.film"), *versions])
     work = functools.partial(_open, settings.min_px, tag, key)
     entries = map_cached(work, candidates, FilmCache(cache_root(), "ingest", spec), compute, "ingest")
     return [Finding(**facts, thumbnail=blob) for facts, blob in entries]

@@ -9,8 +9,7 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from cxr.core.files import write_bytes, write_csv
-from cxr.core.folders import atomic_folder
+from cxr.core.files import atomic_folder, write_bytes, write_csv
 from cxr.films.letterbox import Image
 from cxr.films.manifest import Record, read_recorded
 from cxr.films.read import decode

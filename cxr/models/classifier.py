@@ -1,4 +1,4 @@
-"""The classifier, from the pixels of an NPZ film to logits, and its checkpoint."""
+"""The classifier: backbone and head, its checkpoint, its scores."""
 
 import copy
 import io
@@ -7,15 +7,46 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import timm
 import torch
 from torch import Tensor, nn
 
-from cxr.core.errors import CxrError
+from cxr.core.errors import CxrError, did_you_mean
 from cxr.core.files import digest, write_bytes
-from cxr.models.backbone import build_backbone, feature_count, normalisation
 
 CHECKPOINT_KIND = "cxr-classifier-1"
 MASK_CHANNELS = ("none", "concat", "multiply")
+Images = np.ndarray[Any, np.dtype[np.uint8]]
+Logits = np.ndarray[Any, np.dtype[np.float32]]
+
+
+def build_backbone(name: str, channels: int) -> nn.Module:
+    """A timm model without its head and with random weights, for images of `channels` channels.
+
+    Raises:
+        CxrError: timm knows no model of this name, or the model cannot work without its own head.
+    """
+    known = timm.list_models()
+    if name not in known:
+        near = did_you_mean(name, known) or "; list them with timm.list_models()"
+        raise CxrError(f"train.backbone: timm knows no model {name!r}{near}")
+    backbone: nn.Module = timm.create_model(name, pretrained=False, num_classes=0, in_chans=channels)
+    if not hasattr(backbone, "forward_features") or not hasattr(backbone, "forward_head"):
+        raise CxrError(f"train.backbone: {name!r} has no features to put a head on; take a classification model")
+    return backbone
+
+
+def feature_count(backbone: nn.Module) -> int:
+    """Length of the vector that the backbone hands to the head."""
+    count: Any = getattr(backbone, "head_hidden_size", None) or backbone.num_features
+    return int(count)
+
+
+def normalisation(name: str) -> tuple[list[float], list[float]]:
+    """Mean and standard deviation an RGB channel (on a 0 to 1 scale) that the backbone's published weights expect."""
+    config: Any = timm.get_pretrained_cfg(name)
+    return [float(value) for value in config.mean], [float(value) for value in config.std]
 
 
 class Classifier(nn.Module):
@@ -143,3 +174,21 @@ def load_classifier(path: Path) -> Classifier:
         fault = " ".join(str(error).split())[:200]
         raise CxrError(f"{path}: weights do not fit {classifier.facts['backbone']!r}: {fault}; train again") from error
     return classifier.eval()
+
+
+def score(classifier: Classifier, images: Images) -> Logits:
+    """Logits of some stored films: (N,) for two classes, else (N, K); the mean with the mirror image's, if so trained.
+
+    Args:
+        classifier: in evaluation mode, on any device.
+        images: uint8 (N, H, W, 4) = [R, G, B, lung mask], as an NPZ holds them.
+    """
+    with torch.inference_mode():
+        films = as_input(classifier, images)
+        return np.asarray(classifier.with_mirror(classifier(films), films).cpu().numpy())
+
+
+def as_input(classifier: Classifier, images: Images) -> Tensor:
+    """Stored films (N, H, W, 4) as the classifier takes them: uint8 (N, 4, H, W) on its device, channels last."""
+    device = next(classifier.parameters()).device
+    return torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2).to(device)

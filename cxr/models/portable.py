@@ -1,13 +1,6 @@
-"""Arithmetic with the same bits on every x86-64 processor that has AVX2, whatever its maker, caches and cores.
-
-A sum is rounded in the order in which it is added up, and libraries choose that order by processor: by the width of its
-vectors, the size of its caches, the number of threads, even the maker. The variables below fix each choice. They are
-read when torch and numpy are loaded, so a stage sets them first; nothing here loads either before it is asked to.
-"""
+"""Arithmetic with the same bits on every processor, and idle cores that leave the others alone."""
 
 import os
-
-from cxr.models.cores import share_cores
 
 THREADS = 2  # a gradient is summed over threads, so their number is part of the result
 VARIABLES = {
@@ -25,6 +18,15 @@ VARIABLES = {
     "OPENBLAS_CORETYPE": "Haswell",
     "OPENBLAS_NUM_THREADS": "1",
 }
+
+
+def share_cores() -> None:
+    """Threads that wait for each other sleep, unless the environment says otherwise; torch is not loaded yet.
+
+    By default they spin for some milliseconds at the end of each loop. Where another training wants the cores as well,
+    they spin on a core that the thread they wait for needs, and both trainings are many times slower than alone.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def use_portable_arithmetic() -> None:

@@ -9,28 +9,32 @@ from typing import Any
 
 import numpy as np
 
-from cxr.bundle import files
 from cxr.bundle.config import Familiar, InferenceConfig, write_config
+from cxr.bundle.files import (
+    CARD,
+    CLASSIFIER,
+    CONFIG,
+    LICENCES,
+    PROVENANCE,
+    REFERENCE,
+    SBOM,
+    SCRIPT,
+    SEGMENTER,
+    write_archive,
+    write_sums,
+)
 from cxr.bundle.network import load_network
 from cxr.bundle.reference import write_reference
 from cxr.core.errors import CxrError
-from cxr.core.files import digest, write_bytes, write_json, write_text
-from cxr.core.folders import atomic_folder
-from cxr.evaluate.operating_point import OperatingPoint, read_operating_point
-from cxr.models.classifier import Classifier, load_classifier
-from cxr.models.score import Images
-from cxr.npz.npz_set import NpzRow, read_index, read_npz
+from cxr.core.files import atomic_folder, digest, write_bytes, write_json, write_text
+from cxr.decision.operating_point import OperatingPoint, read_operating_point
+from cxr.models.classifier import Classifier, Images, load_classifier
+from cxr.npz.films import NpzRow, read_index, read_npz
 from cxr.npz.preparation import Preparation, from_json
-from cxr.package.archive import write_archive
-from cxr.package.card import model_card
 from cxr.package.config import PackageSection
-from cxr.package.export import to_onnx, to_torchscript
-from cxr.package.licences import write_licences
-from cxr.package.meaning import meaning
-from cxr.package.parity import check_onnx, check_script
-from cxr.package.reference import remember
-from cxr.package.sbom import write_sbom
-from cxr.package.served import ServedClassifier
+from cxr.package.documents import model_card, write_licences, write_sbom
+from cxr.package.export import ServedClassifier, check_onnx, check_script, to_onnx, to_torchscript
+from cxr.package.reference import meaning, remember
 from cxr.segment.segmenter import model_hash
 
 log = logging.getLogger(__name__)
@@ -64,22 +68,22 @@ def build_bundle(places: Places, section: PackageSection, folder: Path, archive:
     preparation = _preparation(places, rows)
     with atomic_folder(folder) as bundle:
         parity = _write_networks(bundle, classifier, _parity_films(places.npz, rows), section)
-        network = load_network(bundle / files.CLASSIFIER)
+        network = load_network(bundle / CLASSIFIER)
         reference, familiar = remember(network, places.npz, rows, places.acquisition, section.familiar)
-        write_reference(bundle / files.REFERENCE, reference)
+        write_reference(bundle / REFERENCE, reference)
         config = _config(classifier, preparation, point, familiar, places)
-        write_config(bundle / files.CONFIG, config)
-        shutil.copyfile(places.segmenter, bundle / files.SEGMENTER)
+        write_config(bundle / CONFIG, config)
+        shutil.copyfile(places.segmenter, bundle / SEGMENTER)
         facts = _provenance(classifier, rows, section, parity)
-        write_json(bundle / files.PROVENANCE, facts)
+        write_json(bundle / PROVENANCE, facts)
         figures = json.loads((places.metrics / "details/figures.json").read_text(encoding="utf-8"))
-        write_text(bundle / files.CARD, model_card(config, facts, figures))
+        write_text(bundle / CARD, model_card(config, facts, figures))
         source, backbone = str(facts["weights"].get("source", "unknown")), classifier.facts["backbone"]
-        write_licences(bundle / files.LICENCES, places.licence, source, backbone)
-        networks = [bundle / name for name in (files.CLASSIFIER, files.SCRIPT, files.SEGMENTER)]
+        write_licences(bundle / LICENCES, places.licence, source, backbone)
+        networks = [bundle / name for name in (CLASSIFIER, SCRIPT, SEGMENTER)]
         networks = [path for path in networks if path.is_file()]
-        write_sbom(bundle / files.SBOM, classifier.fingerprint, networks, places.requirements)
-        files.write_sums(bundle)
+        write_sbom(bundle / SBOM, classifier.fingerprint, networks, places.requirements)
+        write_sums(bundle)
     write_archive(folder, archive)
     log.info("%s: %.1f MB; %s: %.1f MB", folder, _mb(*folder.rglob("*")), archive, _mb(archive))
 
@@ -87,13 +91,13 @@ def build_bundle(places: Places, section: PackageSection, folder: Path, archive:
 def _write_networks(bundle: Path, classifier: Classifier, films: Images, section: PackageSection) -> dict[str, Any]:
     """Export the classifier; returns the largest differences from PyTorch."""
     served = ServedClassifier(classifier)
-    write_bytes(bundle / files.CLASSIFIER, to_onnx(served, section.weights))
-    network = load_network(bundle / files.CLASSIFIER)
+    write_bytes(bundle / CLASSIFIER, to_onnx(served, section.weights))
+    network = load_network(bundle / CLASSIFIER)
     parity: dict[str, Any] = {"films": len(films), "onnx": check_onnx(classifier, network, films, section.weights)}
     if section.torchscript:
         script = to_torchscript(served)
         parity["torchscript"] = check_script(classifier, script, films)
-        write_bytes(bundle / files.SCRIPT, script)
+        write_bytes(bundle / SCRIPT, script)
     log.info("ONNX: logits differ from PyTorch's by at most %.1e on %d films", parity["onnx"], len(films))
     return parity
 

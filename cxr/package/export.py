@@ -1,4 +1,4 @@
-"""The served classifier as ONNX and as TorchScript."""
+"""The classifier as ONNX and TorchScript, and the proof that both agree with it."""
 
 import io
 import math
@@ -9,14 +9,70 @@ import zipfile
 import numpy as np
 import onnx
 import torch
+from torch import Tensor, nn
 
-from cxr.bundle.network import ACTIVATION, FEATURES, FILMS, INPUT, LOGITS
-from cxr.package.served import ServedClassifier, probe
+from cxr.bundle.network import ACTIVATION, FEATURES, FILMS, INPUT, LOGITS, Network
+from cxr.core.errors import CxrError
+from cxr.models.classifier import Classifier, Images, Logits, score
 
+LINEAR_TOLERANCE = 1e-4  # of logits: the head is linear on the pooled map, or it is not
 OPSET = 18
 LARGE = 1024  # elements from which a weight is worth shortening
 DROPPED = (".debug_pkl", "/.data/serialization_id")  # members of a TorchScript file
 STEPS = 32767  # of 16 bits, to either side of zero
+TOLERANCE = {"float32": 1e-4, "int16": 1e-3}  # share of the largest logit (at least 1), by how the weights are stored
+SCRIPT_TOLERANCE = 1e-4
+
+
+class ServedClassifier(nn.Module):
+    """Wraps a classifier; what it gives is what `cxr.bundle.network` promises.
+
+    The class activation map (Zhou et al. 2016) is the head's weights over the last feature map. It is exact only where
+    the head is linear on the map's mean; `mapped` says whether it is, and without it the third output is left out.
+    """
+
+    def __init__(self, classifier: Classifier) -> None:
+        super().__init__()
+        self.classifier = classifier
+        self.eval()  # as a whole: an exporter sets what it exports back to the mode of the outermost module
+        self.mapped = False
+        with torch.no_grad():
+            self.mapped = self._head_is_linear(probe(classifier.facts["image_px"]))
+
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        """Outputs of the contract; `image` is uint8 (N, 4, H, W)."""
+        features = self.classifier.feature_map(image)
+        logits = self.classifier.with_mirror(self.classifier.logits(features), image)
+        if not self.mapped:
+            return logits, self._pooled(features).float()
+        head = self._head()
+        activation = torch.einsum("kc,nchw->nkhw", head.weight, features).float()
+        return logits, features.mean(dim=(2, 3)).float(), activation
+
+    def _head_is_linear(self, image: Tensor) -> bool:
+        features = self.classifier.feature_map(image)
+        if features.ndim != 4 or features.shape[1] != self._head().in_features:
+            return False
+        linear = self._head()(features.mean(dim=(2, 3))).squeeze(1)
+        return torch.allclose(linear.float(), self.classifier.logits(features), atol=LINEAR_TOLERANCE)
+
+    def _head(self) -> nn.Linear:
+        head = self.classifier.head[-1]
+        assert isinstance(head, nn.Linear)
+        return head
+
+    def _pooled(self, features: Tensor) -> Tensor:
+        pooled: Tensor = self.classifier.backbone.forward_head(features, pre_logits=True)  # type: ignore[operator]
+        return pooled
+
+
+def probe(image_px: int, films: int = 2, seed: int = 0) -> Tensor:
+    """Stored images of nothing in particular, uint8 (films, 4, image_px, image_px): smooth, with a mask."""
+    rng = np.random.default_rng(seed)
+    coarse = torch.from_numpy(rng.integers(0, 256, (films, 4, 7, 7)).astype(np.float32))
+    fine = nn.functional.interpolate(coarse, size=(image_px, image_px), mode="bilinear")
+    fine[:, 3] = torch.where(fine[:, 3] > 127, 255.0, 0.0)
+    return fine.to(torch.uint8)
 
 
 def to_onnx(served: ServedClassifier, weights: str) -> bytes:
@@ -90,3 +146,31 @@ def _without_debug(script: bytes) -> bytes:
             if not member.filename.endswith(DROPPED):
                 new.writestr(zipfile.ZipInfo(member.filename, (1980, 1, 1, 0, 0, 0)), old.read(member))
     return kept.getvalue()
+
+
+def check_onnx(classifier: Classifier, network: Network, images: Images, weights: str) -> float:
+    """The largest difference between the logits of PyTorch and ONNX Runtime on some stored images.
+
+    Raises:
+        CxrError: it is larger than the stored weights explain.
+    """
+    return _within(score(classifier, images), network.score(images).logits, TOLERANCE[weights], "classifier.onnx")
+
+
+def check_script(classifier: Classifier, script: bytes, images: Images) -> float:
+    """The same for TorchScript."""
+    with warnings.catch_warnings(), torch.inference_mode():
+        warnings.simplefilter("ignore")  # torch.jit is deprecated; the file is for those who still load it
+        loaded = torch.jit.load(io.BytesIO(script))  # type: ignore[no-untyped-call]
+        logits = loaded(torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2))))[0].numpy()
+    return _within(score(classifier, images), logits, SCRIPT_TOLERANCE, "TorchScript")
+
+
+def _within(ours: Logits, theirs: Logits, tolerance: float, what: str) -> float:
+    difference = float(np.abs(ours - theirs).max())
+    if not difference <= tolerance * max(1.0, float(np.abs(ours).max())):
+        raise CxrError(
+            f"{what}: logits differ from PyTorch's by {difference:.2g}, more than {tolerance:g} of the largest; "
+            "set package.weights: float32, or report the backbone"
+        )
+    return difference

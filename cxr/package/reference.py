@@ -1,22 +1,24 @@
-"""What the bundle remembers of its films: the training films' feature space, and the limit of the familiar."""
+"""What a bundle keeps of its training and validation films: distributions, and observed shares by probability."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
-from cxr.bundle.acquisition import Floats, quantiles, with_size
-from cxr.bundle.config import Familiar
-from cxr.bundle.familiarity import Array, fit_familiarity
+from cxr.acquisition.statistics import Floats, quantiles, with_size
+from cxr.acquisition.table import read_acquisition
+from cxr.bundle.config import Bin, Familiar
 from cxr.bundle.network import Network
-from cxr.bundle.reference import Reference
-from cxr.console.progress import progress
+from cxr.bundle.reference import Array, Reference, fit_familiarity
 from cxr.core.errors import CxrError
-from cxr.films.acquisition_table import read_acquisition
-from cxr.npz.npz_set import NpzFilm, NpzRow, read_npz
+from cxr.decision.operating_point import OperatingPoint
+from cxr.evaluate.table import LOGIT, labels, read_predictions, scores
+from cxr.npz.films import NpzFilm, NpzRow, read_npz
+from cxr.runtime.console import progress
 
 BATCH = 16
 MIN_FILMS = 2  # of each split, without which nothing varies; few films make a limit that says little
+EDGES = np.array([0, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 1.0])  # narrow where films of a good classifier lie
 
 
 def remember(
@@ -74,3 +76,27 @@ def batches(npz: Path, rows: list[NpzRow], description: str) -> Iterator[list[Np
             films = []
     if films:
         yield films
+
+
+def meaning(predictions: Path, point: OperatingPoint) -> tuple[Bin, ...]:
+    """Films and findings of the validation set by calibrated probability; none for three or more classes.
+
+    Raises:
+        CxrError: the table of predictions is missing or of another classifier's classes.
+    """
+    if len(point.classes) > 2:
+        return ()
+    table = read_predictions(predictions)
+    films = table[table["split"] == "val"]
+    probability = point.probability(scores(films, LOGIT, point.classes))
+    finding = labels(films, point.classes)
+    member = np.minimum(np.searchsorted(EDGES, probability, side="right") - 1, len(EDGES) - 2)
+    return tuple(
+        Bin(
+            low=float(EDGES[at]),
+            high=float(EDGES[at + 1]),
+            films=int((member == at).sum()),
+            findings=int(finding[member == at].sum()),
+        )
+        for at in range(len(EDGES) - 1)
+    )

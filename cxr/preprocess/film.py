@@ -6,9 +6,9 @@ import numpy as np
 from cxr.core.errors import CxrError
 from cxr.films.manifest import Record
 from cxr.films.read import Source, decode
-from cxr.npz.npz_set import NpzFilm, encode_npz
+from cxr.npz.films import NpzFilm, encode_npz
 from cxr.preprocess.config import PixelSection
-from cxr.preprocess.copies import Copy, copied
+from cxr.preprocess.perturb import Copy, copied
 from cxr.preprocess.prepare import prepare_film
 
 

@@ -5,10 +5,10 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from cxr.report.checks import check_rows
 from cxr.report.revisions import Results
 from cxr.report.tables import (
     calibration_rows,
+    check_rows,
     figure,
     headline_rows,
     markdown,

@@ -11,14 +11,14 @@ from typing import Any
 
 from plotly.offline import get_plotlyjs
 
-from cxr.evaluate.comparison import Comparison
-from cxr.report import curves
-from cxr.report.checks import check_rows
-from cxr.report.markdown import INTERVALS
+from cxr.report.build import INTERVALS
+from cxr.report.comparison import Comparison
+from cxr.report.plots import embed, learning_figure, points, pr_figure, roc_figure, series
 from cxr.report.revisions import Results, RunResults
 from cxr.report.tables import (
     calibration_rows,
     changes,
+    check_rows,
     flat,
     headline,
     headline_rows,
@@ -48,8 +48,8 @@ def report_page(
         pictures: folder that may hold the galleries.
         warnings: what does not belong together.
     """
-    own = curves.series(head)
-    other = [] if base is None else curves.series(base)
+    own = series(head)
+    other = [] if base is None else series(base)
     drawn = _figures(head, own, other)
     details, point = head.details, head.run.point
     return Template((HERE / "page.html").read_text(encoding="utf-8")).substitute(
@@ -80,8 +80,8 @@ def _figures(head: Results, own: list[dict[str, Any]], other: list[dict[str, Any
     if not own:
         return {"roc": "<p>No split holds films of both classes.</p>", "pr": "", "learning": _learning(head)}
     return {
-        "roc": curves.embed(curves.roc_figure(own, other), "roc"),
-        "pr": curves.embed(curves.pr_figure(own, other), "pr"),
+        "roc": embed(roc_figure(own, other), "roc"),
+        "pr": embed(pr_figure(own, other), "pr"),
         "learning": _learning(head),
     }
 
@@ -89,7 +89,7 @@ def _figures(head: Results, own: list[dict[str, Any]], other: list[dict[str, Any
 def _learning(head: Results) -> str:
     if head.history is None or head.history.empty:
         return "<p>This revision keeps no training history.</p>"
-    return curves.embed(curves.learning_figure(head.history), "learning")
+    return embed(learning_figure(head.history), "learning")
 
 
 def _films(own: list[dict[str, Any]], other: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -99,7 +99,7 @@ def _films(own: list[dict[str, Any]], other: list[dict[str, Any]]) -> list[dict[
     found = []
     for entry in own:
         both = [base.get(entry["name"]), entry] if first_has_base else [entry]
-        found.append({**entry, "curves": {name: [curves.points(name, one) for one in both] for name in ("roc", "pr")}})
+        found.append({**entry, "curves": {name: [points(name, one) for one in both] for name in ("roc", "pr")}})
     return found
 
 

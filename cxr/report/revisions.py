@@ -1,4 +1,4 @@
-"""The results of one revision: a commit, branch, tag or experiment of this repository, or the workspace."""
+"""Results of a revision or of the workspace, and whether they belong to the parameters beside them."""
 
 import io
 import json
@@ -13,11 +13,12 @@ from dvc.repo import Repo
 from dvc.scm import RevError, resolve_rev
 from ruamel.yaml import YAML
 
+from cxr.core.config import read_yaml
 from cxr.core.errors import CxrError
-from cxr.evaluate.comparison import Run
-from cxr.evaluate.operating_point import parse_operating_point
-from cxr.evaluate.predictions import check_operating_point, check_predictions, parse_predictions
-from cxr.evaluate.training_noise import SEEDS
+from cxr.decision.operating_point import parse_operating_point
+from cxr.evaluate.table import check_operating_point, check_predictions, parse_predictions
+from cxr.report.comparison import SEEDS, Run
+from cxr.report.tables import flat
 
 WORKSPACE = "workspace"
 PREDICTIONS = "metrics/predictions.csv"
@@ -27,6 +28,7 @@ DETAILS = ("figures", "checks", "subgroups", "data", "segmentation", "training")
 PARAMS = "params.yaml"
 LOCK = "dvc.lock"
 HISTORY = "plots/learning_curves.csv"
+CARD = Path("docs/model_card.md")
 
 
 @dataclass(frozen=True)
@@ -119,3 +121,31 @@ def _run(revision: Revision) -> RunResults:
 def _trained_on(lock: str) -> dict[str, str]:
     stage = YAML(typ="safe", pure=True).load(lock)["stages"].get("train", {})
     return {dep["path"]: dep["md5"] for dep in stage.get("deps", [])}
+
+
+def stale(results: Results, repository: Path = Path(".")) -> list[str]:
+    """Warnings: results that were made with other parameters, and a model card of another cohort or classifier."""
+    found = []
+    changed = changed_parameters(repository)
+    if changed:
+        more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
+        found.append(
+            f"These results belong to other parameters: {changed[0]}{more} changed in params.yaml since; run dvc repro."
+        )
+    card = repository / CARD
+    if card.is_file() and results.run.point.classifier not in card.read_text(encoding="utf-8"):
+        found.append(f"{CARD} describes another classifier or cohort; run `make model-card`.")
+    return found
+
+
+def changed_parameters(repository: Path) -> list[str]:
+    """Names of the parameters that differ between params.yaml and the run that dvc.lock records, data.root first."""
+    lock = repository / "dvc.lock"
+    if not lock.is_file():
+        return []
+    now = flat(read_yaml(repository / "params.yaml"))
+    then: dict[str, object] = {}
+    for stage in read_yaml(lock).get("stages", {}).values():
+        then |= flat(stage.get("params", {}).get("params.yaml", {}))
+    changed = sorted(name for name in then if then[name] != now.get(name))
+    return sorted(changed, key=lambda name: name != "data.root")

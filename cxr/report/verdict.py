@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 
 from cxr.core.errors import CxrError
-from cxr.evaluate.comparison import Comparison, Difference, compare
 from cxr.evaluate.config import EvaluateSection
-from cxr.evaluate.training_noise import SEEDS, TrainingNoise, noise_of_file
+from cxr.report.comparison import SEEDS, Comparison, Difference, TrainingNoise, compare, noise_of_file
 from cxr.report.revisions import RunResults
 from cxr.report.tables import title
 

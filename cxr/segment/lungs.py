@@ -1,13 +1,202 @@
-"""The lungs of one film, from its bytes: the same steps for the segment stage, the segmenter's own pipeline and a
-predictor."""
+"""From a film to its lung mask: probability, clean-up, expected Dice, fallback."""
 
-from cxr.films.letterbox import Image, Letterbox
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from cxr.films.letterbox import Box, Image, Letterbox
 from cxr.films.read import Source, decode, decode_reduced
-from cxr.segment.clean import clean
 from cxr.segment.config import SegmentSection
-from cxr.segment.judge import Lungs, judge
-from cxr.segment.quality import expected_dice, measure
-from cxr.segment.segmenter import Segmenter
+from cxr.segment.segmenter import Probability, Segmenter
+
+SPECK = 0.05  # a second component below this share of the first is no lung
+SURE = 0.96  # soft Dice from which one look at the film is enough
+POOR = 0.85  # Dice to expect below which a mask is flagged
+SMALLER = 0.9  # the film's size at the second look
+# Two rows each: soft Dice or agreement, and the Dice that goes with it.
+AT_ONE_LOOK = ((0.96, 0.97, 0.98), (0.94, 0.96, 0.98))
+AT_TWO_LOOKS = ((0.0, 0.8, 0.9, 0.95, 0.98, 1.0), (0.0, 0.74, 0.75, 0.82, 0.92, 0.94))
+WAIST = 0.65  # lung in the column through the centre, share of the fullest column; one lung has 0.77 and more
+
+
+def clean(probability: Probability, frame: Letterbox, threshold: float) -> Image:
+    """The lungs as found, 0 or 255, (frame, frame): from a threshold on, two components at most, holes filled.
+
+    Args:
+        probability: of lung, (frame, frame).
+        frame: where the film lies in it; there are no lungs outside.
+        threshold: probability from which a pixel counts.
+    """
+    left, top, right, bottom = frame.inner
+    found = np.zeros(probability.shape, np.uint8)
+    found[top:bottom, left:right] = probability[top:bottom, left:right] >= threshold
+    part = bounds(found)  # what follows happens here, in a third of the frame
+    found[part] = fill_holes(two_largest(np.ascontiguousarray(found[part])))
+    return found * np.uint8(255)
+
+
+def bounds(mask: Image) -> tuple[slice, slice]:
+    """Rows and columns of the smallest box around a mask; all of it where the mask is empty."""
+    if not mask.any():
+        return slice(0, mask.shape[0]), slice(0, mask.shape[1])
+    x, y, width, height = cv2.boundingRect(mask)
+    return slice(y, y + height), slice(x, x + width)
+
+
+def two_largest(mask: Image) -> Image:
+    """The two largest 8-connected components of a mask of 0 and 1; a second one that is a mere speck goes too."""
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
+    areas = stats[:, cv2.CC_STAT_AREA]
+    order = sorted(range(1, count), key=lambda label: -int(areas[label]))[:2]
+    kept = [label for label in order if areas[label] >= SPECK * areas[order[0]]]
+    is_kept = np.zeros(count, np.uint8)
+    is_kept[kept] = 1
+    return np.asarray(is_kept[labels])
+
+
+def fill_holes(mask: Image) -> Image:
+    """Fill what the outer contours enclose, in a mask of 0 and 1."""
+    contours, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    filled = np.zeros_like(mask)
+    cv2.drawContours(filled, contours, -1, 1, cv2.FILLED)
+    return filled
+
+
+def measure(
+    picture: Image, probability: Probability, found: Image, frame: Letterbox, segmenter: Segmenter, threshold: float
+) -> tuple[float, float | None]:
+    """Soft Dice of a mask, and where that leaves doubt the agreement with a second look; else None.
+
+    Args:
+        picture: the film in the frame, grey or RGB.
+        probability: of lung, (frame, frame).
+        found: the mask, 0 or 255, (frame, frame).
+        frame: the film's place there.
+        segmenter: looks at the film again.
+        threshold: probability from which a pixel is lung.
+    """
+    sure = soft_dice(probability, found, frame)
+    return sure, None if sure >= SURE else agreement(picture, found, frame, segmenter, threshold)
+
+
+def expected_dice(sure: float, agreed: float | None) -> float:
+    """The Dice to expect of a mask with these measures against what a reader would draw, 0 to 1."""
+    return float(np.interp(sure, *AT_ONE_LOOK) if agreed is None else np.interp(agreed, *AT_TWO_LOOKS))
+
+
+def soft_dice(probability: Probability, found: Image, frame: Letterbox) -> float:
+    """2 Σpm / (Σp + Σm) of the probabilities p and the mask m on the film; 0 for an empty mask."""
+    left, top, right, bottom = frame.inner
+    on_film, inside = probability[top:bottom, left:right], found[top:bottom, left:right] > 0
+    total = on_film.sum(dtype=np.float64) + np.count_nonzero(inside)
+    return float(2 * on_film[inside].sum(dtype=np.float64) / total) if inside.any() else 0.0
+
+
+def agreement(picture: Image, found: Image, frame: Letterbox, segmenter: Segmenter, threshold: float) -> float:
+    """Dice of the mask and what is found on the film made smaller; 0 where there is no lung on either."""
+    side = frame.frame
+    matrix = cv2.getRotationMatrix2D(((side - 1) / 2, (side - 1) / 2), 0, SMALLER)
+    smaller = np.asarray(cv2.warpAffine(picture, matrix, (side, side)), np.uint8)
+    again = cv2.warpAffine(
+        segmenter.probability(smaller), matrix, (side, side), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    )
+    left, top, right, bottom = frame.inner
+    one, other = found[top:bottom, left:right] > 0, again[top:bottom, left:right] >= threshold
+    total = np.count_nonzero(one) + np.count_nonzero(other)
+    return float(2 * np.count_nonzero(one & other) / total) if total else 0.0
+
+
+@dataclass(frozen=True)
+class Lungs:
+    """A mask in the letterbox frame and what was seen in it. Areas are shares of the film."""
+
+    frame: Letterbox  # maps mask and boxes back to the film
+    probability: Probability  # of lung, (frame, frame)
+    found: Image  # (frame, frame), 0 or 255: the lungs as found
+    mask: Image  # the same, or the whole film when they are not believed
+    area: float
+    right_area: float  # the patient's right: left in the picture
+    left_area: float
+    box: tuple[float, float, float, float]  # of `found`: left, top, right, bottom; the whole film where it is empty
+    quality: float  # Dice to expect of `found`; 0 where size, sides or place are those of no pair of lungs
+    reason: str  # why the mask is the whole film; empty when it is the lungs
+
+
+def judge(probability: Probability, found: Image, frame: Letterbox, quality: float, settings: SegmentSection) -> Lungs:
+    """Measure the lungs as found; where their quality is too low, the mask is the whole film.
+
+    Args:
+        probability: of lung, (frame, frame).
+        found: the lungs, 0 or 255, (frame, frame).
+        frame: where the film lies in it.
+        quality: the Dice to expect of them. It cannot tell one lung from two, or lungs from what else looks like them
+            on every view of the film, so it counts as 0 outside of the bounds of plausibility.
+        settings: the least quality, and those bounds.
+    """
+    left, top, right, bottom = frame.inner
+    part = bounds(found)
+    inside = np.ascontiguousarray(found[part] > 0).view(np.uint8)
+    y, x = part[0].start, part[1].start
+    film_there = (left - x, top - y, right - x, bottom - y)
+    right_lung, left_lung = split_sides(inside, film_there)
+    width, height = right - left, bottom - top
+    pixels = width * height
+    right_area, left_area = cv2.countNonZero(right_lung) / pixels, cv2.countNonZero(left_lung) / pixels
+    reason = implausible(inside, film_there, right_area, left_area, settings)
+    if reason:
+        quality = 0.0
+    elif quality < settings.min_quality:
+        reason = f"mask of poor quality: Dice of {quality:.3f} expected"
+    mask = found
+    if reason:
+        mask = np.zeros_like(found)
+        mask[top:bottom, left:right] = 255
+    box = (0.0, 0.0, 1.0, 1.0)
+    if inside.any():
+        box = (x - left) / width, (y - top) / height, (part[1].stop - left) / width, (part[0].stop - top) / height
+    area = right_area + left_area
+    return Lungs(frame, probability, found, mask, area, right_area, left_area, box, quality, reason)
+
+
+def split_sides(mask: Image, film: Box) -> tuple[Image, Image]:
+    """The patient's right and left lung (left and right in the picture), as masks of 0 and 1.
+
+    Two components are told apart by their centres. A single one with a waist at its own centre is two lungs that touch,
+    and is cut there, wherever the patient lies. Without a waist it is one lung, of the side of the film that it is on.
+    """
+    count, labels, _, centres = cv2.connectedComponentsWithStats(mask, connectivity=8)
+    if count == 3:
+        first = 1 if centres[1][0] <= centres[2][0] else 2
+        return (labels == first).astype(np.uint8), (labels == 3 - first).astype(np.uint8)
+    right_lung, left_lung = mask.copy(), mask.copy()
+    if count == 2:
+        columns, centre = mask.sum(axis=0, dtype=np.int64), round(float(centres[1][0]))
+        if columns[centre] < WAIST * columns.max():
+            right_lung[:, centre:], left_lung[:, :centre] = 0, 0
+        else:
+            (left_lung if centre < (film[0] + film[2]) / 2 else right_lung)[:] = 0
+    return right_lung, left_lung
+
+
+def implausible(mask: Image, film: Box, right_area: float, left_area: float, settings: SegmentSection) -> str:
+    """The first reason not to believe a mask of 0 and 1, or an empty string."""
+    area, smaller, larger = right_area + left_area, min(right_area, left_area), max(right_area, left_area)
+    if larger == 0:
+        return "no lung found"
+    if area < settings.min_area:
+        return f"lungs on {area:.1%} of the film: too small"
+    if area > settings.max_area:
+        return f"lungs on {area:.1%} of the film: too large"
+    if smaller < settings.min_lung_ratio * larger:
+        return f"{'right' if right_area < left_area else 'left'} lung {smaller / larger:.0%} of the other"
+    moments = cv2.moments(mask, binaryImage=True)
+    left, top, right, bottom = film
+    x_offset = abs(moments["m10"] / moments["m00"] + 0.5 - (left + right) / 2) / (right - left)
+    y_offset = abs(moments["m01"] / moments["m00"] + 0.5 - (top + bottom) / 2) / (bottom - top)
+    if max(x_offset, y_offset) > settings.max_offset:
+        return f"lungs {max(x_offset, y_offset):.0%} of the film off its centre"
+    return ""
 
 
 def find_lungs(source: Source, size: tuple[int, int], segmenter: Segmenter, settings: SegmentSection) -> Lungs:

@@ -6,20 +6,17 @@ from pathlib import Path
 
 import onnxruntime
 
-from cxr.compute.settings import Compute
 from cxr.core.code import code_version
-from cxr.core.files import digest, write_text
-from cxr.core.folders import atomic_folder
-from cxr.films.decoders import decoder_versions
+from cxr.core.files import atomic_folder, digest, write_text
+from cxr.films.cache import Entry, FilmCache, Work, cache_root, map_cached, spec_key
 from cxr.films.manifest import Record, read_manifest, read_recorded
-from cxr.films.read import read_source
+from cxr.films.read import decoder_versions, read_source
 from cxr.npz.preparation import SEGMENT_FACTS, SegmentStep, to_json
-from cxr.parallel.film_cache import Entry, FilmCache, cache_root, spec_key
-from cxr.parallel.map_cached import Work, map_cached
+from cxr.runtime.compute import Compute
 from cxr.segment.config import SegmentSection
 from cxr.segment.film import segment_film
-from cxr.segment.mask_table import MaskRow, write_mask_table
 from cxr.segment.segmenter import LungSegmenter, load_segmenter, model_hash
+from cxr.segment.table import MaskRow, write_mask_table
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,10 @@ import logging
 import cv2
 import numpy as np
 
-from cxr.console.progress import progress
+from cxr.acquisition.score import out_of_fold, told
+from cxr.acquisition.statistics import acquisition_statistics
 from cxr.core.errors import CxrError
-from cxr.films.acquisition import acquisition_statistics
-from cxr.films.acquisition_score import out_of_fold, told
+from cxr.runtime.console import progress
 from cxr.train.films import Array, FilmSet
 
 log = logging.getLogger(__name__)

@@ -32,8 +32,8 @@ from typing import Any
 import lightning as L
 import torch
 
-from cxr.compute.settings import Compute
 from cxr.core.errors import CxrError
+from cxr.runtime.compute import Compute
 from cxr.train.config import TrainSection
 from cxr.train.progress import Progress
 from cxr.train.resume import RunState, SaveState

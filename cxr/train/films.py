@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from cxr.core.errors import CxrError
-from cxr.shards.shard_set import ShardedArray, ShardSet, open_shards
+from cxr.npz.shards import ShardedArray, ShardSet, open_shards
 
 COPIES = ("corrupted", "swapped")  # of the validation films, where the set has them
 Array = np.ndarray[Any, Any]

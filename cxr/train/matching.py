@@ -1,4 +1,4 @@
-"""A film with the look of another one: its grey levels and its sharpness, as `cxr.preprocess.copies` swaps them.
+"""A film with the look of another one: its grey levels and its sharpness, as `cxr.preprocess.perturb` swaps them.
 
 Where normal and ill films were taken differently, a network trained on them as they are learns the difference. Films
 that take the look of any other film of their batch, of either class, hold it no more. Films are float (N, C, H, W) on a

@@ -39,7 +39,7 @@ class Progress(Checkpoint):  # not for saving: these are called after the module
 
 
 def log_epoch(history: list[Row]) -> None:
-    """Log the epoch just done; `cxr.launch.channels.METRICS` reads this line."""
+    """Log the epoch just done; `cxr.aws.container.workspace.METRICS` reads this line."""
     row = history[-1]
     copies = "".join(f", {name} AUROC {row[f'{name}_auroc']:.4f}" for name in COPIES if f"{name}_auroc" in row)
     plain = "epoch %d: train loss %.4f, validation loss %.4f AUROC %.4f%s"

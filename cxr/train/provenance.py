@@ -14,8 +14,7 @@ import numpy as np
 import timm
 import torch
 
-from cxr.core.code import code_version
-from cxr.core.git import git_revision
+from cxr.core.code import code_version, git_revision
 
 
 def training_code() -> str:

@@ -13,11 +13,11 @@ from typing import Any
 import lightning as L
 import torch
 
-from cxr.compute.settings import Compute
+from cxr.core.code import git_revision
 from cxr.core.errors import CxrError
 from cxr.core.files import digest, write_bytes, write_json
-from cxr.core.git import git_revision
 from cxr.models.portable import why_not_portable
+from cxr.runtime.compute import Compute
 from cxr.train.config import TrainSection
 from cxr.train.data import FilmData
 from cxr.train.engine import make_trainer, pick_devices

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from cxr.bundle.familiarity import fit_familiarity, signed_root
+from cxr.bundle.reference import fit_familiarity, signed_root
 
 
 def films(count: int, seed: int = 0, channels: int = 40) -> np.ndarray:

@@ -3,9 +3,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cxr.bundle.acquisition import STATISTICS
-from cxr.bundle.familiarity import fit_familiarity
-from cxr.bundle.reference import Reference, read_reference, write_reference
+from cxr.acquisition.statistics import STATISTICS
+from cxr.bundle.reference import Reference, fit_familiarity, read_reference, write_reference
 from cxr.core.errors import CxrError
 
 

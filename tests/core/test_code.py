@@ -15,7 +15,7 @@ def version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., st
     def version(**texts: str) -> str:
         modules = {
             "film": FILM,
-            "frame": "from cxr.core import files\nimport cxr.console.bar\n\nbox = files\n",
+            "frame": "from cxr.core import files\nimport cxr.runtime.console.bar\n\nbox = files\n",
             "unused": "x = 1\n",
             "files": "y = 1\n",
             "bar": "z = 1\n",
@@ -54,8 +54,8 @@ def test_an_edit_of_a_module_that_is_not_reached_or_decides_no_result_does_not(
 
 def test_what_is_hashed_for_a_lung_mask_is_what_finds_it_and_not_the_whole_package() -> None:
     modules = code.reached("cxr.segment.film")
-    assert {"cxr.segment.clean", "cxr.films.read", "cxr.films.dicom", "cxr.films.letterbox"} <= modules
-    assert not {"cxr.segment.segment", "cxr.segment.mask_table", "cxr.parallel.map_cached"} & modules
+    assert {"cxr.segment.lungs", "cxr.films.read", "cxr.films.dicom", "cxr.films.letterbox"} <= modules
+    assert not {"cxr.segment.segment", "cxr.segment.table", "cxr.films.cache"} & modules
 
 
 def test_a_module_that_does_not_exist_is_an_error() -> None:

@@ -6,9 +6,9 @@ from typing import Self
 import pytest
 from pydantic import Field, model_validator
 
-from cxr.compute.settings import load_compute
 from cxr.core.config import Section, load_section
 from cxr.core.errors import CxrError
+from cxr.runtime.compute import load_compute
 from tests.settings import ROOT, machine
 
 

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from cxr.core.folders import atomic_folder
+from cxr.core.files import atomic_folder
 
 # Replaces a folder, and dies as by `kill -9` before the first, the second … call of `os.replace` or `shutil.rmtree`.
 DIES_BEFORE_CALL = """
 import os, pathlib, shutil, signal, sys
-from cxr.core.folders import atomic_folder
+from cxr.core.files import atomic_folder
 left = int(sys.argv[2])
 def mortal(function):
     def call(*args, **options):
@@ -32,7 +32,7 @@ with atomic_folder(pathlib.Path(sys.argv[1])) as folder:
 
 DIES_BEFORE_LOCK = """
 import fcntl, os, pathlib, signal, sys
-from cxr.core.folders import atomic_folder
+from cxr.core.files import atomic_folder
 fcntl.flock = lambda *given: os.kill(os.getpid(), signal.SIGKILL)
 with atomic_folder(pathlib.Path(sys.argv[1])):
     pass

@@ -8,13 +8,13 @@ import pandas as pd
 import pytest
 import torch
 
+from cxr.acquisition.statistics import GREY_STATISTICS, acquisition_statistics
+from cxr.decision.operating_point import OperatingPoint
 from cxr.evaluate.config import EvaluateSection
-from cxr.evaluate.operating_point import OperatingPoint
-from cxr.evaluate.predictions import put_scores
-from cxr.evaluate.result import EvaluationResult, evaluation_result
-from cxr.films.acquisition import STATISTICS, acquisition_statistics
+from cxr.evaluate.results import EvaluationResult, evaluation_result
+from cxr.evaluate.table import put_scores
 from cxr.models.classifier import Classifier, new_classifier
-from cxr.npz.npz_set import NpzFilm, NpzRow, encode_npz, read_index, read_npz, write_index
+from cxr.npz.films import NpzFilm, NpzRow, encode_npz, read_index, read_npz, write_index
 from cxr.npz.preparation import to_json
 from tests.conftest import PREPARATION, phantom
 
@@ -49,7 +49,7 @@ def acquisition(npz: Path) -> pd.DataFrame:
     """The acquisition statistics of every film, as ingest measures them."""
     rows = read_index(npz)
     values = [acquisition_statistics(read_npz(npz / row.file).image[..., 0]) for row in rows]
-    return pd.DataFrame(values, columns=list(STATISTICS), index=[row.image_id for row in rows])
+    return pd.DataFrame(values, columns=list(GREY_STATISTICS), index=[row.image_id for row in rows])
 
 
 def tiny_classifier(classes: tuple[str, ...] = BINARY) -> Classifier:

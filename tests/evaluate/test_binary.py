@@ -6,7 +6,7 @@ import torch
 from sklearn import metrics as sk
 from torchmetrics.classification import BinaryCalibrationError
 
-from cxr.evaluate.binary import FIGURES, Scored, binary_figures, decision_figures
+from cxr.evaluate.metrics import FIGURES, Scored, binary_figures, decision_figures
 
 
 def _films(seed: int = 0, films: int = 200, ties: bool = False) -> Scored:

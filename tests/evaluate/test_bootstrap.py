@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from cxr.evaluate.bootstrap import patient_weights, percentile_interval, resampled
+from cxr.evaluate.intervals import patient_weights, percentile_interval, resampled
 
 
 def test_films_of_one_patient_are_drawn_together():
@@ -16,7 +16,7 @@ def test_films_of_one_patient_are_drawn_together():
 def test_blocks_do_not_change_the_draws(monkeypatch: pytest.MonkeyPatch):
     patients = [f"p{number}" for number in range(50)]
     whole = np.concatenate(list(patient_weights(patients, 40, seed=1)))
-    monkeypatch.setattr("cxr.evaluate.bootstrap.CELLS", 350)
+    monkeypatch.setattr("cxr.evaluate.intervals.CELLS", 350)
     blocks = list(patient_weights(patients, 40, seed=1))
     assert len(blocks) == 6
     assert (np.concatenate(blocks) == whole).all()

@@ -3,8 +3,9 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from cxr.evaluate.calibration import fit_temperature, reliability_table
-from cxr.evaluate.operating_point import calibrated
+from cxr.decision.operating_point import calibrated
+from cxr.evaluate.fit import fit_temperature
+from cxr.evaluate.metrics import reliability_table
 
 
 def _logits(classes: int, films: int = 4000) -> tuple[np.ndarray, np.ndarray]:

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from cxr.evaluate.decision_curve import decision_curve_table
+from cxr.evaluate.curves import decision_curve_table
 
 
 def test_net_benefit_by_hand():

@@ -11,8 +11,8 @@ import torch
 from cxr.core.errors import CxrError
 from cxr.evaluate.config import EvaluateSection
 from cxr.evaluate.evaluate import ResultPaths, evaluate
-from cxr.evaluate.gallery import choose_films
-from cxr.evaluate.predictions import read_predictions
+from cxr.evaluate.pictures import choose_films
+from cxr.evaluate.table import read_predictions
 from cxr.models.classifier import Classifier
 from cxr.npz.preparation import to_json
 from tests.evaluate.conftest import BINARY, EARLIER, THREE, acquisition, make_npz_set, operating_point, tiny_classifier

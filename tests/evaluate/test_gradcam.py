@@ -3,8 +3,8 @@ import pytest
 import torch
 from torch import nn
 
-from cxr.evaluate.gradcam import logits_and_cam, lung_share
-from cxr.models.score import score
+from cxr.evaluate.inference import logits_and_cam, lung_share
+from cxr.models.classifier import score
 from tests.evaluate.conftest import THREE, tiny_classifier
 
 

@@ -17,7 +17,7 @@ from cxr.evaluate.intervals import (
     standard_error,
     standard_errors,
 )
-from cxr.evaluate.ranking import weighted_auroc
+from cxr.evaluate.metrics import weighted_auroc
 
 ALBUMIN = "3.0 3.2 3.9 2.8 3.2 0.9 2.5 1.6 3.8 3.7 3.2 3.8 4.1 3.6 4.3 3.6 2.3 4.2 4.0 3.5 3.8 3.0 4.5 3.7 3.1 4.1 4.3 \
 4.3 3.2 2.6 3.3 1.7 3.7 3.3 4.2 3.5 2.9 2.1 2.8 4.0 3.3 3.7 3.6"

@@ -6,9 +6,9 @@ import pandas as pd
 import pytest
 
 from cxr.core.errors import CxrError
-from cxr.evaluate.lung_sheet import CAPTION_PX, COLUMNS, ROWS, TILE_PX, contact_sheet, worst_first
-from cxr.npz.npz_set import INDEX, NpzFilm, NpzRow, encode_npz, write_index
-from cxr.segment.mask_table import MaskRow, read_mask_table, write_mask_table
+from cxr.evaluate.pictures import CAPTION_PX, COLUMNS, ROWS, TILE_PX, contact_sheet, worst_first
+from cxr.npz.films import INDEX, NpzFilm, NpzRow, encode_npz, write_index
+from cxr.segment.table import MaskRow, read_mask_table, write_mask_table
 from tests.conftest import phantom
 
 TABLE, NPZ, SHEET = Path("masks.csv"), Path("npz"), Path("sheet.png")

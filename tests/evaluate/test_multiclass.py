@@ -4,7 +4,7 @@ import torch
 from sklearn import metrics as sk
 from torchmetrics.classification import MulticlassCalibrationError
 
-from cxr.evaluate.multiclass import ScoredClasses, multiclass_figures, why_undefined
+from cxr.evaluate.metrics import ScoredClasses, multiclass_figures, why_class_undefined
 
 
 def _films(classes: int = 4, films: int = 240) -> ScoredClasses:
@@ -52,6 +52,6 @@ def test_calibration_error_agrees_with_torchmetrics():
 
 def test_a_missing_class_is_named_as_the_reason():
     labels = np.array([0, 0, 1])
-    assert why_undefined("macro_auroc", labels, ("a", "b", "c")) == "no film of class c"
-    assert why_undefined("2:sensitivity", labels, ("a", "b", "c")) == "no film of class c"
-    assert why_undefined("0:precision", labels, ("a", "b", "c")) == "no film is called a"
+    assert why_class_undefined("macro_auroc", labels, ("a", "b", "c")) == "no film of class c"
+    assert why_class_undefined("2:sensitivity", labels, ("a", "b", "c")) == "no film of class c"
+    assert why_class_undefined("0:precision", labels, ("a", "b", "c")) == "no film is called a"

@@ -1,6 +1,6 @@
 import numpy as np
 
-from cxr.evaluate.painting import lungs_only, padding, without_lungs
+from cxr.evaluate.features import lungs_only, padding, without_lungs
 
 
 def _film(lung_grey: int) -> np.ndarray:

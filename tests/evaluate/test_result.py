@@ -10,16 +10,10 @@ from sklearn import metrics as sk
 
 from cxr.core.errors import CxrError
 from cxr.evaluate.config import EvaluateSection
-from cxr.evaluate.details.checks import check_details
-from cxr.evaluate.details.figures import figure_details
-from cxr.evaluate.details.subgroups import subgroup_details
-from cxr.evaluate.predictions import (
-    BASELINE,
-    KEPT,
-    REMOVED,
-    check_operating_point,
-    parse_predictions,
-)
+from cxr.evaluate.results import figure_details
+from cxr.evaluate.robustness import check_details
+from cxr.evaluate.subgroups import subgroup_details
+from cxr.evaluate.table import BASELINE, KEPT, REMOVED, check_operating_point, parse_predictions
 from cxr.evaluate.task import task_of
 from tests.evaluate.conftest import BINARY, THREE, conclude, operating_point, predictions
 from tests.settings import section

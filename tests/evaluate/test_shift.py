@@ -6,10 +6,10 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from cxr.core.errors import CxrError
-from cxr.evaluate.acquisition import acquisition_logits
-from cxr.evaluate.details.shift import conflicting_films, shift_details
-from cxr.evaluate.predictions import ACQUISITION, put_decisions
-from cxr.npz.npz_set import NpzRow
+from cxr.evaluate.baselines import acquisition_logits
+from cxr.evaluate.robustness import conflicting_films, shift_details
+from cxr.evaluate.table import ACQUISITION, put_decisions
+from cxr.npz.films import NpzRow
 from tests.evaluate.conftest import BINARY, THREE, operating_point, predictions
 
 VIEWS = ("val", "test", "corrupted", "swapped")

@@ -3,7 +3,7 @@ import pytest
 from sklearn.metrics import f1_score, roc_curve
 
 from cxr.core.errors import CxrError
-from cxr.evaluate.threshold import choose_threshold, threshold_table
+from cxr.evaluate.fit import choose_threshold, threshold_table
 
 
 def _films() -> tuple[np.ndarray, np.ndarray]:

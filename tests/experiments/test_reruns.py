@@ -73,7 +73,7 @@ def _run(repository: Path, *arguments: str) -> set[str]:
     ("files", "again"),
     [
         (("cxr/report/page.py", "tools/compare.py"), set()),
-        (("cxr/evaluate/threshold.py", "cxr/evaluate/details/subgroups.py"), {"evaluate", "package"}),
+        (("cxr/evaluate/fit.py", "cxr/evaluate/subgroups.py"), {"evaluate", "package"}),
     ],
 )
 def test_an_edit_of_evaluation_or_report_code_never_trains_again(

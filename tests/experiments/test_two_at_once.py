@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from cxr.parallel.film_cache import FilmCache
+from cxr.films.cache import FilmCache
 from tests.test_pipeline import clone, sh
 
 SMALLER = ("preprocess.image_px=48", "train.epochs=1", "train.min_steps=2")

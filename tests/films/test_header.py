@@ -9,8 +9,7 @@ import pytest
 from PIL import Image
 
 from cxr.core.errors import CxrError
-from cxr.films.header import check_size
-from cxr.films.read import Source, decode
+from cxr.films.read import Source, check_size, decode
 from tests.conftest import phantom, write_dicom
 
 

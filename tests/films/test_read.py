@@ -9,7 +9,7 @@ import PIL.Image
 import pytest
 
 from cxr.core.errors import CxrError
-from cxr.films.quality import Refused
+from cxr.films.film import Refused
 from cxr.films.read import Source, decode, decode_reduced, read_film, read_source
 from tests.conftest import phantom, write_dicom, write_image
 

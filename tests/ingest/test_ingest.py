@@ -10,6 +10,7 @@ import pytest
 
 from cxr.core.errors import CxrError
 from cxr.films.manifest import Record, read_manifest
+from cxr.ingest import film as inspect
 from cxr.ingest.config import DataSection
 from cxr.ingest.ingest import ingest
 from tests.conftest import phantom, write_dicom, write_image
@@ -222,7 +223,6 @@ def test_two_runs_and_two_workers_write_the_same_bytes(workspace: Path) -> None:
 
 
 def test_one_film_more_opens_one_film(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from cxr.ingest import inspect
 
     write_cohort(workspace / "films")
     run(settings())

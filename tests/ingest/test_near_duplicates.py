@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 
 from cxr.films.letterbox import Image
-from cxr.films.likeness import SIDE, thumbnail
 from cxr.films.manifest import SPLITS, Record
 from cxr.ingest import near_duplicates
+from cxr.ingest.film import SIDE, thumbnail
 from tests.conftest import write_image
 from tests.ingest.test_ingest import run, settings
 

@@ -7,9 +7,8 @@ import pytest
 
 from cxr.core.errors import CxrError
 from cxr.films.manifest import SPLITS
-from cxr.ingest.advice import advice
 from cxr.ingest.layouts import find_candidates
-from cxr.ingest.patients import suggest_pattern
+from cxr.ingest.preflight import advice, suggest_pattern
 from tests.conftest import phantom, write_image
 from tests.ingest.test_ingest import run, settings, write_cohort
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from cxr.models.score import score
+from cxr.models.classifier import score
 from tests.models.test_classifier import FILMS, classifier
 
 STORED = FILMS.permute(0, 2, 3, 1).numpy()  # as an NPZ holds them

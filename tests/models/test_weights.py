@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from cxr.core.errors import CxrError
-from cxr.models.backbone import build_backbone
+from cxr.models.classifier import build_backbone
 from cxr.models.weights import load_weights
 
 NAME = "test_resnet"

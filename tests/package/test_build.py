@@ -8,16 +8,15 @@ from pathlib import Path
 
 import pytest
 
+from cxr.acquisition.statistics import STATISTICS
 from cxr.bundle import files
-from cxr.bundle.acquisition import STATISTICS
 from cxr.bundle.config import read_config
-from cxr.bundle.files import verify_sums, write_sums
+from cxr.bundle.files import verify_sums, write_archive, write_sums
 from cxr.bundle.reference import read_reference
 from cxr.core.errors import CxrError
-from cxr.deploy.predictor import Predictor
-from cxr.package.archive import write_archive
 from cxr.package.build import build_bundle
 from cxr.package.config import PackageSection
+from cxr.predict.predictor import Predictor
 from tests.bundles import Project, params, places
 
 PARTS = {

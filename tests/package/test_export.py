@@ -9,12 +9,9 @@ import torch
 
 from cxr.bundle.network import Network, load_network
 from cxr.core.errors import CxrError
-from cxr.evaluate.gradcam import logits_and_cam
-from cxr.models.classifier import Classifier, new_classifier
-from cxr.models.score import score
-from cxr.package.export import to_onnx, to_torchscript
-from cxr.package.parity import check_onnx, check_script
-from cxr.package.served import ServedClassifier, probe
+from cxr.evaluate.inference import logits_and_cam
+from cxr.models.classifier import Classifier, new_classifier, score
+from cxr.package.export import ServedClassifier, check_onnx, check_script, probe, to_onnx, to_torchscript
 from tests.bundles import BACKBONE, THREE, TWO
 from tests.conftest import phantom
 

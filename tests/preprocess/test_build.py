@@ -7,12 +7,11 @@ from cxr.core.errors import CxrError
 from cxr.core.files import digest
 from cxr.films.letterbox import Letterbox
 from cxr.films.manifest import Record, write_manifest
-from cxr.npz.npz_set import read_index, read_npz
+from cxr.npz.films import read_index, read_npz
 from cxr.npz.preparation import Preparation, from_json
 from cxr.preprocess import build
-from cxr.preprocess.build import build_npz_set
+from cxr.preprocess.build import build_npz_set, copies, npz_names
 from cxr.preprocess.config import PreprocessSection
-from cxr.preprocess.items import copies, npz_names
 from tests.conftest import PREPARATION, phantom, write_image, write_segment_facts
 from tests.settings import machine, section
 

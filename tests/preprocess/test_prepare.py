@@ -8,8 +8,7 @@ from cxr.core.errors import CxrError
 from cxr.films.letterbox import Letterbox
 from cxr.films.read import Film
 from cxr.preprocess.config import PreprocessSection
-from cxr.preprocess.enhance import draw, enhance
-from cxr.preprocess.prepare import lung_box, prepare_film
+from cxr.preprocess.prepare import draw, enhance, lung_box, prepare_film
 from tests.conftest import phantom
 from tests.settings import section
 

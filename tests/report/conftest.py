@@ -11,8 +11,8 @@ import pytest
 import yaml
 
 from cxr.evaluate.config import EvaluateSection
-from cxr.evaluate.plots import write_plots
-from cxr.evaluate.result import evaluation_result
+from cxr.evaluate.curves import write_plots
+from cxr.evaluate.results import evaluation_result
 from tests.evaluate.conftest import BINARY, EARLIER, predictions
 from tests.settings import section
 

@@ -9,12 +9,10 @@ import cv2
 import pytest
 
 from cxr.core.errors import CxrError
-from cxr.report.belonging import stale
-from cxr.report.build import compared
-from cxr.report.markdown import report_markdown
+from cxr.report.build import compared, report_markdown
 from cxr.report.model_card import model_card
 from cxr.report.page import report_page
-from cxr.report.revisions import WORKSPACE, read_results
+from cxr.report.revisions import WORKSPACE, read_results, stale
 from tests.evaluate.conftest import THREE
 from tests.report.conftest import figures, git, write_results
 from tools import compare, metrics, report

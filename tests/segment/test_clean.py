@@ -3,9 +3,8 @@ import numpy as np
 import pytest
 
 from cxr.films.letterbox import Letterbox
-from cxr.segment.clean import clean
 from cxr.segment.config import SegmentSection
-from cxr.segment.judge import Lungs, judge
+from cxr.segment.lungs import Lungs, clean, judge
 
 SIDE = 128
 WHOLE = Letterbox(SIDE, SIDE, SIDE)

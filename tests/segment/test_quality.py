@@ -3,8 +3,7 @@ import pytest
 
 from cxr.films.letterbox import Letterbox
 from cxr.segment.config import SegmentSection
-from cxr.segment.lungs import lungs_in_frame
-from cxr.segment.quality import AT_ONE_LOOK, AT_TWO_LOOKS, SURE, agreement, expected_dice, soft_dice
+from cxr.segment.lungs import AT_ONE_LOOK, AT_TWO_LOOKS, SURE, agreement, expected_dice, lungs_in_frame, soft_dice
 from tests.conftest import phantom
 
 SIDE = 128

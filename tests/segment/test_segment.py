@@ -12,9 +12,9 @@ from cxr.core.files import digest
 from cxr.films.letterbox import Letterbox
 from cxr.films.manifest import Record, write_manifest
 from cxr.segment.config import SegmentSection
-from cxr.segment.mask_table import read_mask_table
 from cxr.segment.scores import mask_scores
 from cxr.segment.segment import segment_cohort
+from cxr.segment.table import read_mask_table
 from tests.conftest import phantom, write_image
 from tests.segment.conftest import FRAME, write_dark_is_lung
 from tests.settings import machine

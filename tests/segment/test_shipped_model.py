@@ -11,8 +11,7 @@ import pytest
 from cxr.core.config import load_section
 from cxr.films.read import IMAGE_SUFFIXES, decode, read_source
 from cxr.segment.config import SegmentSection
-from cxr.segment.judge import Lungs
-from cxr.segment.lungs import find_lungs
+from cxr.segment.lungs import Lungs, find_lungs
 from cxr.segment.scores import mask_scores
 from cxr.segment.segmenter import LungSegmenter, load_segmenter
 from demo.cohort import write_cohort

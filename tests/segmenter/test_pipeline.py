@@ -15,7 +15,7 @@ STAGES: dict[str, dict[str, Any]] = YAML(typ="safe", pure=True).load((ROOT / "se
     "stages"
 ]
 # What only carries values or hands over published weights; segmenter/dvc.yaml says why it is left out.
-NO_DEPENDENCY = ("cxr/compute/", "cxr/console/", "cxr/core/", "cxr/models/", "segmenter/config.py")
+NO_DEPENDENCY = ("cxr/runtime/", "cxr/core/", "cxr/models/", "segmenter/config.py")
 SECTIONS = {
     "prepare": PrepareSection,
     "screen": ScreenSection,

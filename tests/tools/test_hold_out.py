@@ -8,11 +8,11 @@ import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
 
+from cxr.acquisition.statistics import GREY_STATISTICS
+from cxr.acquisition.table import write_acquisition
 from cxr.core.errors import CxrError
-from cxr.films.acquisition import STATISTICS
-from cxr.films.acquisition_table import write_acquisition
 from cxr.films.manifest import Record, read_manifest, write_manifest
-from cxr.segment.mask_table import MaskRow, read_mask_table, write_mask_table
+from cxr.segment.table import MaskRow, read_mask_table, write_mask_table
 from tools import hold_out
 
 FILMS = 240
@@ -31,7 +31,7 @@ def cohort(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> pd.DataFrame:
         records.append(
             Record(name, f"raw/{label}/{name}.png", label, f"P{number // 2}", "train", 9, 9, 8, name, name, "")
         )
-        statistics.append((name, [sharp, *generator.normal(size=len(STATISTICS) - 1)]))
+        statistics.append((name, [sharp, *generator.normal(size=len(GREY_STATISTICS) - 1)]))
     Path("data").mkdir()
     write_manifest(Path("data/manifest.csv"), records, ["normal", "pneumonia"])
     write_acquisition(Path("data/acquisition.csv"), statistics)

@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 import torch
 
-from cxr.compute.settings import Compute
-from cxr.npz.npz_set import NpzFilm, NpzRow, encode_npz, write_index
-from cxr.shards.build import build_shards
+from cxr.npz.films import NpzFilm, NpzRow, encode_npz, write_index
+from cxr.npz.pack import build_shards
+from cxr.runtime.compute import Compute
 from cxr.train.config import TrainSection
 from cxr.train.train import RunPaths, train
 from tests.settings import augmentation, machine, section

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from cxr.console.stage import run_stage
+from cxr.runtime.console import run_stage
 from cxr.train.config import TrainSection
 from cxr.train.train import RunPaths, train
 from tests.settings import machine, section

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from cxr.films.acquisition import STATISTICS
+from cxr.acquisition.statistics import GREY_STATISTICS
 from cxr.train.conflicts import LEAST, MOST, draw_weights, seen
 from cxr.train.films import Films, FilmSet
 
@@ -53,8 +53,8 @@ def test_with_fewer_than_five_patients_of_a_class_films_are_drawn_alike_and_the_
 def test_what_is_seen_of_a_film_is_its_grey_levels_and_the_box_of_its_lungs() -> None:
     grey = film(np.random.default_rng(1), soft=False)
     values = seen(grey)
-    assert values[: len(STATISTICS)] == pytest.approx(seen(grey[[0, 0, 0, 1]])[: len(STATISTICS)], abs=1e-6)
-    left, top, right, bottom, share, shape = values[len(STATISTICS) :]
+    assert values[: len(GREY_STATISTICS)] == pytest.approx(seen(grey[[0, 0, 0, 1]])[: len(GREY_STATISTICS)], abs=1e-6)
+    left, top, right, bottom, share, shape = values[len(GREY_STATISTICS) :]
     assert (left, top, right, bottom) == (10 / SIDE, 16 / SIDE, 54 / SIDE, 48 / SIDE)
     assert share == pytest.approx(2 * 32 * 18 / SIDE**2)
     assert shape == pytest.approx(np.log(32 / 44))
@@ -62,4 +62,4 @@ def test_what_is_seen_of_a_film_is_its_grey_levels_and_the_box_of_its_lungs() ->
 
 def test_a_film_without_a_lung_mask_is_framed_by_its_own_sides() -> None:
     values = seen(np.stack([film(np.random.default_rng(1), soft=False)[0], np.zeros((SIDE, SIDE), np.uint8)]))
-    assert values[len(STATISTICS) :].tolist() == [0, 0, 1, 1, 0, 0]
+    assert values[len(GREY_STATISTICS) :].tolist() == [0, 0, 1, 1, 0, 0]

@@ -1,0 +1,1 @@
+"""Acquisition features, and how well they predict the label."""

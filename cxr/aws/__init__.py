@@ -1,0 +1,1 @@
+"""S3, SageMaker training and endpoints. No stage's result depends on it."""

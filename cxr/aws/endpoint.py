@@ -1,0 +1,136 @@
+"""A bundle on SageMaker: model, endpoint or batch transform, and an entry in the model registry.
+
+Every name holds the hash of model.tar.gz, so a second call finds what the first one made. The requests are plain data,
+in the service's own terms: what `--dry-run` prints is what is sent.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from cxr.aws.s3 import file_md5
+from cxr.core.errors import CxrError
+
+PROJECT = "cxr-pneumonia"
+SERVERLESS_MB = 3072
+Kind = Literal["realtime", "serverless", "transform"]
+# AWS's limits of a request's body, in MB; a raw DICOM film is larger than the first two.
+PAYLOAD_MB: dict[str, int] = {"realtime": 6, "serverless": 4, "transform": 100}
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where and how a bundle is served."""
+
+    kind: Kind
+    image: str  # URI of the image that docker/Dockerfile builds
+    role: str  # ARN of the role that SageMaker takes on
+    store_url: str  # s3://bucket/prefix/
+    instance_type: str = "ml.c6i.large"
+    films_url: str = ""  # of a transform: the S3 prefix with the films
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A packed bundle and the facts that the registry shows."""
+
+    archive: Path  # model.tar.gz
+    md5: str
+    provenance: dict[str, Any]
+
+    @property
+    def name(self) -> str:
+        """Of everything that is made for it."""
+        return f"{PROJECT}-{self.md5[:12]}"
+
+
+def open_bundle(archive: Path, folder: Path) -> Bundle:
+    """The packed bundle and its provenance.json; raises CxrError when either is missing."""
+    if not archive.is_file():
+        raise CxrError(f"{archive}: no packed bundle; run `dvc repro package`")
+    try:
+        provenance = json.loads((folder / "provenance.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CxrError(f"{folder / 'provenance.json'}: cannot be read; run `dvc repro package`") from error
+    return Bundle(archive, file_md5(archive), provenance)
+
+
+def requests(bundle: Bundle, target: Target) -> dict[str, dict[str, Any]]:
+    """Every request of a deployment by the name of its operation, in the order in which they are sent."""
+    tags = [{"Key": "project", "Value": PROJECT}, {"Key": "bundle_md5", "Value": bundle.md5}]
+    container = {"Image": target.image, "ModelDataUrl": archive_url(bundle, target)}
+    made: dict[str, dict[str, Any]] = {
+        "CreateModel": {
+            "ModelName": bundle.name,
+            "PrimaryContainer": container,
+            "ExecutionRoleArn": target.role,
+            "EnableNetworkIsolation": True,
+            "Tags": tags,
+        }
+    }
+    if target.kind == "transform":
+        return made | {"CreateTransformJob": _transform(bundle, target, tags)}
+    variant: dict[str, Any] = {"VariantName": "films", "ModelName": bundle.name}
+    if target.kind == "serverless":
+        variant["ServerlessConfig"] = {"MemorySizeInMB": SERVERLESS_MB, "MaxConcurrency": 5}
+    else:
+        variant |= {"InitialInstanceCount": 1, "InstanceType": target.instance_type}
+    made["CreateEndpointConfig"] = {
+        "EndpointConfigName": f"{bundle.name}-{target.kind}",
+        "ProductionVariants": [variant],
+        "Tags": tags,
+    }
+    made["CreateEndpoint"] = {
+        "EndpointName": bundle.name,
+        "EndpointConfigName": f"{bundle.name}-{target.kind}",
+        "Tags": tags,
+    }
+    return made
+
+
+def registry_requests(bundle: Bundle, target: Target, metrics_url: str) -> dict[str, dict[str, Any]]:
+    """The model registry's group and the bundle's entry in it, which a person must approve."""
+    container = {"Image": target.image, "ModelDataUrl": archive_url(bundle, target)}
+    facts = {name: str(bundle.provenance[name])[:256] for name in ("git_rev", "data") if name in bundle.provenance}
+    return {
+        "CreateModelPackageGroup": {
+            "ModelPackageGroupName": PROJECT,
+            "ModelPackageGroupDescription": "Chest X-ray classifiers. Research use only.",
+        },
+        "CreateModelPackage": {
+            "ModelPackageGroupName": PROJECT,
+            "ModelApprovalStatus": "PendingManualApproval",
+            "ModelPackageDescription": f"bundle {bundle.md5}; research use only",
+            "InferenceSpecification": {
+                "Containers": [container],
+                "SupportedContentTypes": ["application/octet-stream", "application/json"],
+                "SupportedResponseMIMETypes": ["application/json", "image/png"],
+            },
+            "ModelMetrics": {"ModelQuality": {"Statistics": {"ContentType": "application/json", "S3Uri": metrics_url}}},
+            "CustomerMetadataProperties": {**facts, "bundle_md5": bundle.md5},
+        },
+    }
+
+
+def archive_url(bundle: Bundle, target: Target) -> str:
+    """Where model.tar.gz lies on S3."""
+    return f"{target.store_url}bundles/{bundle.md5}/model.tar.gz"
+
+
+def _transform(bundle: Bundle, target: Target, tags: list[dict[str, str]]) -> dict[str, Any]:
+    source = {"S3DataType": "S3Prefix", "S3Uri": target.films_url}
+    return {
+        "TransformJobName": bundle.name,
+        "ModelName": bundle.name,
+        "MaxPayloadInMB": PAYLOAD_MB["transform"],
+        "BatchStrategy": "SingleRecord",
+        "TransformInput": {
+            "DataSource": {"S3DataSource": source},
+            "ContentType": "application/octet-stream",
+            "SplitType": "None",
+        },
+        "TransformOutput": {"S3OutputPath": f"{target.store_url}transform/{bundle.md5}/", "Accept": "application/json"},
+        "TransformResources": {"InstanceType": target.instance_type, "InstanceCount": 1},
+        "Tags": tags,
+    }

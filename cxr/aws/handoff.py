@@ -1,0 +1,165 @@
+"""Training on SageMaker from the train stage: start or attach, follow, fetch the results."""
+
+import contextlib
+import logging
+import os
+import shutil
+import tarfile
+import tempfile
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import pandas as pd
+from botocore.exceptions import ClientError
+
+from cxr.aws.config import SageMakerSection
+from cxr.aws.follow import artifact_key, find_job, follow, latest_job, stop_job, why_it_ended
+from cxr.aws.inputs import publish_channels
+from cxr.aws.plan import JobPlan, plan_job
+from cxr.aws.request import cost_class
+from cxr.aws.s3 import Store, aws_session, faults
+from cxr.core.config import Section
+from cxr.core.errors import CxrError
+
+log = logging.getLogger(__name__)
+
+
+def unpack_outs(archive: Path, outs: list[Path], root: Path = Path()) -> None:
+    """Put the outs of the train stage in place: all of them or, when the archive is not as it should be, none.
+
+    Args:
+        archive: model.tar.gz, whose members are named relative to `models/`.
+        outs: files and folders below `models/` to take.
+        root: the repository.
+
+    Raises:
+        CxrError: the archive is broken, a member leads out of the folder or is no plain file, or an out is missing.
+    """
+    with tempfile.TemporaryDirectory(dir=archive.parent) as name:
+        folder = Path(name)
+        try:
+            with tarfile.open(archive, "r:gz") as tar:
+                for member in tar.getmembers():
+                    _check(member, archive)
+                tar.extractall(folder, filter="data")
+        except (tarfile.TarError, EOFError, OSError) as error:
+            raise CxrError(
+                f"{archive.name}: cannot be unpacked ({error}); delete it from the bucket and run again"
+            ) from error
+        sources = {out: folder / out.relative_to("models") for out in outs}
+        for out, source in sources.items():
+            if not source.exists():
+                raise CxrError(f"{archive.name}: {out} is missing; the job ended without it, see its log")
+        for out, source in sources.items():
+            target = root / out
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if target.is_dir():
+                shutil.rmtree(target)
+            shutil.move(source, target)
+
+
+def _check(member: tarfile.TarInfo, archive: Path) -> None:
+    path = PurePosixPath(member.name)
+    if path.is_absolute() or ".." in path.parts:
+        raise CxrError(f"{archive.name}: member {member.name!r} leads out of the folder; the archive is refused")
+    if not (member.isfile() or member.isdir()):
+        raise CxrError(f"{archive.name}: member {member.name!r} is no plain file; the archive is refused")
+
+
+def train_on_sagemaker(train: Section, settings: SageMakerSection, root: Path = Path()) -> None:
+    """Train in a job; the outs of the train stage are left as a local run leaves them.
+
+    Ctrl-C stops a job that this run created; its checkpoint stays, and the next run resumes from it. A job that was
+    found running may be somebody else's: Ctrl-C leaves it running.
+
+    Raises:
+        CxrError: a setting, credential, bucket or datum is missing, the request is refused, or the job ends Failed or
+            Stopped; then the message holds the job's own traceback.
+    """
+    plan = plan_job(train, settings, root)
+    connect = partial(aws_session, plan.settings.region)
+    session = connect()
+    store = _store(plan, session)
+    store.check(plan.settings.region)
+    plan = plan.pinned(session)
+    name, ours = _start(plan, store, session)
+    show = partial(follow, name, connect, plan.epochs, plan.settings.poll_seconds)
+    try:
+        job = show()
+    except KeyboardInterrupt:
+        if not ours:
+            raise CxrError(
+                f"job {name}: left running; run again to attach to it, `python -m tools.handoff --stop` stops it"
+            ) from None
+        log.warning("stopping job %s; it saves its checkpoint first", name)
+        stop_job(name, session)
+        with contextlib.suppress(KeyboardInterrupt):  # a second one: AWS ends the job without us
+            show()
+        raise CxrError(f"job {name}: stopped by Ctrl-C; run again to resume from its checkpoint") from None
+    if job["TrainingJobStatus"] != "Completed":
+        raise CxrError(why_it_ended(job))
+    with tempfile.TemporaryDirectory() as folder:
+        archive = Path(folder) / "model.tar.gz"
+        store.fetch(artifact_key(job, plan), archive)
+        unpack_outs(archive, list(plan.outs), root)
+    _log_to_mlflow(plan, root, name)
+
+
+def stop_on_sagemaker(train: Section, settings: SageMakerSection, root: Path = Path()) -> None:
+    """Stop the running job of the current inputs, whoever started it; raises CxrError when none runs."""
+    plan = plan_job(train, settings, root)
+    session = aws_session(plan.settings.region)
+    plan = plan.pinned(session)
+    job, _ = latest_job(plan, session)
+    if job is None or job["TrainingJobStatus"] != "InProgress":
+        raise CxrError(f"job {plan.inputs.job_name(1)}: does not run; nothing to stop")
+    stop_job(job["TrainingJobName"], session)
+    log.info("job %s: stopping; it saves its checkpoint first", job["TrainingJobName"])
+
+
+def _store(plan: JobPlan, session: Any, below: str = "") -> Store:
+    key = plan.settings.output_kms_key
+    return Store(f"{plan.store_url}{below}", session, None if key == "none" else key)
+
+
+def _start(plan: JobPlan, store: Store, session: Any) -> tuple[str, bool]:
+    """The name of the job to follow, and whether this run created it."""
+    name, _ = find_job(plan, store, session)
+    if name:
+        return name, False
+    sent = publish_channels(plan.data, store)
+    sent += _store(plan, session, "sagemaker-code/").put_all(plan.code.items, "upload code")
+    log.info("%d objects uploaded", sent)
+    name, attempts = find_job(plan, store, session)  # somebody else may have been faster meanwhile
+    if name:
+        return name, False
+    request = plan.request(attempts + 1)
+    name = str(request["TrainingJobName"])
+    log.info("creating job %s: %s", name, cost_class(plan.settings))
+    with faults(f"job {name}"):
+        try:
+            session.client("sagemaker").create_training_job(**request)
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "ResourceInUse":
+                raise
+            log.info("job %s was created meanwhile: attached to it", name)
+            return name, False
+    return name, True
+
+
+def _log_to_mlflow(plan: JobPlan, root: Path, name: str) -> None:
+    """Log the run from here, so that the job needs no network. Does nothing when MLFLOW_TRACKING_URI is not set."""
+    if not os.environ.get("MLFLOW_TRACKING_URI"):
+        return
+    from cxr.train.tracking import MLflowRun
+
+    history = root / "models/history.csv"
+    tags = {"data": plan.inputs.data_md5, "sagemaker_job": name}
+    with tempfile.TemporaryDirectory() as folder:
+        run = MLflowRun(Path(folder), dict(plan.inputs.hyperparameters), tags)
+        rows = [
+            {str(name): float(value) for name, value in row.items()} for row in pd.read_csv(history).to_dict("records")
+        ]
+        run.log(rows)
+        run.close([path for path in (root / out for out in plan.outs) if path.is_file()])

@@ -1,1 +1,0 @@
-"""Where and how fast: the settings of compute.yaml. No result depends on this package."""

@@ -1,0 +1,1 @@
+"""The operating point: temperature and threshold."""

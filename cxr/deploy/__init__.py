@@ -1,1 +1,0 @@
-"""Answers about films that nobody has labelled: the predictor and what is built on it."""

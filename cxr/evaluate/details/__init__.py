@@ -1,1 +1,0 @@
-"""The files of metrics/details: each module here writes the JSON of its name."""

@@ -1,0 +1,168 @@
+"""The operating point: temperature scaling and the choice of the threshold, on validation films."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import minimize_scalar
+from scipy.special import log_expit, log_softmax
+
+from cxr.core.errors import CxrError
+from cxr.decision.operating_point import ARGMAX, OperatingPoint, calibrated, sigmoid
+from cxr.evaluate.intervals import Floats, Indices, patient_weights, percentile_interval
+
+RANGE = (1e-3, 20.0)  # temperatures over the largest logit; a fit at the upper edge says that the sample cannot tell
+DIGITS = 6  # of the temperature and of the threshold's interval
+
+
+@dataclass(frozen=True)
+class Temperature:
+    """The divisor of the logits, and why it is 1 when it could not be fitted."""
+
+    value: float
+    reason: str = ""
+
+
+def fit_temperature(logits: Floats, labels: Indices) -> Temperature:
+    """Temperature that minimises the log loss (Guo et al. 2017).
+
+    Args:
+        logits: (films,) for two classes, (films, classes) for more.
+        labels: class index of each film.
+    """
+    if len(np.unique(labels)) < 2:
+        return Temperature(1.0, "validation has films of one class only")
+
+    def loss(log_t: float) -> float:
+        scaled = logits / np.exp(log_t)
+        if logits.ndim == 1:
+            return float(-np.mean(np.where(labels == 1, log_expit(scaled), log_expit(-scaled))))
+        return float(-np.mean(log_softmax(scaled, axis=1)[np.arange(len(labels)), labels]))
+
+    if bool((_margin(logits, labels) > 0).all()):
+        return Temperature(1.0, "validation is separated without error, so its best temperature is 0")
+    low, high = np.log(np.array(RANGE) * (float(np.abs(logits).max()) or 1.0))
+    best = float(minimize_scalar(loss, bounds=(low, high), method="bounded", options={"xatol": 1e-6}).x)
+    if high - best < 0.01:
+        return Temperature(1.0, "validation logits say nothing about the label, so its best temperature is infinite")
+    return Temperature(float(np.exp(best)))
+
+
+def _margin(logits: Floats, labels: Indices) -> Floats:
+    """By how much the logit of each film's own class exceeds that of the next, (films,)."""
+    if logits.ndim == 1:
+        return np.where(labels == 1, logits, -logits)
+    own = np.eye(logits.shape[1], dtype=bool)[labels]
+    return np.asarray(logits[own] - np.where(own, -np.inf, logits).max(axis=1))
+
+
+def choose_threshold(rule: str, positive: Floats, probability: Floats, weights: Floats) -> Floats:
+    """The probability at and above which a film is called positive, for each row of weights.
+
+    Candidates lie half-way between neighbouring probabilities (in logits), so that the choice does not sit on one
+    film. Among equally good ones the candidate nearest to 0.5 wins.
+
+    Args:
+        rule: `youden` (sensitivity + specificity), `f1`, `sensitivity@0.95` (the highest threshold that reaches that
+            sensitivity), `fixed` (0.5) or `fixed@0.3`.
+        positive: 1 or 0, (films,).
+        probability: calibrated, (films,).
+        weights: (resamples, films).
+
+    Returns:
+        (resamples,), NaN for a row whose weights leave a class out, unless the rule is `fixed`.
+
+    Raises:
+        CxrError: the films are of one class, so that no rule but `fixed` can choose.
+    """
+    name, _, value = rule.partition("@")
+    if name == "fixed":
+        return np.full(len(weights), float(value or 0.5))
+    if len(np.unique(positive)) < 2:
+        raise CxrError(
+            f"evaluate.threshold: {rule} needs validation films of both classes, and all {len(positive)} are of one; "
+            "add films to the validation split or use `fixed`"
+        )
+    thresholds, tp, fp = _counts(positive, probability, weights)
+    positives, negatives = weights @ positive, weights @ (1 - positive)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        sensitivity, false_rate = tp / positives[:, None], fp / negatives[:, None]
+        if name == "youden":
+            merit = sensitivity - false_rate
+        elif name == "f1":
+            merit = 2 * tp / (tp + fp + positives[:, None])
+        else:
+            merit = np.where(sensitivity >= float(value) - 1e-12, -false_rate, -np.inf)
+    merit = np.where(np.isnan(merit), -np.inf, merit) - 1e-9 * np.abs(thresholds - 0.5)
+    return np.where((positives > 0) & (negatives > 0), thresholds[np.argmax(merit, axis=1)], np.nan)
+
+
+def threshold_table(positive: Floats, probability: Floats, steps: int = 101) -> dict[str, Floats]:
+    """Figures at evenly spaced thresholds: `threshold`, `sensitivity`, `specificity`, `f1`."""
+    grid = np.linspace(0, 1, steps)
+    called = probability[None, :] >= grid[:, None]
+    tp, fp = called @ positive, called @ (1 - positive)
+    positives, negatives = positive.sum(), (1 - positive).sum()
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return {
+            "threshold": grid,
+            "sensitivity": tp / positives,
+            "specificity": 1 - fp / negatives,
+            "f1": 2 * tp / (tp + fp + positives),
+        }
+
+
+def _counts(positive: Floats, probability: Floats, weights: Floats) -> tuple[Floats, Floats, Floats]:
+    """Candidate thresholds and the weight of true and false calls at each: (k,), (resamples, k), (resamples, k)."""
+    order = np.argsort(-probability, kind="stable")
+    ends = np.flatnonzero(np.r_[np.diff(probability[order]) < 0, True])
+    logit = _logit(probability[order][ends])
+    # The last digits of a logarithm differ between processors, so that the threshold is kept to those that do not.
+    thresholds = np.r_[sigmoid(np.round((logit[:-1] + logit[1:]) / 2, 9)), 0.0]
+    sorted_weights = weights[:, order]
+    tp = np.cumsum(sorted_weights * positive[order], axis=1)[:, ends]
+    fp = np.cumsum(sorted_weights * (1 - positive[order]), axis=1)[:, ends]
+    return thresholds, tp, fp
+
+
+def _logit(probability: Floats) -> Floats:
+    p = np.clip(probability, 1e-12, 1 - 1e-12)
+    return np.asarray(np.log(p) - np.log1p(-p))
+
+
+def fit_operating_point(
+    classifier: str,
+    classes: tuple[str, ...],
+    logits: Floats,
+    labels: Indices,
+    patients: list[str],
+    rule: str,
+    resamples: int,
+    seed: int,
+) -> OperatingPoint:
+    """Fit temperature and threshold on the validation films: logits (films,) or (films, classes), labels (films,).
+
+    Raises:
+        CxrError: there are no validation films, or the rule cannot choose on them.
+    """
+    if len(labels) == 0:
+        raise CxrError("data/npz/index.csv: no film with split 'val'; the operating point is fitted on validation only")
+    fitted = fit_temperature(logits, labels)
+    # Rounded, because the search ends within 1e-6 of the best and its last digits differ between processors.
+    temperature = round(fitted.value, DIGITS) or fitted.value
+    threshold: float | None = None
+    interval = None
+    if logits.ndim == 1:
+        probability, positive = calibrated(logits, temperature), labels.astype(np.float64)
+        # Not rounded: it lies between two films' probabilities, which may be closer than any rounding.
+        threshold = float(choose_threshold(rule, positive, probability, np.ones((1, len(labels))))[0])
+        draws = patient_weights(patients, resamples, seed)
+        interval = percentile_interval(
+            np.concatenate([choose_threshold(rule, positive, probability, weights) for weights in draws])
+        )
+        if interval is not None and interval[0] == interval[1]:  # a fixed threshold, or too few patients to vary it
+            interval = None
+    low, high = (None, None) if interval is None else (round(interval[0], DIGITS), round(interval[1], DIGITS))
+    return OperatingPoint(
+        classifier, classes, rule if logits.ndim == 1 else ARGMAX, threshold, low, high,
+        temperature, fitted.reason, "val", len(labels), len(set(patients)),
+    )  # fmt: skip

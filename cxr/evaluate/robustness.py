@@ -1,0 +1,169 @@
+"""Robustness: shortcut tests, and the views on which acquisition no longer predicts the label."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+
+from cxr.acquisition.score import conflicting, told
+from cxr.decision.operating_point import OperatingPoint
+from cxr.evaluate.config import EvaluateSection
+from cxr.evaluate.intervals import Floats, Indices, Sample, leave_out_weights, plain_interval, standard_error
+from cxr.evaluate.metrics import Scored, binary_figures
+from cxr.evaluate.scored import Block, Films, interval_entries, rounded, with_reasons
+from cxr.evaluate.table import (
+    ACQUISITION,
+    BASELINE,
+    KEPT,
+    LOGIT,
+    LUNG_AREA,
+    LUNG_SHARE,
+    REMOVED,
+    SPLIT_NAMES,
+    SURROUNDINGS,
+    films_of,
+    labels,
+    reported_split,
+    scores,
+    with_score,
+)
+from cxr.evaluate.task import Binary, task_of
+
+ALL_POSITIVE = ("auroc", "auprc", "accuracy", "precision", "f1")
+AT_THRESHOLD = ("sensitivity", "specificity", "ece")
+
+
+def check_details(table: pd.DataFrame, point: OperatingPoint, section: EvaluateSection) -> Block:
+    """Shortcut checks and baselines of the test films, or of validation where there is no test set."""
+    split = reported_split(table)
+    films = films_of(table, split)
+    return {
+        "split": SPLIT_NAMES[split],
+        "shortcuts": shortcut_block(films, point, section),
+        "baselines": baseline_block(films, point, section),
+    }
+
+
+def shortcut_block(table: pd.DataFrame, point: OperatingPoint, section: EvaluateSection) -> Block:
+    """What the classifier still says without lungs, and where it looks, each beside its chance level."""
+    task = task_of(point.classes)
+    name = task.main_figure
+    block: Block = {f"{name}_chance": task.chance}
+    off = "" if section.shortcuts else "evaluate.shortcuts is off"
+    for score, title, why in (
+        (LOGIT, name, off),
+        (REMOVED, f"{name}_lungs_removed", off),
+        (KEPT, f"{name}_lungs_only", off),
+        (SURROUNDINGS, f"{name}_hog_lungs_removed", off if section.baseline else "evaluate.baseline is off"),
+    ):
+        films = with_score(table, score, point.classes)
+        if films.empty:
+            block |= {title: None, f"{title}_reason": why or "no film has a lung mask"}
+            continue
+        found = Films(films, point, score).with_intervals((name,))
+        block |= {key.replace(name, title, 1): value for key, value in found.items()}
+        if len(films) < len(table):
+            block[f"{title}_missing"] = len(table) - len(films)
+    return block | lung_share_block(table, point)
+
+
+def lung_share_block(table: pd.DataFrame, point: OperatingPoint) -> Block:
+    """Mean share of the Grad-CAM mass inside the lungs, of all films and by reference class.
+
+    `lung_share_chance` is the mean share of the film that the lungs of the same films cover: what evidence that is
+    spread evenly would show.
+    """
+    if LUNG_SHARE not in table.columns or not bool(table[LUNG_SHARE].notna().any()):
+        return {LUNG_SHARE: None, f"{LUNG_SHARE}_reason": "no film has a Grad-CAM and a lung mask"}
+    films = table[table[LUNG_SHARE].notna()]
+    block: Block = {
+        LUNG_SHARE: rounded(float(films[LUNG_SHARE].mean())),
+        f"{LUNG_SHARE}_chance": rounded(float(films[LUNG_AREA].mean())),
+    }
+    for name in point.classes:
+        title = f"{LUNG_SHARE}_{name}"
+        block[title] = rounded(float(films.loc[films["label"] == name, LUNG_SHARE].mean()))
+        if block[title] is None:
+            block[f"{title}_reason"] = f"no film of class {name} has a Grad-CAM and a lung mask"
+    missing = len(table) - len(films)
+    return block | ({f"{LUNG_SHARE}_missing": missing} if missing else {})
+
+
+def baseline_block(table: pd.DataFrame, point: OperatingPoint, section: EvaluateSection) -> Block:
+    """What the classifier must beat: calling every film positive, and logistic regression on HOG and histogram.
+
+    `gain` is the classifier's main figure minus the baseline's, with its interval over patients.
+    """
+    own = Films(table, point)
+    name = own.task.main_figure
+    block: Block = {"all_positive": _all_positive(own)} if isinstance(own.task, Binary) else {}
+    hog = hog_films(table, point)
+    if hog is None:
+        reason = "the training films lack a class" if section.baseline else "evaluate.baseline is off"
+        return block | {"hog_logistic": {"reason": reason}}
+    found = hog.with_intervals((name, "accuracy"))
+    found["gain"] = rounded(own.plain()[name] - hog.plain()[name])
+    if found["gain"] is None:
+        return block | {"hog_logistic": found | {"gain_reason": found[f"{name}_reason"]}}
+    weights = leave_out_weights(own.patients)
+    left_out = own.measure(weights)[name] - hog.measure(weights)[name]
+    sample = Sample(len(set(own.patients)), len(table))
+    found |= interval_entries("gain", plain_interval(found["gain"], standard_error(left_out), sample))
+    return block | {"hog_logistic": found}
+
+
+def hog_films(table: pd.DataFrame, point: OperatingPoint) -> Films | None:
+    """What the HOG baseline says of the films, called positive from a half on; None where there is no baseline."""
+    if with_score(table, BASELINE, point.classes).empty:
+        return None
+    return Films(table, replace(point, temperature=1.0, threshold=None if point.threshold is None else 0.5), BASELINE)
+
+
+def _all_positive(films: Films) -> Block:
+    """Every film called positive with the same probability: the share of positives, which nothing beats blindly."""
+    positive, ones = films.label.astype(np.float64), np.ones(len(films.label))
+    scored = Scored(positive, ones, ones * positive.mean(), ones)
+    values = {name: float(value[0]) for name, value in binary_figures(scored, ones[None]).items()}
+    return with_reasons(values, ALL_POSITIVE, films.why_undefined)
+
+
+def shift_details(table: pd.DataFrame, point: OperatingPoint) -> Block:
+    """Figures of each view at the stored operating point, and what acquisition alone says of the label."""
+    validation = films_of(table, "val")
+    views = {
+        "plain": validation,
+        "corrupted": films_of(table, "corrupted"),
+        "swapped": films_of(table, "swapped"),
+        "conflicting": conflicting_films(validation, point.classes),
+    }
+    label, logits = _acquisition(with_score(validation, ACQUISITION, point.classes), point.classes)
+    auroc = rounded(told(label, logits)) if len(np.unique(label)) > 1 else None
+    return {"acquisition_auroc": auroc} | {name: _figures(films, point) for name, films in views.items()}
+
+
+def conflicting_films(validation: pd.DataFrame, classes: tuple[str, ...]) -> pd.DataFrame:
+    """The films whose acquisition speaks against their label; none where it was not scored."""
+    scored = with_score(validation, ACQUISITION, classes)
+    return scored[conflicting(*_acquisition(scored, classes))].reset_index(drop=True)
+
+
+def _acquisition(films: pd.DataFrame, classes: tuple[str, ...]) -> tuple[Indices, Floats]:
+    """Places of the classes (films,), and the logit of each class against all others (films, classes)."""
+    logits = scores(films, ACQUISITION, classes) if len(films) else np.empty((0, len(classes)))
+    return labels(films, classes), np.column_stack([-logits, logits]) if logits.ndim == 1 else logits
+
+
+def _figures(films: pd.DataFrame, point: OperatingPoint) -> Block:
+    if films.empty:
+        return {
+            "films": 0,
+            "reason": "there are no such films: they need validation films, and acquisition that errs",
+        }
+    task = task_of(point.classes)
+    names = (task.main_figure, *(AT_THRESHOLD if isinstance(task, Binary) else ("accuracy",)))
+    block: Block = {"films": len(films), "patients": int(films["patient_id"].nunique())}
+    block |= Films(films, point).with_intervals(names)
+    hog, name = hog_films(films, point), task.main_figure
+    if hog is None:
+        return block
+    return block | {key.replace(name, f"{name}_hog", 1): value for key, value in hog.with_intervals((name,)).items()}

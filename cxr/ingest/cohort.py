@@ -1,0 +1,227 @@
+"""From films to the manifest: records, splits by patient, the audit for leakage."""
+
+import re
+import unicodedata
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from cxr.core.errors import CxrError
+from cxr.core.files import digest
+from cxr.films.manifest import FIELDS, SPLITS, Record
+from cxr.ingest.config import DataSection
+from cxr.ingest.film import Finding
+from cxr.ingest.layouts import Candidate, reference_masks
+from cxr.ingest.pseudonyms import pseudonym
+
+MAX_BYTES = 160  # of an image id; file systems take 255, and stages add endings
+SHOWN = 5  # culprits named in an error
+
+
+def image_ids(candidates: Sequence[Candidate]) -> list[str]:
+    """A unique id for each film: the stem of its name, or its whole path where two films share a stem."""
+    stems = Counter(Path(candidate.name).stem for candidate in candidates)
+    ids = []
+    for candidate in candidates:
+        stem = Path(candidate.name).stem
+        ids.append(_safe(stem if stems[stem] == 1 else candidate.name.replace("/", "__")))
+    for image_id, count in Counter(ids).items():
+        if count > 1:
+            names = [candidate.name for candidate, other in zip(candidates, ids, strict=True) if other == image_id]
+            raise CxrError(f"{names[0]} and {names[1]}: both become image id {image_id!r}; rename one")
+    return ids
+
+
+def _safe(text: str) -> str:
+    """A text as part of a file name: letters, digits and `._-` in their composed form, no leading dot, not too long."""
+    safe = re.sub(r"[^\w.-]", "_", unicodedata.normalize("NFC", text))
+    safe = "_" + safe[1:] if safe.startswith(".") else safe
+    if len(safe.encode()) > MAX_BYTES:
+        safe = safe.encode()[: MAX_BYTES - 9].decode(errors="ignore") + "_" + digest(safe.encode())[:8]
+    return safe
+
+
+def film_records(usable: list[tuple[Candidate, Finding]], settings: DataSection, key: bytes) -> list[Record]:
+    """A record of each usable film, without a split where none is given; `key` hashes patient ids, empty keeps them.
+
+    Raises:
+        CxrError: a film is of no patient, or two films become one image id.
+    """
+    masks = reference_masks([candidate.name for candidate, _ in usable], settings)
+    ids = image_ids([candidate for candidate, _ in usable])
+    columns = sorted({name for candidate, finding in usable for name in _attributes(candidate, finding)})
+    records = []
+    for (candidate, finding), image_id in zip(usable, ids, strict=True):
+        attributes = _attributes(candidate, finding)
+        records.append(
+            Record(
+                image_id=image_id,
+                path=candidate.address,
+                label=candidate.label,
+                patient_id=_patient(candidate, finding, image_id, settings, key),
+                split=candidate.split or "",
+                width=finding.width,
+                height=finding.height,
+                bits=finding.bits,
+                film_hash=finding.film_hash,
+                pixel_hash=finding.pixel_hash,
+                mask_path=masks.get(candidate.name, ""),
+                attributes={name: attributes.get(name, "") for name in columns},
+            )
+        )
+    return records
+
+
+def _attributes(candidate: Candidate, finding: Finding) -> dict[str, str]:
+    found = {**(finding.header or {}), **candidate.attributes}
+    return {name: value for name, value in found.items() if name not in (*FIELDS, "classes")}
+
+
+def _patient(candidate: Candidate, finding: Finding, image_id: str, settings: DataSection, key: bytes) -> str:
+    if settings.patient_from == "image":
+        return pseudonym(image_id, key)
+    named = pseudonym(candidate.patient_id or "", key)
+    patient = finding.patient_id if settings.patient_from == "dicom" else named
+    if not patient:
+        remedies = {
+            "pattern": f"data.path_pattern {settings.path_pattern!r} finds no patient_id in its path; correct it",
+            "column": f"column {settings.columns.patient_id!r} is empty; fill it",
+            "dicom": f"DICOM tag {settings.patient_tag} is empty; name another in data.patient_tag",
+        }
+        raise CxrError(f"{candidate.address}: {remedies[settings.patient_from]} or set data.patient_from")
+    return patient
+
+
+def assign_splits(records: Sequence[Record], settings: DataSection) -> list[Record]:
+    """Honour the splits that are given and cut what is missing from train, by patient, stratified by label.
+
+    Patients who share an identical film move together. Within each stratum patients are ranked by a seeded hash of
+    their name, so that a film added later moves at most one patient of its stratum.
+    """
+    pool = settings.published_val == "merge"
+    current = [replace(r, split="train" if r.split == "" or (pool and r.split == "val") else r.split) for r in records]
+    for split, fraction in (("test", settings.test_fraction), ("val", settings.val_fraction)):
+        if fraction > 0 and not any(record.split == split for record in current):
+            current = _cut(current, split, fraction, settings.seed)
+    return current
+
+
+def linked_groups(records: Sequence[Record]) -> list[int]:
+    """A group number for each film: films of one patient, or with identical pixels, share it."""
+    nodes: dict[str, int] = {}
+    edges = []
+    for index, record in enumerate(records):
+        for name in (f"patient {record.patient_id}", f"pixels {record.pixel_hash}"):
+            edges.append((index, len(records) + nodes.setdefault(name, len(nodes))))
+    total = len(records) + len(nodes)
+    rows, columns = zip(*edges, strict=True)
+    graph = coo_array(([1] * len(edges), (rows, columns)), shape=(total, total))
+    _, labels = connected_components(graph, directed=False)
+    return [int(label) for label in labels[: len(records)]]
+
+
+def _cut(records: list[Record], split: str, fraction: float, seed: int) -> list[Record]:
+    """Move a share of the groups of each stratum from train to `split`."""
+    groups = linked_groups(records)
+    members: dict[int, list[int]] = defaultdict(list)
+    for index, group in enumerate(groups):
+        members[group].append(index)
+    strata: dict[tuple[str, ...], list[int]] = defaultdict(list)
+    for group, indices in members.items():
+        if all(records[index].split == "train" for index in indices):
+            strata[tuple(sorted({records[index].label for index in indices}))].append(group)
+
+    def rank(group: int) -> str:
+        name = min(records[index].patient_id for index in members[group])
+        return digest(str(seed).encode(), split.encode(), name.encode())
+
+    moved = set()
+    for stratum in strata.values():
+        moved.update(sorted(stratum, key=rank)[: round(fraction * len(stratum))])
+    return [
+        replace(record, split=split) if group in moved else record
+        for record, group in zip(records, groups, strict=True)
+    ]
+
+
+@dataclass(frozen=True)
+class Leak:
+    """One patient, or one picture, in two splits or more."""
+
+    kind: str  # patient or film
+    who: str  # the patient id, or the path of one of the identical films
+    paths: tuple[str, ...]  # one film from each split
+
+
+def find_leaks(records: Sequence[Record]) -> list[Leak]:
+    """Patients and identical films that lie in more than one split, in a stable order."""
+    leaks = []
+    for kind, key in (("patient", "patient_id"), ("film", "pixel_hash")):
+        seen: dict[str, dict[str, str]] = defaultdict(dict)
+        for record in records:
+            seen[getattr(record, key)].setdefault(record.split, record.path)
+        for name, paths in sorted(seen.items()):
+            if len(paths) > 1:
+                shown = tuple(paths[split] for split in SPLITS if split in paths)
+                leaks.append(Leak(kind, name if kind == "patient" else shown[0], shown))
+    return leaks
+
+
+def settle_leaks(records: Sequence[Record], policy: str) -> tuple[list[Record], list[Leak]]:
+    """Stop on leakage, or drop the leaking films from train (and from validation, where test has them too).
+
+    Raises:
+        CxrError: the policy is `error` and a patient or an identical film lies in two splits.
+    """
+    leaks = find_leaks(records)
+    if not leaks:
+        return list(records), []
+    if policy == "error":
+        counts = Counter(leak.kind for leak in leaks)
+        found = " and ".join(f"{count} {kind}{'s' if count > 1 else ''}" for kind, count in counts.items())
+        culprits = "; ".join(f"{leak.kind} {leak.who} in {' and '.join(leak.paths)}" for leak in leaks[:SHOWN])
+        more = f"; and {len(leaks) - SHOWN} more" if len(leaks) > SHOWN else ""
+        raise CxrError(
+            f"leakage: {found} in two splits: {culprits}{more}; "
+            "correct the split or set data.on_leakage: drop_from_train"
+        )
+    groups = linked_groups(records)
+    ranks = {split: rank for rank, split in enumerate(SPLITS)}
+    kept: dict[int, int] = defaultdict(int)
+    for record, group in zip(records, groups, strict=True):
+        kept[group] = max(kept[group], ranks[record.split])
+    stay = [r for r, group in zip(records, groups, strict=True) if ranks[r.split] == kept[group]]
+    return stay, leaks
+
+
+def audit_report(
+    records: Sequence[Record], quarantined: Counter[str], dropped: int, leaks: Sequence[Leak], classes: Sequence[str]
+) -> dict[str, Any]:
+    """What the cohort is made of: films and patients by split and class, and what was refused or dropped."""
+    splits = {}
+    for split in SPLITS:
+        films = [record for record in records if record.split == split]
+        splits[split] = {
+            "films": len(films),
+            "patients": len({record.patient_id for record in films}),
+            **{name: sum(record.label == name for record in films) for name in classes},
+        }
+    labels: dict[str, set[str]] = defaultdict(set)
+    for record in records:
+        labels[record.pixel_hash].add(record.label)
+    return {
+        "films": len(records),
+        "patients": len({record.patient_id for record in records}),
+        "splits": splits,
+        "quarantined": sum(quarantined.values()),
+        "quarantined_by_reason": dict(sorted(quarantined.items())),
+        "leaks_found": len(leaks),
+        "dropped_for_leakage": dropped,
+        "identical_films": len(records) - len(labels),
+        "identical_films_with_two_labels": sum(len(names) > 1 for names in labels.values()),
+    }

@@ -1,0 +1,92 @@
+"""What ingest records of one film: a pure function, so that the film cache can serve it."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+
+from cxr.acquisition.statistics import acquisition_statistics
+from cxr.core.errors import CxrError
+from cxr.core.files import digest
+from cxr.films.dicom import dicom_tag, is_dicom
+from cxr.films.film import Refused, unusable
+from cxr.films.letterbox import Image
+from cxr.films.read import Source, decode
+from cxr.ingest.pseudonyms import pseudonym
+
+SIDE = 48  # pixels of a thumbnail
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What opening a film showed. `reason` is empty for a usable one."""
+
+    reason: str = ""
+    width: int = 0
+    height: int = 0
+    bits: int = 0
+    film_hash: str = ""
+    pixel_hash: str = ""
+    patient_id: str = ""  # from the DICOM tag, where that is asked for; hashed where there is a key
+    header: dict[str, str] | None = None
+    acquisition: list[float] | None = None  # the values of cxr.acquisition.statistics.GREY_STATISTICS
+    burned_in: bool = False  # the DICOM header says that text is burned into the pixels
+    thumbnail: bytes = b""  # of cxr.ingest.near_duplicates
+
+
+def inspect_film(source: Source, min_px: int, patient_tag: str, key: bytes) -> tuple[dict[str, Any], bytes]:
+    """The fields of a film's `Finding`, and its thumbnail. A film that cannot be used is a finding, never an error.
+
+    Args:
+        source: the film's bytes.
+        min_px: shortest side accepted, pixels.
+        patient_tag: DICOM keyword that names the patient; empty when the patient is found elsewhere.
+        key: hashes that patient's id; empty leaves it as it is.
+    """
+    found: dict[str, Any] = {"film_hash": source.film_hash}
+    try:
+        film = decode(source)
+        patient = pseudonym(_patient(source, patient_tag), key) if patient_tag else ""
+    except Refused as error:
+        return {**found, "reason": _reason(error, source.address)}, b""
+    except CxrError as error:
+        return {**found, "reason": unreadable(error, source.address)}, b""
+    width, height = film.size
+    facts = {
+        **found,
+        "reason": unusable(film, min_px),
+        "width": width,
+        "height": height,
+        "bits": film.bits,
+        "pixel_hash": digest(np.array(film.grey.shape).tobytes(), film.grey.tobytes()),
+        "patient_id": patient,
+        "header": film.header,
+        "acquisition": acquisition_statistics(film.grey).tolist(),
+        "burned_in": film.burned_in,
+    }
+    return facts, thumbnail(film.grey).tobytes()
+
+
+def unreadable(error: CxrError, address: str) -> str:
+    """The reason of a film that cannot be read or decoded."""
+    return "unreadable: " + _reason(error, address)
+
+
+def _reason(error: CxrError, address: str) -> str:
+    """The message without the address, which has a column of its own (and may differ between equal films)."""
+    return str(error).removeprefix(f"{address}: ")
+
+
+def _patient(source: Source, keyword: str) -> str:
+    if not is_dicom(source.address, source.content):
+        raise CxrError(f"{source.address}: patient_from: dicom, but this is no DICOM file; use a column or a pattern")
+    patient = dicom_tag(source.address, source.content, keyword)
+    if not patient:
+        raise CxrError(f"{source.address}: DICOM tag {keyword} is empty; name another in data.patient_tag")
+    return patient
+
+
+def thumbnail(grey: Image) -> Image:
+    """A film (height, width) as (SIDE, SIDE); the aspect is lost."""
+    return np.asarray(cv2.resize(grey, (SIDE, SIDE), interpolation=cv2.INTER_AREA), np.uint8)

@@ -1,0 +1,154 @@
+"""Documents in a bundle: model card, licences, software bill of materials."""
+
+import hashlib
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+from string import Template
+from typing import Any
+
+from cyclonedx.model import HashAlgorithm, HashType
+from cyclonedx.model.bom import Bom, BomMetaData
+from cyclonedx.model.component import Component, ComponentType
+from cyclonedx.output.json import JsonV1Dot6
+from packageurl import PackageURL
+from packaging.requirements import Requirement
+
+from cxr.bundle.config import InferenceConfig
+from cxr.core.files import write_text
+from cxr.models.weights import PACKAGES
+
+TEMPLATE = Path(__file__).with_name("card.md")
+SHOWN = ("auroc", "macro_auroc", "accuracy", "sensitivity", "specificity", "macro_f1", "ece")
+PARTS = """\
+# Parts of this bundle and their terms
+
+| part | terms |
+|---|---|
+| code, settings, documents, `lung_segmenter.onnx` | MIT: LICENSE |
+| films behind `lung_segmenter.onnx` | Kermany et al. 2018, masks by V7 Labs, both CC BY 4.0; no film is in the file |
+| starting weights of `classifier.onnx` | {weights} |
+| films behind `classifier.onnx` | those of `data.root` at training: their owner's terms; no film is in the file |
+"""
+NAME = "cxr-pneumonia-bundle"
+
+
+def model_card(config: InferenceConfig, provenance: dict[str, Any], figures: dict[str, Any]) -> str:
+    """The text of the card.
+
+    Args:
+        config: the bundle's settings.
+        provenance: as written beside it.
+        figures: metrics/details/figures.json.
+    """
+    point = config.operating_point
+    rule = "the likeliest class is called" if point.threshold is None else (
+        f"{config.classes[1]} from a calibrated probability of {point.threshold:.3f} (rule `{point.rule}`)"
+    )  # fmt: skip
+    return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
+        classes=" or ".join(config.classes),
+        backbone=config.backbone,
+        image_px=config.image_px,
+        weights=provenance["package"]["weights"],
+        fingerprint=point.classifier,
+        films=_films(provenance["films"]),
+        decision=f"{rule}; temperature {point.temperature:.3f}",
+        source=f"`{provenance['weights'].get('source', 'unknown')}`",
+        figures=_table(figures),
+        share=f"{config.familiar.share:.0%}",
+        familiar_films=config.familiar.films,
+        parity=f"{provenance['parity']['onnx']:.1g}",
+        parity_films=provenance["parity"]["films"],
+    )
+
+
+def _films(films: dict[str, dict[str, int]]) -> str:
+    counts = (f"{sum(classes.values())} {split} ({_by_class(classes)})" for split, classes in films.items())
+    return "; ".join(counts)
+
+
+def _by_class(classes: dict[str, int]) -> str:
+    return ", ".join(f"{films} {name}" for name, films in classes.items())
+
+
+def _table(figures: dict[str, Any]) -> str:
+    """A table of the reported split; a figure that is not defined says why."""
+    block = figures[figures["reported_split"]]
+    rows = [f"| figure | {figures['reported_split']}, {block['films']} films |", "|---|---|"]
+    for name in SHOWN:
+        if name not in block:
+            continue
+        text = block.get(f"{name}_reason", "not defined") if block[name] is None else f"{block[name]:.3f}"
+        if block.get(f"{name}_low") is not None:
+            text += f" [{block[f'{name}_low']:.3f}, {block[f'{name}_high']:.3f}]"
+        rows.append(f"| {name.replace('_', ' ')} | {text} |")
+    return "\n".join(rows)
+
+
+def write_licences(folder: Path, licence: Path, weights: str, backbone: str) -> None:
+    """Write the folder: this repository's licence, that of the starting weights, and which part has which.
+
+    Args:
+        folder: to write.
+        licence: this repository's.
+        weights: `train.weights`, as the checkpoint tells.
+        backbone: `train.backbone`, which names the package of weights.
+    """
+    folder.mkdir()
+    write_text(folder / "LICENSE", licence.read_text(encoding="utf-8"))
+    terms = f"`{weights}`: their publisher's"
+    if weights == "package":
+        terms = f"Apache-2.0 ({PACKAGES[backbone]}): LICENSE.weights"
+        write_text(folder / "LICENSE.weights", _licence_of(PACKAGES[backbone]))
+    elif weights == "none":
+        terms = "none: trained from random weights"
+    write_text(folder / "PARTS.md", PARTS.format(weights=terms))
+
+
+def _licence_of(package: str) -> str:
+    try:
+        text = distribution(package).read_text("LICENSE")
+    except PackageNotFoundError:
+        text = None
+    return text or "Apache License, Version 2.0: https://www.apache.org/licenses/LICENSE-2.0\n"
+
+
+def write_sbom(path: Path, fingerprint: str, networks: list[Path], requirements: Path) -> None:
+    """Write the bill of materials of a bundle, without date and serial number, which would differ in equal runs.
+
+    Args:
+        path: to write.
+        fingerprint: of the classifier, which names the bundle's version.
+        networks: files of the bundle that hold weights.
+        requirements: the pinned packages that serving needs.
+    """
+    bundle = Component(name=NAME, version=fingerprint, type=ComponentType.APPLICATION, bom_ref=NAME)
+    libraries = [_library(one) for one in _pinned(requirements)]
+    bom = Bom(metadata=BomMetaData(component=bundle), components=[*map(_network, networks), *libraries])
+    bom.metadata.timestamp = None  # type: ignore[assignment]  # left out of the file, as the format allows
+    bom.serial_number = None  # type: ignore[assignment]
+    bom.register_dependency(bundle, bom.components)
+    write_text(path, JsonV1Dot6(bom).output_as_string(indent=2) + "\n")
+
+
+def _pinned(requirements: Path) -> list[Requirement]:
+    lines = [line.strip() for line in requirements.read_text(encoding="utf-8").splitlines()]
+    return [Requirement(line) for line in lines if line and not line.startswith(("#", "-"))]
+
+
+def _library(pinned: Requirement) -> Component:
+    version = str(pinned.specifier).removeprefix("==")
+    address = PackageURL("pypi", None, pinned.name, version)
+    return Component(
+        name=pinned.name, version=version, type=ComponentType.LIBRARY, purl=address, bom_ref=address.to_string()
+    )
+
+
+def _network(path: Path) -> Component:
+    content = hashlib.sha256(path.read_bytes()).hexdigest()
+    return Component(
+        name=path.name,
+        version=content[:12],
+        type=ComponentType.MACHINE_LEARNING_MODEL,
+        hashes=[HashType(alg=HashAlgorithm.SHA_256, content=content)],
+        bom_ref=path.name,
+    )

@@ -1,1 +1,0 @@
-"""Per-film work: many processes, and a cache that experiments share."""

@@ -1,0 +1,1 @@
+"""Predictions of a bundle for new films, and the service."""

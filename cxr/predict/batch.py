@@ -1,0 +1,235 @@
+"""Predictions for many films: prepared ahead, batched, logged so that a killed run continues."""
+
+import itertools
+import json
+import logging
+from collections import Counter, deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import cv2
+
+from cxr.acquisition.statistics import acquisition_of
+from cxr.core.errors import CxrError
+from cxr.core.files import write_bytes
+from cxr.predict.inputs import NamedFilm, find_films
+from cxr.predict.overlay import overlay_png
+from cxr.predict.prediction import Prediction, Row, answered, refused, write_rows
+from cxr.predict.predictor import Predictor, PreparedFilm
+from cxr.runtime.console import progress
+
+BATCH = 8
+AHEAD = 4  # films in work or waiting, a thread
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Record:
+    """What is kept of one film."""
+
+    row: dict[str, Any]  # as in predictions.csv
+    statistics: list[float]  # acquisition statistics; empty for a film that was refused, or where nobody asked
+
+
+class Journal:
+    """A file beside the output, that vanishes when the output is there."""
+
+    def __init__(self, output: Path, bundle: str) -> None:
+        self.path = output.with_name(f"{output.name}.partial")
+        self.bundle = bundle
+        self.records = dict(_read(self.path, bundle))
+
+    def done(self, film: NamedFilm) -> Record | None:
+        """What an earlier run found on this film with this bundle, if the film is still the same."""
+        return self.records.get(_key(film))
+
+    @contextmanager
+    def open(self) -> Iterator["Journal"]:
+        """Add films until the end of the block; whole lines only, so that a kill costs one film."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        anew = not self.records
+        with self.path.open("w" if anew else "a", encoding="utf-8") as stream:
+            self._stream: IO[str] = stream
+            self._write({"bundle": self.bundle} if anew else {})
+            yield self
+
+    def add(self, film: NamedFilm, record: Record) -> None:
+        """Keep what was found on a film."""
+        self.records[_key(film)] = record
+        self._write({"key": _key(film), "row": record.row, "statistics": record.statistics})
+
+    def remove(self) -> None:
+        """The output is written: nothing is left to resume."""
+        self.path.unlink(missing_ok=True)
+
+    def _write(self, entry: dict[str, Any]) -> None:
+        self._stream.write(json.dumps(entry) + "\n")
+        self._stream.flush()
+
+
+def _read(path: Path, bundle: str) -> Iterator[tuple[str, Record]]:
+    """The films of an earlier run; none where it used another bundle. A line cut short by a kill is skipped."""
+    if not path.is_file():
+        return
+    entries = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            entries.append(json.loads(line))
+        except ValueError:
+            continue
+    if entries and entries[0].get("bundle") == bundle:
+        for entry in entries:
+            if "key" in entry:
+                yield entry["key"], Record(entry["row"], entry["statistics"])
+
+
+def _key(film: NamedFilm) -> str:
+    return f"{film.address} {film.version}"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a film."""
+
+    film: NamedFilm
+    answer: Prediction | str  # or why there is none
+    statistics: list[float]  # of its acquisition; empty without an answer, or where nobody asked for them
+
+
+@dataclass(frozen=True)
+class _Ready:
+    film: PreparedFilm
+    statistics: list[float]
+
+
+_Waiting = tuple[NamedFilm, _Ready | str]
+
+
+def predict_all(
+    predictor: Predictor,
+    films: Sequence[NamedFilm],
+    journal: Journal,
+    workers: int,
+    overlays: Path | None = None,
+    statistics: bool = False,
+) -> list[Record]:
+    """Answer about each film, in order; films that the journal knows are not read again.
+
+    Args:
+        predictor: a loaded bundle.
+        films: where they are.
+        journal: of this output and bundle.
+        workers: threads that read and prepare.
+        overlays: folder for one PNG a film, or None.
+        statistics: keep those of acquisition, too.
+    """
+    todo = [film for film in films if journal.done(film) is None]
+    classes, bundle = predictor.config.classes, predictor.version
+    with journal.open():
+        for one in progress(outcomes(predictor, todo, workers, statistics), len(todo), "predict"):
+            film, answer = one.film, one.answer
+            if isinstance(answer, str):
+                journal.add(film, Record(refused(film.address, answer, classes, bundle), []))
+                continue
+            if overlays is not None:
+                write_bytes(overlays / f"{overlay_name(film.address)}.png", overlay_png(answer), durable=False)
+            journal.add(film, Record(answered(answer, classes, bundle), one.statistics))
+    records = [journal.done(film) for film in films]
+    return [record for record in records if record is not None]
+
+
+def outcomes(
+    predictor: Predictor, films: Sequence[NamedFilm], workers: int, statistics: bool = False
+) -> Iterator[Outcome]:
+    """Yield the answer about each film, or the reason why there is none, in order."""
+    cv2.setNumThreads(1)  # the threads share films, not pixels
+    with ThreadPoolExecutor(workers) as pool:
+        for batch in _batches(_prepared(predictor, films, pool, workers * AHEAD, statistics)):
+            ready = [one.film for _, one in batch if isinstance(one, _Ready)]
+            answers = iter(predictor.answer(ready) if ready else [])
+            for film, one in batch:
+                yield Outcome(film, one, []) if isinstance(one, str) else Outcome(film, next(answers), one.statistics)
+
+
+def _prepared(
+    predictor: Predictor, films: Sequence[NamedFilm], pool: ThreadPoolExecutor, ahead: int, statistics: bool
+) -> Iterator[_Waiting]:
+    """Prepare a few films ahead of the one that is asked for, so that memory does not grow with their number."""
+    waiting: deque[tuple[NamedFilm, Future[_Ready | str]]] = deque()
+    rest = iter(films)
+    while True:
+        for film in itertools.islice(rest, ahead - len(waiting)):
+            waiting.append((film, pool.submit(_prepare, predictor, film, statistics)))
+        if not waiting:
+            return
+        film, future = waiting.popleft()
+        yield film, future.result()
+
+
+def _prepare(predictor: Predictor, film: NamedFilm, statistics: bool) -> _Ready | str:
+    try:
+        prepared = predictor.prepare(film.read())
+        return _Ready(prepared, acquisition_of(prepared.film.grey).tolist() if statistics else [])
+    except CxrError as error:
+        return str(error)
+    except Exception as error:  # whatever a decoder raises must not end the run; its text may quote the film
+        return f"{film.address}: cannot be read ({type(error).__name__}); replace or remove it"
+
+
+def _batches(items: Iterator[_Waiting]) -> Iterator[list[_Waiting]]:
+    while batch := list(itertools.islice(items, BATCH)):
+        yield batch
+
+
+def overlay_name(address: str) -> str:
+    """A file name for a film's overlay: its address with folders joined by underscores."""
+    return address.replace("://", "_").replace("..", "").strip("/").replace("/", "_")
+
+
+def predict_into(
+    out: Path,
+    predictor: Predictor,
+    names: Sequence[str],
+    workers: int,
+    overlays: Path | None = None,
+    statistics: bool = False,
+) -> list[Record]:
+    """Write one row a film into `out`; a run that was stopped resumes.
+
+    Args:
+        out: CSV to write.
+        predictor: a loaded bundle.
+        names: films, folders or S3 addresses.
+        workers: threads that prepare films.
+        overlays: folder for one picture a film, or None.
+        statistics: record those of acquisition, which drift is measured by.
+
+    Raises:
+        CxrError: a name stands for no film.
+    """
+    journal = Journal(out, f"{predictor.version}{' with statistics' if statistics else ''}")
+    records = predict_all(predictor, find_films(names), journal, workers, overlays, statistics)
+    rows = [record.row for record in records]
+    write_rows(out, rows, predictor.config.classes)
+    journal.remove()
+    _tell(rows, out)
+    return records
+
+
+def _tell(rows: Sequence[Row], out: Path) -> None:
+    read = [row for row in rows if not row["refused"]]
+    doubted = [row for row in read if row["flags"]]
+    calls = Counter(row["decision"] for row in read)
+    flags = Counter(flag for row in doubted for flag in row["flags"].split("|"))
+    log.info("%s: %d films. RESEARCH USE ONLY, not for diagnosis", out, len(rows))
+    log.info("called: %s", _counts(calls) or "none")
+    log.info("not to be believed: %d%s", len(doubted), f" ({_counts(flags)})" if flags else "")
+    log.info("refused: %d", len(rows) - len(read))
+
+
+def _counts(counter: "Counter[str]") -> str:
+    return ", ".join(f"{films} {name}" for name, films in counter.most_common())

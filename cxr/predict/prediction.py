@@ -1,0 +1,119 @@
+"""The prediction for one film, and its row in predictions.csv."""
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cxr.core.files import write_text
+from cxr.films.letterbox import Box, Image, Letterbox
+
+Array = np.ndarray[Any, np.dtype[np.float32]]
+Row = dict[str, Any]
+DIGITS = 6
+
+
+@dataclass(frozen=True)
+class Flag:
+    """One reason not to believe an answer."""
+
+    code: str  # no_lungs, inverted, turned_left, turned_right, upside_down, unsure, unfamiliar, small
+    text: str  # the same for a person, with its figures
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The answer about one film. Pictures of the film lie in the square letterbox frame of the lung segmenter."""
+
+    name: str
+    film_hash: str
+    frame: Letterbox  # the film's place in the frame
+    picture: Image  # the film as the lung segmenter saw it: grey (frame, frame), or with colours (frame, frame, 3)
+    mask: Image  # its lungs, 0 or 255, (frame, frame); the whole film where no lungs were found
+    image: Image  # what the classifier saw: uint8 (image_px, image_px, 4)
+    crop_box: Box  # the part of the film that `image` shows, in the film's pixels
+    stored: Letterbox  # the place of that part in `image`
+    lung_area: float  # share of the film, as found
+    lung_quality: float  # Dice to expect of the lungs as found; 0 where they are implausible
+    logits: tuple[float, ...]  # one for two classes, else one a class
+    probabilities: dict[str, float]  # calibrated, by class
+    probability: float  # of the second of two classes, else of the class that is called
+    decision: str  # class name
+    threshold: float | None  # on `probability`; None where the likeliest class is called
+    distance: float  # from the training films, over the largest familiar one: above 1 is unfamiliar
+    meaning: str  # the probability in films of the validation set; empty for three or more classes
+    flags: tuple[Flag, ...]
+    activation: Array | None  # class activation of `decision`'s finding over `image`, (h, w); None for some networks
+
+    @property
+    def believable(self) -> bool:
+        """Whether nothing speaks against the answer."""
+        return not self.flags
+
+    @property
+    def film_size(self) -> tuple[int, int]:
+        """Width and height of the film, pixels."""
+        return self.frame.width, self.frame.height
+
+
+def columns(classes: Sequence[str]) -> list[str]:
+    """The columns; scores are one for two classes, else one a class."""
+    return [
+        "film", "decision", *_names("probability", classes), "believable", "flags", "reasons", "refused",
+        *_names("logit", classes), "distance", "lung_area", "lung_quality", "width", "height", "film_hash", "bundle",
+    ]  # fmt: skip
+
+
+def answered(prediction: Prediction, classes: Sequence[str], bundle: str) -> Row:
+    """The row of a film that was read."""
+    shown = [prediction.probability] if len(classes) == 2 else list(prediction.probabilities.values())
+    width, height = prediction.film_size
+    return {
+        "film": prediction.name,
+        "decision": prediction.decision,
+        **_rounded("probability", classes, shown),
+        "believable": "yes" if prediction.believable else "no",
+        "flags": "|".join(flag.code for flag in prediction.flags),
+        "reasons": "; ".join(flag.text for flag in prediction.flags),
+        "refused": "",
+        **_rounded("logit", classes, prediction.logits),
+        "distance": round(prediction.distance, 4),
+        "lung_area": round(prediction.lung_area, 4),
+        "lung_quality": round(prediction.lung_quality, 4),
+        "width": width,
+        "height": height,
+        "film_hash": prediction.film_hash,
+        "bundle": bundle[:12],
+    }
+
+
+def refused(film: str, reason: str, classes: Sequence[str], bundle: str) -> Row:
+    """The row of a film that could not be read, with the reason in one line."""
+    short = " ".join(reason.removeprefix(f"{film}: ").split())
+    return dict.fromkeys(columns(classes), "") | {
+        "film": film, "believable": "no", "refused": short, "bundle": bundle[:12],
+    }  # fmt: skip
+
+
+def write_rows(path: Path, rows: Sequence[Row], classes: Sequence[str]) -> None:
+    """Write the table as CSV."""
+    stream = io.StringIO()
+    names = columns(classes)
+    writer = csv.DictWriter(stream, names, lineterminator="\n")
+    if any("\r" in str(row["film"]) for row in rows):  # which the writer does not quote by itself
+        writer = csv.DictWriter(stream, names, lineterminator="\n", quoting=csv.QUOTE_ALL)
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text(path, stream.getvalue())
+
+
+def _names(score: str, classes: Sequence[str]) -> list[str]:
+    return [score] if len(classes) == 2 else [f"{score}_{name}" for name in classes]
+
+
+def _rounded(score: str, classes: Sequence[str], values: Sequence[float]) -> Row:
+    return {name: round(value, DIGITS) for name, value in zip(_names(score, classes), values, strict=True)}

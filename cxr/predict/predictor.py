@@ -1,0 +1,164 @@
+"""From a film's bytes to an answer, by the very functions of the stages and without torch."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from cxr.bundle.config import InferenceConfig, read_config
+from cxr.bundle.files import CARD, CLASSIFIER, CONFIG, REFERENCE, SEGMENTER, verify_sums
+from cxr.bundle.network import Network, Scores, load_network
+from cxr.bundle.reference import Reference, read_reference
+from cxr.core.errors import CxrError
+from cxr.films.film import Film, unusable
+from cxr.films.letterbox import Box, Image, Letterbox
+from cxr.films.read import Source, decode, read_source
+from cxr.predict.orientation import doubtful, sureness
+from cxr.predict.prediction import Array, Flag, Prediction
+from cxr.preprocess.prepare import prepare_film, stored_frame
+from cxr.segment.lungs import POOR, Lungs, film_in_frame, lungs_in_frame
+from cxr.segment.segmenter import LungSegmenter, load_segmenter, model_hash
+
+MIN_PX = 64  # shorter side of a film that is read at all
+
+
+@dataclass(frozen=True)
+class PreparedFilm:
+    """A film on its way: everything but what the classifier says."""
+
+    source: Source
+    film: Film
+    picture: Image  # in the segmenter's frame
+    lungs: Lungs
+    image: Image  # as the classifier sees it
+    crop_box: Box
+    flags: tuple[Flag, ...]
+
+
+class Predictor:
+    """A bundle, ready to answer. Films may be prepared by several threads at a time."""
+
+    def __init__(
+        self,
+        config: InferenceConfig,
+        segmenter: LungSegmenter,
+        network: Network,
+        reference: Reference,
+        version: str,
+        card: str,
+    ) -> None:
+        self.config = config
+        self.segmenter = segmenter
+        self.network = network
+        self.reference = reference
+        self.version = version  # names the bundle: the hash of its checksums
+        self.card = card  # the bundle's model card, Markdown
+        self.segment_settings, self.pixel_settings = config.segment, config.pixels
+
+    @classmethod
+    def load(cls, bundle: Path | str, threads: int = 1) -> "Predictor":
+        """Open a bundle after verifying every file of it.
+
+        Args:
+            bundle: the folder that the package stage wrote.
+            threads: of the classifier; the lung segmenter keeps to one, so that its masks are those of the stages.
+
+        Raises:
+            CxrError: a file is missing, altered or of another version, or the bundle was replaced meanwhile.
+        """
+        folder = Path(bundle)
+        version = verify_sums(folder)
+        config = read_config(folder / CONFIG)
+        segmenter = folder / SEGMENTER
+        if config.preparation.segment.lung_model != model_hash(segmenter):
+            raise CxrError(f"{segmenter}: not the segmenter that made the training films' masks; make the bundle again")
+        network, lungs = load_network(folder / CLASSIFIER, threads), load_segmenter(segmenter)
+        reference, card = read_reference(folder / REFERENCE), (folder / CARD).read_text(encoding="utf-8")
+        if verify_sums(folder) != version:  # half of one bundle and half of another must not answer
+            raise CxrError(f"{folder}: replaced while it was read; load it again")
+        return cls(config, lungs, network, reference, version, card)
+
+    def __call__(self, film: bytes | str | Path, name: str = "") -> Prediction:
+        """Answer about one film, given as bytes or as a path.
+
+        Raises:
+            CxrError: the film cannot be read, or is no chest film that can be used. The message begins with its name.
+        """
+        source = Source(name or "film", film) if isinstance(film, bytes) else read_source(str(film))
+        return self.answer([self.prepare(source)])[0]
+
+    def prepare(self, source: Source) -> PreparedFilm:
+        """Decode a film, find its lungs and make the stored image; raises CxrError as above."""
+        film = decode(source)
+        reason = unusable(film, MIN_PX)
+        if reason:
+            raise CxrError(f"{source.address}: {reason}")
+        frame = Letterbox(*film.size, self.segmenter.frame_px)
+        picture = film_in_frame(source, film.size, frame, self.segment_settings.seg_on_gray)
+        lungs = lungs_in_frame(picture, frame, self.segmenter, self.segment_settings)
+        sure = sureness(lungs.probability, lungs.found)
+        doubt = doubtful(picture, frame, sure, self.segmenter, self.segment_settings)
+        image, box = prepare_film(film, lungs.mask, self.pixel_settings, source.film_hash)
+        flags = (*_flags(film, lungs, image), *([doubt] if doubt else []))
+        return PreparedFilm(source, film, picture, lungs, image, box, flags)
+
+    def answer(self, films: Sequence[PreparedFilm]) -> list[Prediction]:
+        """Score prepared films together."""
+        scores = self.network.score(np.stack([film.image for film in films]))
+        point = self.config.operating_point
+        probabilities = point.probability(scores.logits.astype(np.float64))
+        decisions = point.decide(probabilities)
+        distances = self.reference.familiarity.distance(scores.features) / self.config.familiar.limit
+        return [
+            self._prediction(film, scores, at, probabilities[at], int(decisions[at]), float(distances[at]))
+            for at, film in enumerate(films)
+        ]
+
+    def _prediction(
+        self, film: PreparedFilm, scores: Scores, at: int, probability: Array, decision: int, distance: float
+    ) -> Prediction:
+        classes = self.config.classes
+        two = len(classes) == 2
+        values = [1 - float(probability), float(probability)] if two else [float(value) for value in probability]
+        shown = 1 if two else decision
+        flags = film.flags
+        if distance > 1:
+            flags = (*flags, Flag("unfamiliar", f"unlike the training films: {distance:.2f} of the familiar distance"))
+        return Prediction(
+            name=film.source.address,
+            film_hash=film.source.film_hash,
+            frame=film.lungs.frame,
+            picture=film.picture,
+            mask=film.lungs.mask,
+            image=film.image,
+            crop_box=film.crop_box,
+            stored=stored_frame(film.crop_box, self.pixel_settings),
+            lung_area=film.lungs.area,
+            lung_quality=film.lungs.quality,
+            logits=tuple(float(value) for value in np.atleast_1d(scores.logits[at])),
+            probabilities=dict(zip(classes, values, strict=True)),
+            probability=values[shown],
+            decision=classes[decision],
+            threshold=self.config.operating_point.threshold,
+            distance=distance,
+            meaning=self.config.meaning_of(values[shown]) if two else "",
+            flags=flags,
+            activation=None if scores.activation is None else scores.activation[at, 0 if two else shown],
+        )
+
+
+def _flags(film: Film, lungs: Lungs, image: Image) -> tuple[Flag, ...]:
+    """What the film itself says against an answer."""
+    flags = []
+    if lungs.reason:
+        flags.append(Flag("no_lungs", f"no plausible lungs: {lungs.reason}; the whole film was used"))
+    elif lungs.quality < POOR:
+        flags.append(
+            Flag("no_lungs", f"no plausible lungs: mask of poor quality, Dice of {lungs.quality:.3f} expected")
+        )
+    if min(film.size) < image.shape[0]:
+        flags.append(
+            Flag("small", f"film of {film.size[0]}x{film.size[1]} pixels: smaller than the classifier's image")
+        )
+    return tuple(flags)

@@ -1,0 +1,165 @@
+"""Requests and responses of the service, and SageMaker's four functions."""
+
+import base64
+import binascii
+import json
+import logging
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+
+from cxr.core.errors import CxrError
+from cxr.films.dicom import is_dicom
+from cxr.films.letterbox import Image
+from cxr.predict.overlay import OUTLINE, heat_map, in_film, overlay_png
+from cxr.predict.prediction import Prediction
+from cxr.predict.predictor import Predictor
+
+log = logging.getLogger(__name__)
+RESEARCH_ONLY = "Research use only. Not a medical device; not for diagnosis or treatment."
+MAGIC = {b"\x89PNG": ".png", b"\xff\xd8\xff": ".jpg", b"BM": ".bmp", b"II*\0": ".tif", b"MM\0*": ".tif"}
+JSON = "application/json"
+PNG = "image/png"
+RAW = ("application/octet-stream", "application/dicom", "image/jpeg", "image/png", "image/tiff", "image/bmp", "")
+FORM = '{"films": [{"name": "a.dcm", "content": "<base64>"}]}'
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The prediction, or None where the film was refused, and the facts as they are sent."""
+
+    facts: dict[str, Any]
+    prediction: Prediction | None
+
+
+def answer(name: str, content: bytes, predictor: Predictor, pictures: bool = False) -> Answer:
+    """Read one film. A film that cannot be read is an answer with the reason, never an exception.
+
+    Args:
+        name: as the client calls the film; it is sent back and used for nothing else.
+        content: JPEG, PNG, TIFF, BMP or DICOM bytes.
+        predictor: a loaded bundle.
+        pictures: add the film, the heat map and the outline of the lungs, each as a PNG data URL.
+    """
+    address = f"film{suffix(content)}"
+    try:
+        prediction = predictor(content, address)
+    except CxrError as error:
+        return _refusal(name, str(error).removeprefix(f"{address}: "), predictor)
+    except Exception as error:  # a fault of a decoder: the film is refused, the service stays
+        place, fault = traceback.extract_tb(error.__traceback__)[-1], type(error).__name__
+        log.error("a film could not be read: %s at %s:%s", fault, place.filename, place.lineno)  # its text may quote it
+        return _refusal(name, f"cannot be read ({fault}); export it again", predictor)
+    facts = _facts(name, prediction, predictor)
+    return Answer(facts | ({"pictures": layers(prediction)} if pictures else {}), prediction)
+
+
+def suffix(content: bytes) -> str:
+    """The suffix that belongs to the bytes, which decides the decoder; empty where they are no film that is known."""
+    if is_dicom("", content):
+        return ".dcm"
+    return next((name for magic, name in MAGIC.items() if content.startswith(magic)), "")
+
+
+def layers(prediction: Prediction) -> dict[str, str]:
+    """Film, heat map and lung outline as PNG data URLs of one size; the latter two are transparent elsewhere."""
+    film, mask = in_film(prediction, prediction.picture), in_film(prediction, prediction.mask)
+    heat = heat_map(prediction)
+    tint = np.zeros((*film.shape[:2], 4), np.uint8)
+    if heat is not None:
+        inside = in_film(prediction, np.rint(heat * 255).astype(np.uint8))
+        tint = np.dstack([cv2.applyColorMap(inside, cv2.COLORMAP_INFERNO), inside])
+    outline = np.zeros((*film.shape[:2], 4), np.uint8)
+    contours, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    cv2.drawContours(outline, contours, -1, (*OUTLINE[::-1], 255), 2, cv2.LINE_AA)
+    bgr = film if film.ndim == 2 else np.asarray(film[..., ::-1])
+    return {name: _data_url(picture) for name, picture in (("film", bgr), ("heat", tint), ("lungs", outline))}
+
+
+def _facts(name: str, prediction: Prediction, predictor: Predictor) -> dict[str, Any]:
+    classes, threshold = predictor.config.classes, prediction.threshold
+    positive = threshold is not None and prediction.probability >= threshold
+    if threshold is None:
+        verdict = f"Likeliest class: {prediction.decision}"
+    else:
+        verdict = f"{classes[1].capitalize()}: {'at or above' if positive else 'below'} the threshold"
+    return {
+        "name": name,
+        "decision": prediction.decision,
+        "verdict": verdict,
+        "positive": positive,
+        "probability": round(prediction.probability, 6),
+        "probabilities": {label: round(value, 6) for label, value in prediction.probabilities.items()},
+        "threshold": threshold,
+        "meaning": prediction.meaning,
+        "believable": prediction.believable,
+        "flags": [flag.text for flag in prediction.flags],
+        "bundle": predictor.version,
+        "note": RESEARCH_ONLY,
+    }
+
+
+def _refusal(name: str, reason: str, predictor: Predictor) -> Answer:
+    return Answer({"name": name, "refused": reason, "bundle": predictor.version, "note": RESEARCH_ONLY}, None)
+
+
+def _data_url(picture: Image) -> str:
+    ok, png = cv2.imencode(".png", picture)
+    if not ok:
+        raise CxrError("the picture cannot be written as PNG")
+    return f"data:image/png;base64,{base64.b64encode(png.tobytes()).decode()}"
+
+
+class SentFilm(NamedTuple):
+    """A film as a client sent it."""
+
+    name: str
+    content: bytes
+
+
+def model_fn(model_dir: str) -> Predictor:
+    """Load the bundle in a folder; raises CxrError when it is damaged."""
+    return Predictor.load(Path(model_dir))
+
+
+def input_fn(body: bytes, content_type: str = RAW[0]) -> list[SentFilm]:
+    """The films of a request: the bytes of one, or JSON with base64.
+
+    Raises:
+        CxrError: the body is no film and no such JSON.
+    """
+    kind = content_type.split(";")[0].strip().lower()
+    if kind in RAW:
+        if not body:
+            raise CxrError("the request is empty; send the bytes of a film")
+        return [SentFilm("film", body)]
+    if kind != JSON:
+        raise CxrError(f"content type {kind!r} is not known; send {', '.join(RAW[:3])} or {JSON}")
+    try:
+        films = json.loads(body)["films"]
+        sent = [
+            SentFilm(str(film.get("name", "film")), base64.b64decode(film["content"], validate=True)) for film in films
+        ]
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, binascii.Error) as error:
+        raise CxrError(f"the JSON has another form; expected {FORM}") from error
+    if not sent:
+        raise CxrError(f"no films in the request; expected {FORM}")
+    return sent
+
+
+def predict_fn(films: Sequence[SentFilm], predictor: Predictor) -> list[Answer]:
+    """An answer or a refusal for each film, in order."""
+    return [answer(film.name, film.content, predictor) for film in films]
+
+
+def output_fn(answers: Sequence[Answer], accept: str = JSON) -> tuple[bytes, str]:
+    """The body and its content type: JSON, or for one film that was read the overlay as PNG."""
+    if PNG in accept and len(answers) == 1 and answers[0].prediction is not None:
+        return overlay_png(answers[0].prediction), PNG
+    facts: list[dict[str, Any]] = [one.facts for one in answers]
+    return json.dumps(facts[0] if len(facts) == 1 else {"films": facts}).encode(), JSON

@@ -1,0 +1,192 @@
+"""A frozen bundle on labelled films from elsewhere: labels, metrics, drift."""
+
+import re
+from collections.abc import Sequence
+from pathlib import PurePosixPath
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from cxr.acquisition.statistics import STATISTICS, Floats
+from cxr.bundle.config import InferenceConfig
+from cxr.bundle.reference import Reference
+from cxr.core.errors import CxrError, did_you_mean
+from cxr.evaluate.config import EvaluateSection
+from cxr.evaluate.results import split_block
+from cxr.evaluate.table import LOGIT, put_decisions
+from cxr.predict.batch import Record
+from cxr.report.tables import Rows, figure, markdown, title
+
+PATIENT, LABEL, PATH = "patient_id", "label", "path"
+SPLIT = "test"
+
+
+def from_folders(films: Sequence[str], classes: Sequence[str]) -> pd.DataFrame:
+    """Labels of films that lie in class folders (…/NORMAL/a.jpeg): columns film and label.
+
+    Raises:
+        CxrError: a film lies under no folder named like a class.
+    """
+    by_name = {name.lower(): name for name in classes}
+    rows = []
+    for film in films:
+        found = [by_name[part.lower()] for part in PurePosixPath(film).parts[:-1] if part.lower() in by_name]
+        if not found:
+            raise CxrError(
+                f"{film}: no folder named {' or '.join(classes)} above it, whatever the case; "
+                "lay the films out so, or give --labels with columns path and label"
+            )
+        rows.append({"film": film, LABEL: found[-1]})
+    return pd.DataFrame(rows)
+
+
+def from_csv(path: str, films: Sequence[str], classes: Sequence[str]) -> pd.DataFrame:
+    """Labels from a CSV with columns path and label, and any others, such as patient_id: one row a film that it names.
+
+    A path is matched with the end of a film's address, or with its file name, or with that without suffix. A label is
+    the name of a class, whatever the case, or its index. Films that the file does not name are left out.
+
+    Raises:
+        CxrError: the file cannot be read, lacks a column, names no film, or has a label that is no class.
+    """
+    try:
+        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+    except (OSError, ValueError) as error:
+        raise CxrError(f"{path}: not a readable CSV ({error})") from error
+    for column in (PATH, LABEL):
+        if column not in table.columns:
+            raise CxrError(f"{path}: no column {column!r}; it has {', '.join(map(repr, table.columns))}")
+    known = _by_ending(films)
+    table["film"] = [known.get(name.strip().lstrip("./"), "") for name in table[PATH]]
+    found = table[table["film"] != ""].drop_duplicates("film")
+    if found.empty:
+        raise CxrError(f"{path}: names none of the {len(films)} films (first row: {table[PATH].iloc[:1].tolist()})")
+    found = found.assign(**{LABEL: [_class_of(raw, path, classes) for raw in found[LABEL]]})
+    return found.drop(columns=PATH).reset_index(drop=True)
+
+
+def patients(table: pd.DataFrame, pattern: str) -> "pd.Series[str]":
+    """Who each film is of: the column patient_id, or what the pattern finds in its address, or the film itself."""
+    if PATIENT in table.columns:
+        return table[PATIENT].where(table[PATIENT] != "", table["film"])
+    if not pattern:
+        return table["film"]
+    try:
+        expression = re.compile(pattern)
+    except re.error as error:
+        raise CxrError(f"--patient {pattern!r}: not a regular expression: {error}") from error
+    found = [expression.search(film) for film in table["film"]]
+    return pd.Series(
+        [film if one is None else one[min(one.re.groups, 1)] for film, one in zip(table["film"], found, strict=True)]
+    )
+
+
+def _by_ending(films: Sequence[str]) -> dict[str, str]:
+    """Films by every ending of their address and by their stem; an ending that two films share names neither."""
+    known: dict[str, str] = {}
+    twice = set()
+    for film in films:
+        parts = film.split("/")
+        endings = {"/".join(parts[at:]) for at in range(len(parts))} | {film, PurePosixPath(film).stem}
+        for ending in endings:
+            if known.setdefault(ending, film) != film:
+                twice.add(ending)
+    return {ending: film for ending, film in known.items() if ending not in twice}
+
+
+def _class_of(raw: str, path: str, classes: Sequence[str]) -> str:
+    by_name = {name.lower(): name for name in classes}
+    name = raw.strip().lower()
+    if name in by_name:
+        return by_name[name]
+    if name.isdigit() and int(name) < len(classes):
+        return classes[int(name)]
+    raise CxrError(
+        f"{path}: label {raw!r} is no class of the bundle ({', '.join(classes)}){did_you_mean(raw, classes)}"
+    )
+
+
+def labelled_table(records: Sequence[Record], labels: pd.DataFrame, patients: "pd.Series[str]") -> pd.DataFrame:
+    """Answered films that have a label, as evaluation's table of predictions.
+
+    Args:
+        records: of all films.
+        labels: columns film, label and any others.
+        patients: who each row of `labels` is of.
+    """
+    rows = pd.DataFrame([record.row for record in records])
+    answered = rows[rows["refused"] == ""]
+    own = labels.assign(patient_id=patients.to_numpy(), image_id=labels["film"], split=SPLIT)
+    scores = [name for name in answered.columns if name.startswith(LOGIT)]
+    table = own.merge(answered[["film", *scores, "believable"]], on="film", how="inner").drop(columns="film")
+    return table.astype(dict.fromkeys(scores, float))
+
+
+def frozen_figures(table: pd.DataFrame, config: InferenceConfig, section: EvaluateSection) -> dict[str, Any]:
+    """Figures with intervals of all labelled films, and of those alone that the bundle did not doubt.
+
+    Raises:
+        CxrError: no labelled film was answered.
+    """
+    if table.empty:
+        raise CxrError("no labelled film was answered; see the reasons in the column `refused`")
+    point = config.operating_point
+    decided = put_decisions(table, point)
+    believed = decided[decided["believable"] == "yes"].reset_index(drop=True)
+    return {"all": split_block(decided, point, section), "believable": split_block(believed, point, section)}
+
+
+def drift(records: Sequence[Record], reference: Reference) -> dict[str, dict[str, float]]:
+    """How the films' acquisition differs from the training films'.
+
+    For each statistic: its median then and now, the share of films outside the training films' central 98 %, and the
+    largest gap between the two distributions (Kolmogorov-Smirnov: 0 alike, 1 apart).
+    """
+    films = np.array([record.statistics for record in records if record.statistics])
+    found = {}
+    for at, name in enumerate(STATISTICS):
+        now, then = np.sort(films[:, at]), reference.acquisition[:, at]
+        outside = (now < then[1]) | (now > then[99])
+        found[name] = {
+            "training_median": float(then[50]),
+            "median": float(np.median(now)),
+            "outside": float(outside.mean()),
+            "ks": _gap(now, then),
+        }
+    return found
+
+
+def _gap(now: Floats, quantiles: Floats) -> float:
+    """The largest distance between two distributions: that of sorted values, and one given by its 101 quantiles."""
+    at = np.concatenate([now, quantiles])
+    return float(np.abs(_share_up_to(at, now) - _share_up_to(at, quantiles)).max())
+
+
+def _share_up_to(at: Floats, values: Floats) -> Floats:
+    return np.searchsorted(values, at, side="right") / len(values)
+
+
+def figures_text(figures: dict[str, Any]) -> str:
+    """A table: each figure with its interval, of all films and of those that were not doubted."""
+    blocks = [block for block in figures.values() if block["films"]]
+    names = [name.removesuffix("_low") for name in blocks[0] if name.endswith("_low")]
+    header = ["figure, as stored: nothing fitted", *(f"{name}, {figures[name]['films']} films" for name in figures)]
+    rows: Rows = [[title(name), *(figure(block, name) for block in figures.values())] for name in names]
+    if "counts" in blocks[0] and "tp" in blocks[0]["counts"]:
+        rows.append(["TP / FP / FN / TN", *(_counts(block) for block in figures.values())])
+    return markdown(header, rows)
+
+
+def drift_text(drift: dict[str, dict[str, float]]) -> str:
+    """A table: each statistic of the films against the training films."""
+    header = ["input", "training, median", "here, median", "outside the training range", "KS distance"]
+    rows = [
+        [name, f"{one['training_median']:.3g}", f"{one['median']:.3g}", f"{one['outside']:.0%}", f"{one['ks']:.2f}"]
+        for name, one in drift.items()
+    ]
+    return markdown(header, rows)
+
+
+def _counts(block: dict[str, Any]) -> str:
+    return " / ".join(str(block["counts"][name]) for name in ("tp", "fp", "fn", "tn")) if block["films"] else "no films"

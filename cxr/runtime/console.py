@@ -1,0 +1,87 @@
+"""What a command prints: progress, log lines, one line for an error."""
+
+import errno
+import io
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from typing import NoReturn, TypeVar
+
+from tqdm import tqdm
+
+from cxr.core.errors import CxrError
+
+T = TypeVar("T")
+log = logging.getLogger(__name__)
+LOG_SECONDS = 5.0
+_WRITABLE = "let it be written, or work in a folder that can be"
+DISK = {  # what a disk refuses, and what to do about it
+    errno.ENOSPC: "free some space",
+    errno.EDQUOT: "free some space, or ask for more",
+    errno.EFBIG: "raise the limit (ulimit -f)",
+    errno.EROFS: _WRITABLE,
+    errno.EACCES: _WRITABLE,
+    errno.EPERM: _WRITABLE,
+    errno.EIO: "look at the disk (dmesg)",
+}
+
+
+class _LogLines(io.StringIO):
+    """A text stream that sends each refresh of a bar to the log as one line."""
+
+    def write(self, text: str) -> int:
+        line = text.strip()
+        if line:
+            log.info(line)
+        return len(text)
+
+
+def progress(items: Iterable[T], total: int, description: str, unit: str = "film") -> Iterator[T]:
+    """Yield the items while showing count, rate and time left."""
+    if sys.stderr.isatty():
+        yield from tqdm(items, total=total, desc=description, unit=unit)
+        return
+    yield from tqdm(
+        items,
+        total=total,
+        desc=description,
+        unit=unit,
+        file=_LogLines(),
+        mininterval=LOG_SECONDS,
+        miniters=1,
+        ascii=True,
+        bar_format="{desc}: {n_fmt}/{total_fmt} {unit}s, {rate_fmt}, {remaining} left",
+    )
+
+
+def run_stage(main: Callable[[], None]) -> None:
+    """Run a stage or a tool; a CxrError becomes one line on stderr for each fault, and exit code 1.
+
+    So does what a disk refuses: full, read-only, not permitted, broken.
+    """
+    setup_logging()
+    try:
+        main()
+    except CxrError as error:
+        _fail(str(error).splitlines())
+    except OSError as error:
+        if error.errno not in DISK:
+            raise
+        remedy = f"{DISK[error.errno]}, then run again: what was finished is kept"
+        _fail([f"{error.filename or 'the disk'}: {error.strerror}; {remedy}"])
+
+
+def _fail(lines: list[str]) -> NoReturn:
+    for line in lines:
+        print(f"error: {line}", file=sys.stderr)
+    if "DVC_STAGE" in os.environ and os.environ.get("DVC_ROOT") == os.getcwd():  # not in a queue's own folder
+        print("`make restore` goes back to the parameters and results of the last commit", file=sys.stderr)
+    sys.exit(1)
+
+
+def setup_logging() -> None:
+    """One line a record on stderr: time, level, message."""
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(levelname).1s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr
+    )

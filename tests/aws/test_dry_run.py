@@ -1,0 +1,176 @@
+"""`python -m tools.handoff --dry-run`: the request, and nothing sent."""
+
+import json
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cxr.aws.config import resolve
+from cxr.aws.plan import choose_image
+from cxr.aws.request import cost_class
+from cxr.core.errors import CxrError
+from tests.launch import service_model
+from tests.launch.project import Project
+from tests.launch.wheel import write_wheel
+from tests.settings import sagemaker
+from tools.handoff import main as handoff
+
+
+@pytest.fixture
+def project(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """Without a server, without credentials and without a network."""
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("a dry run opened a connection")
+
+    project = Project(tmp_path / "project", "films")
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.chdir(project.folder)
+    monkeypatch.setenv("AWS_REGION", "eu-central-1")
+    monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
+    return project
+
+
+def test_a_dry_run_prints_a_valid_request_and_its_cost_class(project: Project, capsys: Any) -> None:
+    project.set_sagemaker(spot=True, max_wait_hours=1, instance_type="ml.g5.xlarge", image="auto")
+    project.set_sagemaker(output_kms_key="alias/films")
+    project.set_sagemaker(subnets=["subnet-0a1b2c3d"], security_groups=["sg-0a1b2c3d"])
+    handoff(["--dry-run"])
+    printed, _, rest = capsys.readouterr().out.partition("\n}\n")
+    request = json.loads(printed + "\n}")
+    assert service_model.fault(service_model.load("sagemaker"), "CreateTrainingJob", request) is None
+    assert "pytorch" in request["AlgorithmSpecification"]["TrainingImage"]
+    assert request["StoppingCondition"] == {"MaxRuntimeInSeconds": 720, "MaxWaitTimeInSeconds": 3600}
+    assert request["OutputDataConfig"]["KmsKeyId"] == "alias/films"
+    assert request["VpcConfig"] == {"SecurityGroupIds": ["sg-0a1b2c3d"], "Subnets": ["subnet-0a1b2c3d"]}
+    assert "cost class: 1 x ml.g5.xlarge, at most 0.2 instance-hours (one GPU" in rest
+
+
+def job_name(capsys: Any) -> str:
+    handoff(["--dry-run"])
+    return str(json.loads(capsys.readouterr().out.partition("\n}\n")[0] + "}")["TrainingJobName"])
+
+
+def edit(path: Path) -> None:
+    path.write_text(path.read_text() + "\n# changed\n")
+
+
+def test_whatever_decides_the_result_makes_another_job(project: Project, capsys: Any) -> None:
+    names = [job_name(capsys)]
+    project.set_train(lr=0.5)
+    names.append(job_name(capsys))
+    project.set_sagemaker(image="another-image")
+    names.append(job_name(capsys))
+    edit(project.folder / "cxr" / "models" / "classifier.py")
+    names.append(job_name(capsys))
+    project.set_films(side=24)
+    names.append(job_name(capsys))
+    write_wheel(project.folder / "wheels", "travelling_package", "1.0")
+    project.set_sagemaker(wheels="wheels")
+    names.append(job_name(capsys))
+    assert len(set(names)) == len(names)
+
+
+def test_whatever_does_not_decide_the_result_leaves_the_job_its_name(project: Project, capsys: Any) -> None:
+    write_wheel(project.folder / "wheels", "travelling_package", "1.0")
+    project.set_sagemaker(image="auto", instance_type="ml.m5.xlarge", wheels="wheels")
+    name = job_name(capsys)
+    project.set_sagemaker(max_hours=0.1, spot=True, instance_type="ml.g5.xlarge")  # whose image is another build
+    assert job_name(capsys) == name
+    write_wheel(project.folder / "wheels", "travelling_package", "1.0", word="the same source, built anew")
+    assert job_name(capsys) == name
+    for module in ("cxr/aws/container/entry.py", "cxr/runtime/compute.py", "cxr/runtime/console.py"):
+        edit(project.folder / module)
+    assert job_name(capsys) == name
+
+
+@pytest.mark.parametrize(
+    ("instance", "words"),
+    [
+        ("ml.m5.xlarge", "CPU"),
+        ("ml.g5.xlarge", "one GPU"),
+        ("ml.g5.48xlarge", "several"),
+        ("ml.p5.48xlarge", "tens of"),
+    ],
+)
+def test_cost_classes(instance: str, words: str) -> None:
+    assert words in cost_class(sagemaker(instance_type=instance))
+
+
+def test_all_missing_settings_are_told_at_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("CXR_SAGEMAKER_ROLE", "CXR_SAGEMAKER_BUCKET", "AWS_REGION", "AWS_DEFAULT_REGION"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    with pytest.raises(CxrError) as caught:
+        resolve(sagemaker())
+    assert str(caught.value) == (
+        "compute.yaml: sagemaker.role: the environment variable CXR_SAGEMAKER_ROLE is not set; "
+        "sagemaker.bucket: the environment variable CXR_SAGEMAKER_BUCKET is not set; "
+        "sagemaker.region: none is configured, as by AWS_REGION; export them, or write the values there"
+    )
+
+
+VALUES = {"region": "eu-central-1", "role": "r", "bucket": "b", "image": "i"}
+
+
+@pytest.mark.parametrize(
+    ("instance", "told"),
+    [
+        ("ml.p2.xlarge", "no longer runs on its K80 GPUs"),
+        ("ml.p3.2xlarge", "no longer runs on its V100 GPUs"),
+        ("ml.trn1.2xlarge", "Neuron chips"),
+        ("ml.inf2.xlarge", "Neuron chips"),
+        ("ml.p6e-gb200.36xlarge", "an Arm processor"),
+    ],
+)
+def test_an_instance_that_the_image_cannot_use_is_refused_before_it_is_paid(instance: str, told: str) -> None:
+    with pytest.raises(CxrError, match=rf"sagemaker\.instance_type: {instance}: .*{told}"):
+        resolve(sagemaker(instance_type=instance, **VALUES))
+
+
+def test_a_volume_that_the_data_would_fill_is_refused(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    project.set_sagemaker(volume_gb=5)
+    with pytest.raises(CxrError, match=r"sagemaker\.volume_gb: 5 GB is too little"):
+        handoff(["--dry-run"])
+    project.set_sagemaker(instance_type="ml.g5.xlarge")  # its own disk is larger than any volume asked for
+    handoff(["--dry-run"])
+
+
+@pytest.mark.parametrize(("instance", "computes_on"), [("ml.m5.xlarge", "cpu"), ("ml.g5.xlarge", "gpu")])
+def test_a_job_asks_for_the_processor_of_its_instance(
+    project: Project, capsys: Any, instance: str, computes_on: str
+) -> None:
+    """With `auto` a GPU instance whose driver does not fit would train on its CPU, at the price of the GPU."""
+    project.set_sagemaker(instance_type=instance)
+    handoff(["--dry-run"])
+    request = json.loads(capsys.readouterr().out.partition("\n}\n")[0] + "}")
+    assert json.loads(request["Environment"]["CXR_COMPUTE"])["accelerator"] == computes_on
+
+
+def test_retries_and_a_warm_pool_are_asked_for_where_they_are_set(project: Project, capsys: Any) -> None:
+    handoff(["--dry-run"])
+    assert "RetryStrategy" not in capsys.readouterr().out
+    project.set_sagemaker(retries=2, keep_alive_minutes=15)
+    handoff(["--dry-run"])
+    request = json.loads(capsys.readouterr().out.partition("\n}\n")[0] + "}")
+    assert request["RetryStrategy"] == {"MaximumRetryAttempts": 2}
+    assert request["ResourceConfig"]["KeepAlivePeriodInSeconds"] == 900
+    assert service_model.fault(service_model.load("sagemaker"), "CreateTrainingJob", request) is None
+    project.set_sagemaker(spot=True, max_wait_hours=1)
+    with pytest.raises(CxrError, match="a spot instance cannot be kept"):
+        handoff(["--dry-run"])
+
+
+@pytest.mark.parametrize("instance", ["ml.g5.xlarge", "ml.p4d.24xlarge", "ml.m5d.large"])
+def test_a_key_for_a_disk_that_takes_none_is_refused_before_aws_does(instance: str) -> None:
+    values = {**VALUES, "volume_kms_key": "1234abcd"}
+    with pytest.raises(CxrError, match=rf"sagemaker\.volume_kms_key: {instance} has a disk of its own"):
+        resolve(sagemaker(instance_type=instance, **values))
+    assert resolve(sagemaker(instance_type="ml.m5.large", **values)).volume_kms_key == "1234abcd"
+
+
+def test_a_region_without_an_image_says_so() -> None:
+    with pytest.raises(CxrError, match=r"sagemaker\.image: AWS has no PyTorch .* image for ml\..* in moon-1"):
+        choose_image(sagemaker(region="moon-1", role="r", bucket="b"))

@@ -1,0 +1,116 @@
+"""When an answer should not be believed."""
+
+import cv2
+import numpy as np
+import pytest
+
+from cxr.films.read import Source
+from cxr.predict.overlay import OUTLINE, heat_map, overlay, overlay_png
+from cxr.predict.predictor import Predictor
+from demo.anatomy import sample_anatomy, sample_pose
+from demo.film import draw_film, sample_exposure
+from tests.bundles import Project
+from tests.conftest import phantom
+
+
+@pytest.fixture(scope="module")
+def predictor(project: Project) -> Predictor:
+    return Predictor.load(project.bundle)
+
+
+@pytest.fixture(scope="module")
+def film() -> np.ndarray:
+    """A synthetic film that resembles a real one."""
+    rng = np.random.default_rng(4)
+    anatomy = sample_anatomy(rng)
+    drawn, _ = draw_film(anatomy, sample_pose(anatomy, rng), sample_exposure(rng), None, rng)
+    return np.rint(drawn * 255).astype(np.uint8)
+
+
+def codes(predictor: Predictor, film: np.ndarray) -> set[str]:
+    png = cv2.imencode(".png", np.ascontiguousarray(film))[1].tobytes()
+    return {flag.code for flag in predictor(png).flags} - {"unfamiliar"}  # the classifier knows phantoms only
+
+
+def test_an_upright_film_is_not_doubted(predictor: Predictor, film: np.ndarray) -> None:
+    assert codes(predictor, film) == set()
+
+
+@pytest.mark.parametrize(
+    ("code", "spoil"),
+    [
+        ("inverted", lambda film: 255 - film),
+        ("turned_right", lambda film: np.rot90(film, 3)),
+        ("turned_left", lambda film: np.rot90(film)),
+        ("upside_down", lambda film: np.rot90(film, 2)),
+    ],
+)
+def test_a_turned_or_inverted_film_is_called_so(predictor: Predictor, film: np.ndarray, code: str, spoil) -> None:  # type: ignore[no-untyped-def]
+    assert code in codes(predictor, spoil(film))
+
+
+def test_noise_is_hardly_a_chest(predictor: Predictor) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (300, 300), dtype=np.uint8)
+    assert codes(predictor, noise) & {"unsure", "no_lungs"}
+
+
+def test_a_mask_of_poor_quality_is_doubted_even_where_the_bundle_keeps_it(
+    predictor: Predictor, film: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(predictor, "segment_settings", predictor.segment_settings.model_copy(update={"min_quality": 0}))
+    monkeypatch.setattr("cxr.segment.lungs.expected_dice", lambda *_: 0.6)
+    answer = predictor(cv2.imencode(".png", film)[1].tobytes())
+    assert [flag.text for flag in answer.flags if flag.code == "no_lungs"] == [
+        "no plausible lungs: mask of poor quality, Dice of 0.600 expected"
+    ]
+    assert answer.lung_quality == 0.6
+    assert 0.1 < (answer.mask > 0).mean() < 0.6  # the lungs, not the whole film
+
+
+def test_a_film_smaller_than_the_classifiers_image_is_doubted(project: Project, predictor: Predictor) -> None:
+    small = predictor(cv2.imencode(".png", phantom(0, 90, 64)[0])[1].tobytes())
+    assert "small" not in {flag.code for flag in small.flags}  # 64 pixels are enough for this classifier
+    config = predictor.config
+    settings = config.preparation.preprocess.settings | {"image_px": 128}
+    step = config.preparation.preprocess.model_copy(update={"settings": settings})
+    preparation = config.preparation.model_copy(update={"preprocess": step})
+    larger = Predictor(
+        config.model_copy(update={"preparation": preparation}),
+        predictor.segmenter, predictor.network, predictor.reference, predictor.version, predictor.card,
+    )  # fmt: skip
+    prepared = larger.prepare(Source("film", cv2.imencode(".png", phantom(0, 120, 90)[0])[1].tobytes()))
+    assert "small" in {flag.code for flag in prepared.flags}
+
+
+def test_training_films_are_familiar_and_other_pictures_are_not(predictor: Predictor, project: Project) -> None:
+    train = sorted((project.root / "films/train").rglob("*.*"))
+    near = [predictor(path).distance for path in train[:12]]
+    stripes = np.tile(np.repeat(np.uint8([0, 255]), 10), (300, 15))
+    far = predictor(cv2.imencode(".png", cv2.GaussianBlur(stripes, (0, 0), 2))[1].tobytes())
+    assert np.median(near) < 1 < far.distance
+    assert "unfamiliar" in {flag.code for flag in far.flags}
+    assert not far.believable
+
+
+def test_the_overlay_shows_the_film_with_its_lungs_outlined(predictor: Predictor, project: Project) -> None:
+    path = next(iter(sorted((project.root / "films/test").rglob("*.png"))))
+    answer = predictor(path)
+    plain, shown = overlay(answer, opacity=0), overlay(answer)
+    height, width = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE).shape
+    assert shown.shape[1] / shown.shape[0] == pytest.approx(width / height, rel=0.01)
+    outlined = (plain == OUTLINE).all(axis=2)
+    assert 100 < outlined.sum() < 0.1 * outlined.size
+    decoded = cv2.imdecode(np.frombuffer(overlay_png(answer), np.uint8), cv2.IMREAD_COLOR)
+    assert np.array_equal(decoded[..., ::-1], shown)
+
+
+def test_the_heat_map_lies_inside_the_part_that_the_classifier_saw(predictor: Predictor, project: Project) -> None:
+    answers = [predictor(path) for path in sorted((project.root / "films/test").rglob("*.*"))]
+    warm = [(answer, heat) for answer in answers if (heat := heat_map(answer)) is not None and heat.any()]
+    assert warm
+    for answer, heat in warm:
+        assert heat.max() <= 1
+        left, top, right, bottom = answer.frame.inner
+        outside = heat.copy()
+        outside[top:bottom, left:right] = 0
+        assert not outside.any()

@@ -1,0 +1,221 @@
+"""The HTTP service, in this process, over a predictor that answers at once."""
+
+import base64
+import json
+import logging
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from fastapi.testclient import TestClient
+
+from cxr.core.errors import CxrError
+from cxr.predict.service.app import create_app
+from cxr.predict.service.supervisor import JsonLines
+from cxr.predict.service.workers import Limits
+
+LIMITS = Limits(max_bytes=300_000, max_films=3, queue=3, seconds=5, workers=1)
+RAW = {"content-type": "application/octet-stream"}
+
+
+@pytest.fixture
+def client(fake: Any) -> Iterator[TestClient]:
+    with TestClient(create_app(lambda: fake, LIMITS)) as client:
+        yield client
+
+
+def as_json(*contents: bytes) -> bytes:
+    films = [{"name": f"{at}.png", "content": base64.b64encode(film).decode()} for at, film in enumerate(contents)]
+    return json.dumps({"films": films}).encode()
+
+
+def test_a_film_sent_as_bytes_gets_a_probability_a_decision_and_the_note_on_research_use(client, png) -> None:
+    reply = client.post("/invocations", content=png, headers=RAW)
+    assert reply.status_code == 200
+    facts = reply.json()
+    assert facts["decision"] in ("normal", "pneumonia")
+    assert 0 < facts["probability"] < 1
+    assert facts["flags"] == ["unlike the training films: 1.20 of the familiar distance"]
+    assert facts["note"].startswith("Research use only")
+    assert "pictures" not in facts
+
+
+def test_several_films_as_json_are_answered_in_order_and_a_bad_one_stops_nothing(client, png) -> None:
+    headers = {"content-type": "application/json"}
+    films = client.post("/invocations", content=as_json(png, b"no film", png), headers=headers).json()["films"]
+    assert [film["name"] for film in films] == ["0.png", "1.png", "2.png"]
+    assert films[1]["refused"] == "cannot be decoded as an image; replace or remove it"
+    assert films[0]["probability"] == films[2]["probability"]
+
+
+def test_the_overlay_comes_as_png_when_it_is_asked_for(client, png) -> None:
+    reply = client.post("/invocations", content=png, headers={**RAW, "accept": "image/png"})
+    assert reply.headers["content-type"] == "image/png"
+    assert cv2.imdecode(np.frombuffer(reply.content, np.uint8), cv2.IMREAD_COLOR).shape[2] == 3
+
+
+def test_pictures_for_a_page_are_three_layers_of_one_size(client, png) -> None:
+    pictures = client.post("/invocations?pictures=1", content=png, headers=RAW).json()["pictures"]
+    assert list(pictures) == ["film", "heat", "lungs"]
+    content = [base64.b64decode(url.partition(",")[2]) for url in pictures.values()]
+    decoded = [cv2.imdecode(np.frombuffer(one, np.uint8), cv2.IMREAD_UNCHANGED) for one in content]
+    assert len({picture.shape[:2] for picture in decoded}) == 1
+    assert decoded[2][..., 3].any()
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "status", "reason"),
+    [
+        (b"", "application/octet-stream", 400, "the request is empty"),
+        (b"no film", "application/octet-stream", 422, "cannot be decoded"),
+        (b"{", "application/json", 400, "the JSON has another form"),
+        (b'{"films": []}', "application/json", 400, "no films in the request"),
+        (b'{"films": [{"content": "!!"}]}', "application/json", 400, "the JSON has another form"),
+        (b"[" * 100_000, "application/json", 400, "the JSON has another form"),
+        (b"x", "text/csv", 400, "content type 'text/csv' is not known"),
+        (bytes(300_001), "application/octet-stream", 413, "larger than 0 MB"),
+    ],
+)
+def test_a_bad_request_gets_a_4xx_with_its_reason(client, body: bytes, kind: str, status: int, reason: str) -> None:
+    reply = client.post("/invocations", content=body, headers={"content-type": kind})
+    assert reply.status_code == status
+    assert reason in reply.json()["error"]
+
+
+def test_a_body_without_a_length_is_given_up_at_the_limit(client) -> None:
+    reply = client.post("/invocations", content=(bytes(100_000) for _ in range(4)), headers=RAW)
+    assert reply.status_code == 413
+
+
+def test_more_films_than_the_limit_are_refused(client, png) -> None:
+    headers = {"content-type": "application/json"}
+    reply = client.post("/invocations", content=as_json(*[png] * 4), headers=headers)
+    assert (reply.status_code, reply.json()["error"]) == (413, "4 films; at most 3 a request")
+
+
+def test_a_full_queue_is_answered_with_503_and_when_to_come_back(fake: Any, png: bytes) -> None:
+    free = threading.Event()
+
+    class Slow:
+        version, config = fake.version, fake.config
+
+        def __call__(self, film: bytes, name: str = "") -> Any:
+            free.wait(60)
+            return fake(film, name)
+
+    app = create_app(Slow, Limits(queue=1, workers=1, warm_up=False))
+    with TestClient(app) as client:
+        replies: list[Any] = []
+        first = threading.Thread(target=lambda: replies.append(client.post("/invocations", content=png, headers=RAW)))
+        first.start()
+        while "cxr_films_waiting 1.0" not in client.get("/metrics").text:
+            time.sleep(0.01)
+        busy = client.post("/invocations", content=png, headers=RAW)
+        free.set()
+        first.join()
+    assert busy.status_code == 503
+    assert busy.headers["retry-after"] == "1"
+    assert replies[0].status_code == 200
+
+
+def test_a_fault_of_a_decoder_is_a_refusal_and_never_a_5xx(
+    fake: Any, png: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Broken:
+        version, config = fake.version, fake.config
+
+        def __call__(self, film: bytes, name: str = "") -> Any:
+            raise ZeroDivisionError("secret of the film")
+
+    with TestClient(create_app(Broken, LIMITS)) as client:
+        reply = client.post("/invocations", content=png, headers=RAW)
+    assert "a film could not be read: ZeroDivisionError at " in caplog.text
+    assert "secret" not in caplog.text  # however the records are formatted
+    assert reply.status_code == 422
+    assert reply.json() == {"error": "cannot be read (ZeroDivisionError); export it again"}
+
+
+def test_no_request_is_taken_before_the_model_is_loaded_and_warm(fake: Any) -> None:
+    done: list[str] = []
+
+    class Cold:
+        version, config = fake.version, fake.config
+
+        def __call__(self, film: bytes, name: str = "") -> Any:
+            done.append("warm")
+            return fake(film, name)
+
+    def load() -> Any:
+        done.append("loaded")
+        return Cold()
+
+    with TestClient(create_app(load, LIMITS)) as client:
+        assert done == ["loaded", "warm"]
+        assert client.get("/ping").status_code == 200
+
+
+def test_a_service_without_a_model_does_not_start() -> None:
+    def load() -> Any:
+        raise CxrError("models/bundle/classifier.onnx: altered")
+
+    with pytest.raises(CxrError, match="altered"), TestClient(create_app(load, LIMITS)):
+        pass
+
+
+def test_a_request_that_finds_the_queue_full_is_read_to_its_end_and_not_kept(fake: Any, png: bytes) -> None:
+    app = create_app(lambda: fake, Limits(queue=0, max_bytes=300_000, warm_up=False))
+    with TestClient(app) as client:
+        busy = client.post("/invocations", content=png, headers=RAW)
+        assert (busy.status_code, busy.headers["retry-after"]) == (503, "1")
+        assert client.post("/invocations", content=bytes(300_001), headers=RAW).status_code == 413
+
+
+def test_prometheus_reads_requests_films_and_times(client, png) -> None:
+    client.post("/invocations", content=png, headers=RAW)
+    client.post("/invocations", content=b"no film", headers=RAW)
+    text = client.get("/metrics").text
+    assert 'cxr_requests_total{status="200"} 1.0' in text
+    assert 'cxr_requests_total{status="422"} 1.0' in text
+    assert 'cxr_films_total{outcome="read"} 1.0' in text
+    assert "cxr_request_seconds_count 2.0" in text
+
+
+def test_the_log_holds_no_name_and_no_text_of_a_film(client, png, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    body = as_json(png).replace(b"0.png", b"Jane_Doe_1950.png")
+    client.post("/invocations", content=body, headers={"content-type": "application/json"})
+    lines = [JsonLines().format(record) for record in caplog.records]
+    assert not any("Jane" in line for line in lines)
+    entry = next(json.loads(line) for line in lines if json.loads(line).get("films"))
+    assert {"time", "level", "message", "status", "films", "seconds"} <= set(entry)
+
+
+def test_a_logged_fault_names_type_and_place_but_not_the_exceptions_text() -> None:
+    try:
+        raise ValueError("PatientName Jane Doe")
+    except ValueError:
+        record = logging.getLogger("x").makeRecord(
+            "x", logging.ERROR, "f", 1, "failed", (), exc_info=__import__("sys").exc_info()
+        )
+    line = JsonLines().format(record)
+    assert "Jane" not in line
+    assert json.loads(line)["fault"] == "ValueError"
+
+
+def test_the_page_asks_nothing_of_other_hosts(client) -> None:
+    reply = client.get("/")
+    assert "default-src 'self'" in reply.headers["content-security-policy"]
+    assert "Research use only" in reply.text
+    for name in ("page.css", "page.js"):
+        text = client.get(f"/static/{name}").text
+        assert "http://" not in text
+        assert "https://" not in text
+
+
+def test_the_model_card_and_the_bundle_can_be_read(client) -> None:
+    assert client.get("/model-card").text == "# Card"
+    assert client.get("/about").json()["bundle"] == "0123456789abcdef"
