@@ -15,7 +15,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Report the workspace's results, measured against a base revision."""
     parser = argparse.ArgumentParser(prog="python -m tools.report", description=__doc__)
     parser.add_argument("--base", help="revision to measure against: commit, branch, tag or experiment")
-    parser.add_argument("--out", type=Path, default=Path("reports"), help="folder, replaced as a whole")
+    parser.add_argument("--out", type=Path, default=Path("reports"), help="folder to write into (default: %(default)s)")
     options = parser.parse_args(arguments)
     found = build_report(options.base, options.out)
     log.info("%s", found if isinstance(found, str) else sentence(found))

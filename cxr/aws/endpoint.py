@@ -90,9 +90,12 @@ def requests(bundle: Bundle, target: Target) -> dict[str, dict[str, Any]]:
 
 
 def registry_requests(bundle: Bundle, target: Target, metrics_url: str) -> dict[str, dict[str, Any]]:
-    """The model registry's group and the bundle's entry in it, which a person must approve."""
+    """The model registry's group and the bundle's entry in it, which a person must approve.
+
+    Raises:
+        CxrError: the bundle's provenance does not say what it was trained on.
+    """
     container = {"Image": target.image, "ModelDataUrl": archive_url(bundle, target)}
-    facts = {name: str(bundle.provenance[name])[:256] for name in ("git_rev", "data") if name in bundle.provenance}
     return {
         "CreateModelPackageGroup": {
             "ModelPackageGroupName": PROJECT,
@@ -108,7 +111,7 @@ def registry_requests(bundle: Bundle, target: Target, metrics_url: str) -> dict[
                 "SupportedResponseMIMETypes": ["application/json", "image/png"],
             },
             "ModelMetrics": {"ModelQuality": {"Statistics": {"ContentType": "application/json", "S3Uri": metrics_url}}},
-            "CustomerMetadataProperties": {**facts, "bundle_md5": bundle.md5},
+            "CustomerMetadataProperties": {**_origin(bundle), "bundle_md5": bundle.md5},
         },
     }
 
@@ -116,6 +119,19 @@ def registry_requests(bundle: Bundle, target: Target, metrics_url: str) -> dict[
 def archive_url(bundle: Bundle, target: Target) -> str:
     """Where model.tar.gz lies on S3."""
     return f"{target.store_url}bundles/{bundle.md5}/model.tar.gz"
+
+
+def _origin(bundle: Bundle) -> dict[str, str]:
+    """Fingerprints of the weights, of the films they were trained on and of the code that trained them."""
+    try:
+        training = bundle.provenance["training"]
+        return {
+            "classifier": bundle.provenance["classifier"],
+            "training_data": training["data"],
+            "training_code": training["code"],
+        }
+    except KeyError as error:
+        raise CxrError(f"provenance.json of {bundle.name}: no {error}; run `dvc repro` to train and package") from error
 
 
 def _transform(bundle: Bundle, target: Target, tags: list[dict[str, str]]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from cxr.check.report import CheckReport
 from cxr.core.errors import CxrError
 from cxr.films.manifest import SPLITS
-from cxr.ingest.config import DEMO, DataSection, missing_films
+from cxr.ingest.config import DataSection, demo_not_drawn, missing_films
 from cxr.ingest.layouts import Candidate, find_candidates
 from cxr.ingest.preflight import advice, require_patients
 from cxr.ingest.pseudonyms import hashes_ids, missing_key
@@ -17,8 +17,8 @@ from cxr.ingest.pseudonyms import hashes_ids, missing_key
 def check_cohort(settings: DataSection, report: CheckReport) -> list[Candidate]:
     """Add what was understood of the films to the report; returns them, or nothing where they cannot be found."""
     root = Path(settings.root)
-    if root == DEMO and not root.exists():
-        report.row("films", f"{root}: none yet; the stage demo writes the synthetic cohort at the first `dvc repro`")
+    if demo_not_drawn(settings):
+        report.row("films", f"{root}: not drawn yet; the next `dvc repro` draws the synthetic cohort")
         return []
     report.faults += missing_films(settings) + missing_key(settings)
     if report.faults:

@@ -79,6 +79,11 @@ class DataSection(Section):
         return self
 
 
+def demo_not_drawn(settings: DataSection) -> bool:
+    """`data.root` is the demo's folder, which is missing or empty; the demo stage empties it for another root."""
+    return Path(settings.root) == DEMO and not (DEMO.is_dir() and any(DEMO.iterdir()))
+
+
 def missing_films(settings: DataSection) -> list[str]:
     """A line where `data.root` is neither there nor what the demo stage is about to write."""
     root = Path(settings.root)

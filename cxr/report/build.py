@@ -64,7 +64,9 @@ def _folded(text: str) -> str:
 
 
 def build_report(base_name: str | None, folder: Path, repository: Path = Path(".")) -> Comparison | str:
-    """Write `report.md`, its images and `report.html` for the workspace into `folder`, which is replaced as a whole.
+    """Write `report.md`, `report.html` and the curves in `images/` for the workspace; other files of `folder` stay.
+
+    Each of the three is replaced atomically, and only after all of them could be made.
 
     Args:
         base_name: commit, branch, tag or experiment to measure against; None compares with nothing.
@@ -78,10 +80,13 @@ def build_report(base_name: str | None, folder: Path, repository: Path = Path(".
     head = read_results(WORKSPACE, repository)
     base, found = compared(base_name, head, repository)
     warnings = stale(head, repository)
-    with atomic_folder(folder) as scratch:
-        images = render_plots(base_name if base else None, WORKSPACE, scratch / "images", repository)
-        write_text(scratch / "report.md", report_markdown(head, base, found, images, scratch, warnings))
-        write_text(scratch / "report.html", report_page(head, base, found, _pictures(repository), warnings))
+    page = report_page(head, base, found, _pictures(repository), warnings)
+    with atomic_folder(folder / "images") as scratch:
+        drawn = render_plots(base_name if base else None, WORKSPACE, scratch, repository)
+        images = {title: folder / "images" / path.name for title, path in drawn.items()}
+        text = report_markdown(head, base, found, images, folder, warnings)
+    write_text(folder / "report.md", text)
+    write_text(folder / "report.html", page)
     return found
 
 

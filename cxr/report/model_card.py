@@ -71,7 +71,7 @@ def _facts(results: Results) -> str:
                   f"`{results.params.get('preprocess', {}).get('region', '?')}`, lung mask channel "
                   f"`{train.get('mask_channel', '?')}`"],
         ["weights' fingerprint", f"`{results.run.point.classifier}`"],
-        ["training data's fingerprint", f"`{results.details['training'].get('data', 'unknown')}`"],
+        ["training data's fingerprint", f"`{results.details['training']['provenance']['data']}`"],
         ["decision", _operating_point(results)],
     ]  # fmt: skip
     return "\n".join(f"| {name} | {value} |" for name, value in rows)

@@ -4,6 +4,7 @@ import io
 import json
 import tarfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import pytest
 from cxr.aws.endpoint import Bundle, Target, open_bundle, registry_requests, requests
 from cxr.aws.serving import Deployment
 from cxr.core.errors import CxrError
-from tests.bundles import Project, make_project
+from tests.bundles import ROOT, Project, make_project
 from tests.conftest import phantom
 from tests.launch import service_model
 from tests.launch.serving_plane import MODEL, ServingPlane
@@ -109,6 +110,19 @@ def test_a_bundle_is_registered_to_be_approved_by_a_person(serving: ServingPlane
     entry = serving.packages[0]
     assert entry["ModelApprovalStatus"] == "PendingManualApproval"
     assert entry["CustomerMetadataProperties"]["bundle_md5"] == bundle.md5
+
+
+def test_the_registry_tells_what_the_shipped_bundle_was_trained_on(bundle: Bundle) -> None:
+    provenance = json.loads((ROOT / "models/chest_xray/provenance.json").read_text(encoding="utf-8"))
+    sent = registry_requests(replace(bundle, provenance=provenance), target("films"), "s3://films/metrics.json")
+    assert sent["CreateModelPackage"]["CustomerMetadataProperties"] == {
+        "classifier": provenance["classifier"],
+        "training_data": provenance["training"]["data"],
+        "training_code": provenance["training"]["code"],
+        "bundle_md5": bundle.md5,
+    }
+    with pytest.raises(CxrError, match=r"provenance.json of cxr-pneumonia-.*: no 'training'"):
+        registry_requests(replace(bundle, provenance={}), target("films"), "s3://films/metrics.json")
 
 
 def test_a_batch_transform_takes_films_that_are_too_large_for_an_endpoint(

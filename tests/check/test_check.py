@@ -41,6 +41,23 @@ def test_films_are_counted_by_class_patient_and_split(workspace: Path) -> None:
     assert report.faults == []
 
 
+@pytest.mark.parametrize("emptied", [False, True], ids=["missing", "emptied while data.root was another folder"])
+def test_the_demo_that_is_not_drawn_yet_is_no_fault(workspace: Path, emptied: bool) -> None:
+    if emptied:
+        (workspace / "data/demo").mkdir(parents=True)
+    report = CheckReport()
+    assert check_cohort(section(DataSection, root="data/demo"), report) == []
+    assert rows_of(report)["films"].startswith("data/demo: not drawn yet; the next `dvc repro` draws")
+    assert report.faults == []
+
+
+def test_an_empty_folder_of_own_films_is_a_fault(workspace: Path) -> None:
+    (workspace / "films").mkdir()
+    report = CheckReport()
+    check_cohort(section(DataSection, **OWN), report)
+    assert report.faults == ["films: no films in layout 'folders'; check data.root and data.layout"]
+
+
 def test_ids_that_will_be_hashed_are_not_shown(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(VARIABLE, "0123456789abcdef" * 4)
     write_cohort(workspace / "films", patients=4)

@@ -96,7 +96,7 @@ def operating_point(
 EARLIER = {
     "data": {"films": 240, "splits": {"val": {"films": 120}, "test": {"films": 120}}},
     "segmentation": {"films": 240, "fallbacks": 0, "dice": 0.95, "dice_worst_5_percent": 0.9},
-    "training": {"best": {"epoch": 3}, "data": "d" * 32},
+    "training": {"best": {"epoch": 3}, "provenance": {"data": "d" * 32, "code": "c" * 32}},
 }
 
 

@@ -6,7 +6,9 @@ import sys
 from pathlib import Path
 
 import cv2
+import pandas as pd
 import pytest
+import yaml
 
 from cxr.core.errors import CxrError
 from cxr.report.build import compared, report_markdown
@@ -108,15 +110,35 @@ def test_a_revision_without_results_is_told(two_revisions: Path):
         read_results("HEAD")
 
 
-def test_metrics_come_back_byte_for_byte_from_predictions_alone(two_revisions: Path):
+def test_metrics_and_curves_come_back_byte_for_byte_from_predictions_alone(
+    two_revisions: Path, caplog: pytest.LogCaptureFixture
+):
     def content() -> dict[Path, bytes]:
-        return {path: path.read_bytes() for path in sorted(Path("metrics").rglob("*")) if path.is_file()}
+        files = [path for folder in ("metrics", "plots") for path in Path(folder).rglob("*") if path.is_file()]
+        return {path: path.read_bytes() for path in files}
 
     before = content()
     for name in ("metrics.json", "details/figures.json", "details/checks.json", "details/subgroups.json"):
         Path("metrics", name).unlink()
+    for name in ("roc_test.csv", "thresholds.csv", "confusion.csv"):
+        Path("plots", name).unlink()
     metrics.main()
     assert content() == before
+    assert caplog.text == ""
+
+
+def test_a_new_threshold_reaches_the_curves_as_well(two_revisions: Path, caplog: pytest.LogCaptureFixture):
+    before = {path.name: path.read_bytes() for path in Path("plots").iterdir()}
+    params = yaml.safe_load(Path("params.yaml").read_text())
+    params["evaluate"] |= {"threshold": "fixed@0.9", "prevalence": 0.02}
+    Path("params.yaml").write_text(yaml.safe_dump(params))
+    metrics.main()
+    assert "Grad-CAM pictures show the earlier one" in caplog.text
+    after = {path.name: path.read_bytes() for path in Path("plots").iterdir()}
+    assert after.keys() == before.keys()
+    assert {name for name in after if after[name] != before[name]} == {"confusion.csv", "decision_curve.csv"}
+    called = pd.read_csv("plots/confusion.csv")["predicted"].eq("pneumonia").sum()
+    assert called == figures(two_revisions)["test"]["counts"]["tp"] + figures(two_revisions)["test"]["counts"]["fp"]
 
 
 def test_metrics_need_no_deep_learning_library():
@@ -140,6 +162,31 @@ def test_the_report_holds_verdict_parameters_figures_and_curves(two_revisions: P
         picture = cv2.imread(f"reports/{image}")
         assert picture is not None
         assert picture.min() < 50 < 200 < picture.max(), f"{image} is blank"
+
+
+def test_a_report_replaces_its_own_files_and_no_others(two_revisions: Path):
+    others = [Path("reports", name) for name in ("predictions.csv", "external/external.json", "films.png", "shift.md")]
+    stale_curve = Path("reports/images/renamed_since.png")
+    for path in (*others, stale_curve, Path("reports/report.md")):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("of another command")
+    report.main([])
+    assert [path.read_text() for path in others] == ["of another command"] * len(others)
+    assert Path("reports/report.md").read_text().startswith("# Results")
+    assert Path("reports/images/roc.png").is_file()
+    assert not stale_curve.exists()
+    own = {"images", "report.html", "report.md"}
+    assert {path.name for path in Path("reports").iterdir()} == own | {path.parts[1] for path in others}
+
+
+def test_a_report_that_fails_leaves_the_last_one(two_revisions: Path):
+    report.main([])
+    before = {path: path.read_bytes() for path in Path("reports").rglob("*") if path.is_file()}
+    write_results(two_revisions, 0.5, "0.02")
+    Path(".dvc/config").write_text("[core\n")
+    with pytest.raises(CxrError, match="dvc plots"):
+        report.main([])
+    assert {path: path.read_bytes() for path in Path("reports").rglob("*") if path.is_file()} == before
 
 
 def test_a_first_report_has_no_base_and_says_so(two_revisions: Path):
@@ -166,6 +213,7 @@ def test_the_model_card_tells_figures_limits_and_that_films_are_synthetic(two_re
     test = figures(two_revisions)["test"]
     assert f"| AUROC | {test['auroc']:.3f} [{test['auroc_low']:.3f}, {test['auroc_high']:.3f}] |" in card
     assert "it was set beforehand and fitted to no film" in card
+    assert f"| training data's fingerprint | `{'d' * 32}` |" in card
 
 
 def test_the_card_of_a_cohort_without_a_test_set_warns(two_revisions: Path):
