@@ -9,9 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.faults_clone import make_clone, output, repro, results, set_workers
-from benchmarks.workspace import ROOT
 from cxr.core.errors import CxrError
+from testing.workspace import ROOT, make_clone, output, repro, results, set_workers
 
 # Python reads this module when it starts: folders are listed in the opposite order of their names.
 OTHER_ORDER = """\

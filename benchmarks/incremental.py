@@ -10,9 +10,9 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.large_cohort import DISTINCT, HEIGHT, WIDTH, write_film, write_large_cohort
-from benchmarks.workspace import STAGES, Run, cached_films, make_workspace, run_stage
 from cxr.films.read import read_film
 from cxr.runtime.console import setup_logging
+from testing.workspace import STAGES, Run, cached_films, make_workspace, run_stage
 
 
 def main() -> None:

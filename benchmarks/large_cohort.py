@@ -5,13 +5,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from benchmarks.workspace import ROOT
 from cxr.core.config import load_section
 from cxr.ingest.config import DataSection
 from cxr.runtime.console import progress
 from demo.anatomy import sample_anatomy, sample_pose
 from demo.canvas import Image
 from demo.film import draw_film, sample_exposure
+from testing.workspace import ROOT
 
 WIDTH, HEIGHT = 1500, 1200  # pixels, about the median of a hospital's children's films
 DISTINCT = 24  # films that are really drawn; the others are shifted copies with other bytes

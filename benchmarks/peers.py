@@ -13,9 +13,9 @@ from torchvision.io import ImageReadMode, read_image, write_png
 from torchvision.ops import masks_to_boxes
 from torchvision.transforms.v2 import functional as F
 
-from benchmarks.workspace import ROOT
 from cxr.segment.segmenter import load_segmenter
 from segmenter.network import LungNet
+from testing.workspace import ROOT
 
 FRAME, STORED = 512, 224  # pixels
 torch.set_num_threads(1)

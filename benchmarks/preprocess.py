@@ -17,7 +17,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks.large_cohort import HEIGHT, WIDTH, data_section, write_large_cohort
-from benchmarks.workspace import ROOT
 from cxr.core.config import load_section
 from cxr.ingest.ingest import ingest
 from cxr.npz.pack import build_shards
@@ -27,6 +26,7 @@ from cxr.runtime.compute import Compute, load_compute
 from cxr.runtime.console import setup_logging
 from cxr.segment.config import SegmentSection
 from cxr.segment.segment import segment_cohort
+from testing.workspace import ROOT
 
 STAGES = ("ingest", "segment", "preprocess")
 

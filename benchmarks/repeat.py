@@ -19,8 +19,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.workspace import ROOT, load_yaml, save_yaml
 from cxr.train.recipe import FEW_FILMS_BATCH
+from testing.workspace import ROOT, load_yaml, save_yaml
 
 AVX2 = {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2"}
 PROCESSORS: dict[str, dict[str, str]] = {

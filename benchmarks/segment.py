@@ -19,7 +19,6 @@ import numpy as np
 import torch
 from torchvision.models import segmentation
 
-from benchmarks.workspace import ROOT
 from cxr.core.config import load_section
 from cxr.films.letterbox import Image, Letterbox
 from cxr.films.read import IMAGE_SUFFIXES, decode, read_source
@@ -27,9 +26,9 @@ from cxr.segment.config import SegmentSection
 from cxr.segment.lungs import film_in_frame, lungs_in_frame
 from cxr.segment.segmenter import LungSegmenter, Probability, load_segmenter, to_frame, to_input
 from segmenter.config import ExportSection
-from segmenter.export import synthetic_frame, write_onnx
+from segmenter.export import TorchSegmenter, synthetic_frame, write_onnx
 from segmenter.network import LungNet
-from segmenter.predict import TorchSegmenter
+from testing.workspace import ROOT
 
 MODEL = ROOT / "models" / "lung_segmenter.onnx"
 PEERS = ("lraspp_mobilenet_v3_large", "deeplabv3_mobilenet_v3_large")

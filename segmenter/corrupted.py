@@ -1,4 +1,8 @@
-"""Films made worse in one known way each, for the table of corrupted films."""
+"""Films made worse in one known way each.
+
+`CONDITIONS` are those of the table of corrupted films. `SPOILT` makes films so bad that their masks fail in part: mask
+quality is fitted and tested on them.
+"""
 
 import math
 from collections.abc import Callable
@@ -9,7 +13,6 @@ import numpy as np
 from cxr.films.letterbox import Image, Letterbox, binarise
 
 Corrupt = Callable[[Image, Image], tuple[Image, Image]]
-BLUR_SIGMA, NOISE_SIGMA = 3.0, 20.0  # pixels of the 512 frame; grey levels
 ASPECT, SOURCE_PX = 0.7, 128
 
 
@@ -19,15 +22,19 @@ def gamma(exponent: float) -> Corrupt:
     return lambda film, mask: (np.asarray(cv2.LUT(film, levels), np.uint8), mask)
 
 
-def blur(film: Image, mask: Image) -> tuple[Image, Image]:
-    """A moved or badly focused film."""
-    return np.asarray(cv2.GaussianBlur(film, (0, 0), BLUR_SIGMA), np.uint8), mask
+def blur(sigma: float) -> Corrupt:
+    """A moved or badly focused film; sigma in pixels of the 512 frame."""
+    return lambda film, mask: (np.asarray(cv2.GaussianBlur(film, (0, 0), sigma), np.uint8), mask)
 
 
-def noise(film: Image, mask: Image) -> tuple[Image, Image]:
-    """Too low a dose; the noise is the same on every film."""
-    grain = np.random.default_rng(0).normal(0, NOISE_SIGMA, film.shape)
-    return np.clip(film + grain, 0, 255).astype(np.uint8), mask
+def noise(sigma: float) -> Corrupt:
+    """Too low a dose; sigma in grey levels, and the noise is the same on every film."""
+
+    def noisy(film: Image, mask: Image) -> tuple[Image, Image]:
+        grain = np.random.default_rng(0).normal(0, sigma, film.shape)
+        return np.clip(film + grain, 0, 255).astype(np.uint8), mask
+
+    return noisy
 
 
 def turn(degrees: float) -> Corrupt:
@@ -68,16 +75,41 @@ def low_resolution(film: Image, mask: Image) -> tuple[Image, Image]:
     return np.asarray(cv2.resize(small, film.shape[::-1], interpolation=cv2.INTER_LINEAR), np.uint8), mask
 
 
+def quarter_turns(quarters: int) -> Corrupt:
+    """Hung the wrong way."""
+
+    def rotate(film: Image, mask: Image) -> tuple[Image, Image]:
+        return np.ascontiguousarray(np.rot90(film, quarters)), np.ascontiguousarray(np.rot90(mask, quarters))
+
+    return rotate
+
+
+def covered(film: Image, mask: Image) -> tuple[Image, Image]:
+    """A grey plate over most of the right half; the lung under it is still asked for."""
+    film, side = film.copy(), film.shape[0]
+    film[side // 5 : 4 * side // 5, side // 8 : side // 2] = 128
+    return film, mask
+
+
 CONDITIONS: dict[str, Corrupt] = {
     "none": lambda film, mask: (film, mask),
     "gamma_0.5": gamma(0.5),
     "gamma_2": gamma(2.0),
-    "blur": blur,
-    "noise": noise,
+    "blur": blur(3.0),
+    "noise": noise(20.0),
     "turned_15_left": turn(15),
     "turned_15_right": turn(-15),
     "squashed_0.7": squash,
     "lower_half_black": half_black(0),
     "side_half_black": half_black(1),
     "source_128_px": low_resolution,
+}
+SPOILT: dict[str, Corrupt] = {
+    "inverted": lambda film, mask: (np.asarray(255 - film, np.uint8), mask),
+    "upside_down": quarter_turns(2),
+    "quarter_turn": quarter_turns(1),
+    "turned_40": turn(40),
+    "covered": covered,
+    "blurred": blur(20.0),
+    "noisy": noise(120.0),
 }

@@ -2,6 +2,7 @@
 
 import logging
 import math
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -15,14 +16,28 @@ from cxr.core.files import atomic_path
 from cxr.films.letterbox import Image
 from cxr.runtime.console import run_stage
 from cxr.segment.scores import mask_scores
-from cxr.segment.segmenter import load_segmenter
+from cxr.segment.segmenter import Probability, load_segmenter, to_frame, to_input
 from segmenter.config import PARAMS, WORK, ExportSection, PrepareSection, TrainSection
 from segmenter.network import LungNet, load_network
-from segmenter.predict import TorchSegmenter
 
 log = logging.getLogger(__name__)
 MODEL = WORK / "lung_segmenter.onnx"
 MIN_DICE = 0.999  # of the masks of the two engines
+
+
+@dataclass(frozen=True)
+class TorchSegmenter:
+    """The network behind the interface of the segment stage: `cxr.segment.segmenter.LungSegmenter` by PyTorch."""
+
+    network: LungNet
+    frame_px: int
+    inner_px: int
+
+    @torch.inference_mode()
+    def probability(self, frame: Image) -> Probability:
+        """Probability of lung, (frame_px, frame_px), on a film in the letterbox: grey (h, w) or RGB (h, w, 3)."""
+        inner = self.network(torch.from_numpy(to_input(frame, self.inner_px)[None]))[0, 0].numpy()
+        return to_frame(inner, self.frame_px)
 
 
 def main() -> None:

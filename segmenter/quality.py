@@ -25,9 +25,8 @@ from cxr.segment.lungs import AT_ONE_LOOK, AT_TWO_LOOKS, POOR, clean, expected_d
 from cxr.segment.scores import mask_scores
 from cxr.segment.segmenter import LungSegmenter, load_segmenter
 from segmenter.config import PARAMS, PrepareSection
-from segmenter.corrupted import CONDITIONS
-from segmenter.pairs import find_pairs, read_pair
-from segmenter.spoilt import SPOILT
+from segmenter.corrupted import CONDITIONS, SPOILT
+from segmenter.prepare import find_pairs, read_pair
 from segmenter.table import Pair
 
 MODEL = Path("models/lung_segmenter.onnx")

@@ -12,9 +12,9 @@ from cxr.core.config import load_section
 from cxr.core.files import digest, write_csv
 from cxr.runtime.console import run_stage
 from segmenter.config import PARAMS, RESUME, WORK, ScreenSection
-from segmenter.fit import Films, PlainFilms, dice_of, fit
 from segmenter.network import LungNet
-from segmenter.table import Pair, read_pairs
+from segmenter.table import Films, Pair, read_learning_set
+from segmenter.train import PlainFilms, dice_of, fit
 
 log = logging.getLogger(__name__)
 
@@ -22,8 +22,7 @@ log = logging.getLogger(__name__)
 def main() -> None:
     """Write screen.csv: Dice of each training film's mask against the network of another fold."""
     section = load_section("screen", ScreenSection, PARAMS)
-    films, masks = (np.load(WORK / "films" / f"{name}.npy", mmap_mode="r") for name in ("films", "masks"))
-    pairs = [pair for pair in read_pairs(WORK / "films" / "pairs.csv") if pair.split != "test"]
+    films, masks, pairs = read_learning_set(WORK / "films")
     table = screen(films, masks, pairs, section)
     write_csv(WORK / "screen.csv", table)
     log.info("%d of %d films left out", table["left_out"].sum(), len(table))

@@ -4,6 +4,8 @@ import ast
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from tests.test_dag import ROOT, STAGES, declared
 
 PAGE = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
@@ -68,6 +70,34 @@ def test_packages_import_each_other_in_one_direction_only() -> None:
         free = {package for package, needed in left.items() if not needed & left.keys()}
         assert free, f"packages that import each other in a circle: {left}"
         left = {package: needed for package, needed in left.items() if package not in free}
+
+
+def imported_folders(folder: str) -> set[str]:
+    """The top-level names that the modules below a folder import."""
+    found = set()
+    for path in (ROOT / folder).rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom):
+                found.add(str(node.module).split(".")[0])
+            elif isinstance(node, ast.Import):
+                found |= {alias.name.split(".")[0] for alias in node.names}
+    return found
+
+
+@pytest.mark.parametrize(
+    ("folder", "forbidden"),
+    [
+        ("testing", {"tests", "benchmarks"}),
+        ("benchmarks", {"tests"}),
+        *((folder, {"tests", "testing", "benchmarks"}) for folder in ("cxr", "demo", "segmenter", "stages", "tools")),
+    ],
+)
+def test_tests_use_benchmarks_and_both_use_testing_but_nothing_imports_the_other_way(
+    folder: str, forbidden: set[str]
+) -> None:
+    found = imported_folders(folder)
+    assert "cxr" in found
+    assert not found & forbidden
 
 
 def test_where_and_how_fast_runs_no_stage_again() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.faults_crash import crash
+from benchmarks.faults import crash
 from benchmarks.faults_determinism import EVERYTHING, SURROUNDINGS, determinism
 
 pytestmark = pytest.mark.journey

@@ -34,8 +34,8 @@ from cxr.runtime.compute import load_compute
 from cxr.segment.segmenter import load_segmenter
 from cxr.train.config import TrainSection
 from cxr.train.resume import RunState
-from segmenter.fit import resumable
 from segmenter.network import load_network as load_lung_network
+from segmenter.train import resumable
 from tests.settings import section
 
 RAN = "ran"  # the file that malicious content would write into the current folder

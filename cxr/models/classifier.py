@@ -16,7 +16,7 @@ from cxr.core.errors import CxrError, did_you_mean
 from cxr.core.files import digest, write_bytes
 
 CHECKPOINT_KIND = "cxr-classifier-1"
-MASK_CHANNELS = ("none", "concat", "multiply")
+MASK_CHANNELS = ("none", "concat")
 Images = np.ndarray[Any, np.dtype[np.uint8]]
 Logits = np.ndarray[Any, np.dtype[np.float32]]
 
@@ -104,11 +104,8 @@ class Classifier(nn.Module):
     def prepare(self, image: Tensor) -> Tensor:
         """The backbone's input: scaled, normalised, and with the lung mask used as `mask_channel` says."""
         rgb, mask = image[:, :3].float() / 255, image[:, 3:4].float() / 255
-        use = self.facts["mask_channel"]
-        if use == "multiply":
-            rgb = rgb * mask
         normal = (rgb - self.mean) / self.std
-        return torch.cat([normal, mask * 2 - 1], dim=1) if use == "concat" else normal
+        return torch.cat([normal, mask * 2 - 1], dim=1) if self.facts["mask_channel"] == "concat" else normal
 
     @property
     def fingerprint(self) -> str:

@@ -11,7 +11,7 @@ class PixelSection(Section):
     """Which region of a film is kept, how it is enhanced, and at which resolution it is stored."""
 
     image_px: int = Field(ge=32, le=1024)
-    region: Literal["crop", "mask", "none", "lungs_removed"]
+    region: Literal["crop", "mask", "none"]
     fit: Literal["squash", "letterbox"]
     margin: float = Field(ge=0, le=1)
     clahe_probability: float = Field(ge=0, le=1)

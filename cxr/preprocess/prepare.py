@@ -61,9 +61,6 @@ def prepare_film(film: Film, mask: Image, settings: PixelSection, film_hash: str
     target = stored_frame(box, settings)
     inner = np.ascontiguousarray(target.to_frame(pixels[top:bottom, left:right])[_slices(target.inner)])
     mask_channel = crop_mask(mask, frame, box, target)
-
-    if settings.region == "lungs_removed":
-        inner = without_lungs(inner, mask_channel[_slices(target.inner)])
     image = np.zeros((settings.image_px, settings.image_px, 4), np.uint8)
     enhanced = enhance(inner, settings, film_hash)
     image[_slices(target.inner)][..., :3] = enhanced if enhanced.ndim == 3 else enhanced[..., None]
@@ -77,16 +74,6 @@ def stored_frame(box: Box, settings: PixelSection) -> Letterbox:
     """How a box of the film lies in the stored image."""
     left, top, right, bottom = box
     return Letterbox(right - left, bottom - top, settings.image_px, settings.fit == "squash")
-
-
-def without_lungs(pixels: Image, lungs: Image) -> Image:
-    """Lungs (h, w) painted over, before enhancement, with the mean of what stays in view: the mean of the whole would
-    carry an opacity into the patch, and CLAHE would spread it."""
-    if (lungs > 0).all():
-        return np.zeros_like(pixels)
-    painted = pixels.copy()
-    painted[lungs > 0] = np.rint(pixels[lungs == 0].mean(axis=0)).astype(np.uint8)
-    return painted
 
 
 def lung_box(mask: Image, frame: Letterbox, margin: float) -> Box:

@@ -46,7 +46,7 @@ class TrainSection(Section):
     min_loaded: float = Field(ge=0, le=1)
     mean: float | Literal["auto"]
     std: float | Literal["auto"]
-    mask_channel: Literal["none", "concat", "multiply"]
+    mask_channel: Literal["none", "concat"]
     dropout: float = Field(ge=0, lt=1)
     mirror: bool
 

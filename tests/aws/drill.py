@@ -16,10 +16,10 @@ from pathlib import Path
 import boto3
 
 from cxr.runtime.console import setup_logging
+from testing.seaweed import ACCESS_KEY, SECRET_KEY, SeaweedFS
 from tests.launch.control_plane import ControlPlane
 from tests.launch.job import Job
 from tests.launch.project import ROOT, Project
-from tests.launch.seaweed import ACCESS_KEY, SECRET_KEY, SeaweedFS
 
 BUCKET = "drill"
 log = logging.getLogger(__name__)

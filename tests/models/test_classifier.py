@@ -25,16 +25,6 @@ def test_float_and_integer_films_of_the_same_scale_score_the_same() -> None:
     assert torch.equal(model(FILMS), model(FILMS.float()))
 
 
-def test_multiply_blackens_what_is_outside_the_mask() -> None:
-    model = classifier(mask_channel="multiply")
-    films = FILMS.clone()
-    films[:, 3] = 0
-    films[:, 3, :, :32] = 255
-    changed = films.clone()
-    changed[:, :3, :, 32:] = 17
-    assert torch.equal(model(films), model(changed))
-
-
 def test_without_a_mask_channel_the_mask_changes_nothing_and_with_concat_it_does() -> None:
     changed = FILMS.clone()
     changed[:, 3] = 255 - changed[:, 3]

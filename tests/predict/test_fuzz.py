@@ -16,9 +16,9 @@ import numpy as np
 import pydicom.data
 import pytest
 
-from benchmarks.served import serving, worker
 from cxr.core.errors import CxrError
 from cxr.predict.predictor import Predictor
+from testing.service import serving, worker
 from tests.bundles import Project
 from tests.conftest import phantom, write_dicom
 

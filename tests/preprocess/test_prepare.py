@@ -69,19 +69,6 @@ def test_a_masked_film_shows_its_lungs_and_nothing_else() -> None:
     assert not image[..., 0][~lungs].any()
 
 
-def test_removed_lungs_are_painted_with_the_mean_of_what_stays_in_view() -> None:
-    """The mean of the whole film would write an opacity into the patch, and the padding's black is no part of it."""
-    film, frame_mask, _ = film_and_mask()
-    opaque = Film(np.where(film.grey < 110, 250, film.grey).astype(np.uint8), None, 8, 0.0, {})
-    removed = section(PreprocessSection, **{**PLAIN, "region": "lungs_removed"})
-    image, other = (prepare_film(one, frame_mask, removed, HASH)[0] for one in (film, opaque))
-    lungs = image[..., 3] > 0
-    assert len(np.unique(image[..., 0][lungs])) == 1
-    visible = image[16:-32, 16:-16, 0][~lungs[16:-32, 16:-16]]
-    assert abs(float(image[..., 0][lungs][0]) - visible[visible > 0].mean()) < 4
-    assert abs(float(image[..., 0][lungs][0]) - float(other[..., 0][lungs][0])) < 8
-
-
 def test_a_squashed_film_fills_the_square_and_its_mask_with_it() -> None:
     film, frame_mask, mask = film_and_mask()
     squash = {**PLAIN, "region": "none", "fit": "squash"}

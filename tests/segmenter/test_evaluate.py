@@ -6,9 +6,8 @@ from cxr.films.letterbox import Letterbox
 from cxr.segment.segmenter import Probability
 from segmenter.config import PrepareSection
 from segmenter.corrupted import CONDITIONS
-from segmenter.evaluate import corrupted_table, score
-from segmenter.intervals import dataset_figures
-from segmenter.pairs import find_pairs
+from segmenter.evaluate import corrupted_table, dataset_figures, score
+from segmenter.prepare import find_pairs
 from tests.conftest import phantom
 from tests.settings import segmentation
 

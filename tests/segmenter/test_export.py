@@ -9,11 +9,9 @@ import torch
 from cxr.core.errors import CxrError
 from cxr.segment.scores import mask_scores
 from cxr.segment.segmenter import load_segmenter
-from segmenter import export as exporting
 from segmenter.config import ExportSection
-from segmenter.export import export, synthetic_frame
+from segmenter.export import TorchSegmenter, export, synthetic_frame
 from segmenter.network import LungNet, load_network, new_network, save_network
-from segmenter.predict import TorchSegmenter
 
 SECTION = ExportSection(opset=18, version="9.9.9")
 
@@ -56,7 +54,7 @@ def test_the_file_tells_its_facts_and_its_opset_and_is_small_enough_for_git(netw
 def test_a_file_that_disagrees_with_pytorch_is_not_written(
     network: LungNet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(exporting, "MIN_DICE", 1.1)
+    monkeypatch.setattr("segmenter.export.MIN_DICE", 1.1)
     with pytest.raises(CxrError, match="agree with Dice"):
         export(network, tmp_path / "lungs.onnx", 128, 64, SECTION)
     assert not list(tmp_path.iterdir())

@@ -2,8 +2,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from segmenter.corrupted import SPOILT
 from segmenter.quality import figures, monotone
-from segmenter.spoilt import SPOILT
 from tests.conftest import phantom
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from cxr.core.errors import CxrError
 from segmenter.config import DatasetSection, PrepareSection
-from segmenter.pairs import find_pairs, read_pair
+from segmenter.prepare import find_pairs, read_pair
 from segmenter.table import read_pairs, write_pairs
 from tests.conftest import phantom, write_image
 

@@ -4,10 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from segmenter import fit as fitting
 from segmenter.config import FitSection
-from segmenter.fit import TrainFilms, dice_of, fit, lung_loss
 from segmenter.network import frozen_parts, new_network
+from segmenter.train import TrainFilms, dice_of, fit, lung_loss
 from tests.conftest import phantom
 
 PHANTOMS = [phantom(seed, 32, 32) for seed in range(8)]
@@ -27,7 +26,7 @@ def test_a_run_that_was_killed_ends_as_if_it_had_not_been(
 
     item = TrainFilms.__getitem__
     with monkeypatch.context() as patch, pytest.raises(BaseException):  # noqa: B017, PT011, PT012
-        patch.setattr(fitting.TrainFilms, "__getitem__", killed)
+        patch.setattr(TrainFilms, "__getitem__", killed)
         fit(FILMS, MASKS, LEARN, CHECK, recipe, tmp_path / "killed")
     assert (tmp_path / "killed" / "last.ckpt").is_file()
     resumed, history_again = fit(FILMS, MASKS, LEARN, CHECK, recipe, tmp_path / "killed")
