@@ -71,8 +71,8 @@ def test_packages_import_each_other_in_one_direction_only() -> None:
 
 
 def test_where_and_how_fast_runs_no_stage_again() -> None:
-    for name in ("runtime/compute.py", "runtime/console.py", "aws"):
-        assert run_again_by(f"cxr/{name}") == set()
+    for package in ("commands", "compute", "console", "launch"):
+        assert run_again_by(f"cxr/{package}") == set()
     for stage in STAGES:
         assert "compute.yaml" not in declared(stage, "deps")
 
