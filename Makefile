@@ -1,5 +1,6 @@
-# `make help` lists the tasks. Each makes what it needs first.
+# `make help` lists the tasks. Each makes what it needs first. Everything else is a command: `python -m cxr` lists them.
 PYTHON ?= python3
+BUNDLE ?= models/chest_xray
 BIN := $(CURDIR)/.venv/bin
 export PATH := $(BIN):$(PATH)
 # One process for each core, one thread for each process; the tests of a file stay together and share what they set up.
@@ -7,7 +8,7 @@ export PATH := $(BIN):$(PATH)
 PYTEST = OMP_NUM_THREADS=1 pytest --numprocesses logical --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help experiments serve predict official-test restore metrics seeds shift report model-card setup repro test test-journeys test-slow test-real lint format lock licences audit mend prune segmenter remote wheels drill
+.PHONY: help setup repro restore experiments report predict serve official-test test test-journeys test-slow test-real lint format lock licences audit segmenter remote wheels drill
 
 help:  ## list the tasks
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -16,7 +17,7 @@ help:  ## list the tasks
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==0.13.9
 	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python -r requirements.txt
-	$(BIN)/python -m tools.plots_page
+	$(BIN)/python -m cxr setup-plots
 	@touch $@
 
 .venv/.installed-dev: .venv/.installed requirements-dev.txt
@@ -25,38 +26,35 @@ help:  ## list the tasks
 
 setup: .venv/.installed  ## make .venv with everything of requirements.txt
 
-repro: mend  ## run the whole pipeline
+repro: .venv/.installed  ## run the whole pipeline
+	python -m cxr repair  # what a killed DVC left half-written
 	dvc repro
 
-mend: .venv/.installed  ## make readable what a killed DVC left half-written
-	python -m tools.mend
-
-serve: .venv/.installed  ## serve BUNDLE=models/bundle on http://127.0.0.1:8080
-	python -m tools.serve --bundle $(or $(BUNDLE),models/bundle)
-
 RESULTS = params.yaml dvc.lock metrics plots models/operating_point.json
-restore: mend  ## go back to the parameters and results of the last commit
+restore: .venv/.installed  ## go back to the parameters and results of the last commit
+	python -m cxr repair
 	git ls-files -z $(RESULTS) | xargs -0 rm -f  # an edit within one tick of the clock is one that git does not see
 	git checkout HEAD -- $(RESULTS)
 	dvc checkout --allow-missing
 
-metrics: .venv/.installed  ## compute metrics.json again from predictions.csv
-	python -m tools.metrics
-
-seeds: .venv/.installed  ## train under N=5 seeds and write their spread to metrics/seeds.json
-	python -m tools.seeds --count $(or $(N),5)
-
-shift: .venv/.installed  ## train RECIPES (of recipes.yaml) under N=1 seeds and compare them on films taken differently
-	python -m tools.shift $(RECIPES) --seeds $(or $(N),1) $(foreach change,$(SET),-S $(change))
-
-experiments: .venv/.installed  ## put experiments side by side: the figures that decide, the parameters that differ
-	dvc exp show --only-changed --no-pager --drop 'Created|.*(low|high|auprc|f1|accuracy|ece|lungs|/).*'
+# --only-changed hides what is equal in all rows, in a clone without experiments every metric: --keep shows them anyway.
+experiments: .venv/.installed  ## compare experiments: the headline metrics, and the parameters that differ
+	dvc exp show --only-changed --no-pager --drop 'Created|.*(low|high|auprc|f1|accuracy|ece|lungs|/).*' \
+	  --keep '.*(test\.(auroc|sensitivity|specificity)|val\.auroc)$$'
 
 report: .venv/.installed  ## write reports/report.md and .html, measured against BASE=main
-	python -m tools.report --base $(or $(BASE),main)
+	python -m cxr report --base $(or $(BASE),main)
 
-model-card: .venv/.installed  ## write docs/model_card.md from the results
-	python -m tools.model_card
+predict: .venv/.installed  ## predict the films in FILMS=folder with BUNDLE=models/chest_xray -> reports/predictions.csv
+	@test -n "$(FILMS)" || { echo "error: FILMS is missing; make predict FILMS=folder" >&2; exit 1; }
+	python -m cxr predict "$(FILMS)" --bundle "$(BUNDLE)" --out $(or $(OUT),reports/predictions.csv)
+
+serve: .venv/.installed  ## serve BUNDLE=models/chest_xray on http://127.0.0.1:8080
+	python -m cxr serve --bundle "$(BUNDLE)"
+
+official-test: .venv/.installed  ## score the labelled FILMS=folder (NORMAL/, PNEUMONIA/) with a frozen BUNDLE=models/chest_xray
+	@test -n "$(FILMS)" || { echo "error: FILMS is missing; make official-test FILMS=folder" >&2; exit 1; }
+	python -m cxr validate --films "$(FILMS)" --bundle "$(BUNDLE)" --patient '(person\d+|(NORMAL2-)?IM-\d+)'
 
 test: .venv/.installed-dev lint  ## check the code and run the tests
 	$(PYTEST)
@@ -83,23 +81,11 @@ lock: .venv/.installed-dev  ## write the lock files anew from requirements*.in
 	$(foreach set,requirements requirements-prepare requirements-train requirements-serve requirements-dev,\
 	  uv pip compile --quiet --no-header --universal --python-version 3.11 $(set).in -o $(set).txt &&) true
 
-predict: .venv/.installed  ## answer about the films in FILMS=folder with BUNDLE=models/chest_xray -> reports/predictions.csv
-	@test -n "$(FILMS)" || { echo "error: FILMS is missing; make predict FILMS=folder" >&2; exit 1; }
-	python -m tools.predict "$(FILMS)" --bundle $(or $(BUNDLE),models/chest_xray) --out $(or $(OUT),reports/predictions.csv)
-
-official-test: .venv/.installed  ## score the labelled FILMS=folder (NORMAL/, PNEUMONIA/) with a frozen BUNDLE=models/chest_xray
-	@test -n "$(FILMS)" || { echo "error: FILMS is missing; make official-test FILMS=folder" >&2; exit 1; }
-	python -m tools.external --films "$(FILMS)" --bundle $(or $(BUNDLE),models/chest_xray) \
-	  --patient '(person\d+|(NORMAL2-)?IM-\d+)'
-
-licences: .venv/.installed-dev  ## write docs/licences.md from what is installed
-	python -m tools.licences
+licences: .venv/.installed-dev  ## write reports/licences.md from what is installed
+	python -m scripts.licences
 
 audit: .venv/.installed-dev  ## look the pinned packages up in the advisory database
-	python -m tools.audit
-
-prune: .venv/.installed  ## delete cached films not used for DAYS=30 days
-	python -m tools.prune_cache --days $(or $(DAYS),30)
+	python -m scripts.audit
 
 remote: .venv/.installed  ## make URL=s3://bucket/prefix the DVC remote (ENDPOINT=https://… for an S3-compatible store)
 	@test -n "$(URL)" || { echo "error: URL is missing; make remote URL=s3://bucket/prefix" >&2; exit 1; }

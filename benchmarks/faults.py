@@ -124,7 +124,7 @@ def _again(folder: Path, stage: str) -> dict[str, Any]:
     seconds = time.monotonic() - started - startup
     fault = output(folder)[-2000:] if code else ""
     if code:  # DVC cannot read a file of its own
-        subprocess.run([sys.executable, "-m", "tools.mend"], cwd=folder, check=True)
+        subprocess.run([sys.executable, "-m", "cxr", "repair"], cwd=folder, check=True)
         code = repro(folder).wait(timeout=LONGEST_S)
     return {
         "code": code,

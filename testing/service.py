@@ -20,7 +20,7 @@ def serving(bundle: Path, *options: str) -> Iterator[tuple[str, psutil.Process]]
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [sys.executable, "-m", "tools.serve", "--bundle", str(bundle), "--port", str(port), *options]
+    command = [sys.executable, "-m", "cxr", "serve", "--bundle", str(bundle), "--port", str(port), *options]
     process, url = subprocess.Popen(command, stdout=subprocess.DEVNULL), f"http://127.0.0.1:{port}"
     try:
         limit = time.monotonic() + START

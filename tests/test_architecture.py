@@ -101,8 +101,8 @@ def test_tests_use_benchmarks_and_both_use_testing_but_nothing_imports_the_other
 
 
 def test_where_and_how_fast_runs_no_stage_again() -> None:
-    for name in ("runtime/compute.py", "runtime/console.py", "aws"):
-        assert run_again_by(f"cxr/{name}") == set()
+    for package in ("commands", "compute", "console", "launch"):
+        assert run_again_by(f"cxr/{package}") == set()
     for stage in STAGES:
         assert "compute.yaml" not in declared(stage, "deps")
 

@@ -19,7 +19,7 @@ from stages.check import SECTIONS
 from tests.settings import section
 
 ROOT = Path(__file__).parents[1]
-FIRST_PARTY = ("cxr", "demo", "stages", "tools")
+FIRST_PARTY = ("cxr", "demo", "scripts", "stages")
 # Where a stage runs, how fast, and what it tells meanwhile change no result: no stage declares that code.
 UNDECLARED = {"cxr/aws", "cxr/commands", "cxr/runtime/compute.py", "cxr/runtime/console.py"}
 HEAVY = ("torch", "torchvision", "lightning", "timm", "sagemaker")

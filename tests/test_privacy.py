@@ -106,10 +106,10 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     said = []
     for command in (
         "dvc repro",
-        "python -m tools.report",
-        "python -m tools.model_card",
-        "python -m tools.check",
-        "python -m tools.predict films --bundle models/bundle --out answers.csv --overlays overlays --workers 1",
+        "python -m cxr report",
+        "python -m cxr model-card",
+        "python -m cxr check",
+        "python -m cxr predict films --bundle models/bundle --out answers.csv --overlays overlays --workers 1",
     ):
         done = sh(*command.split(), cwd=folder, **{VARIABLE: KEY})
         assert done.returncode == 0, done.stderr

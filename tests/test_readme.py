@@ -31,7 +31,7 @@ SAYS = {
     "make experiments": "lr3",
     "dvc metrics diff": "metrics/metrics.json",
     "dvc plots diff": r"dvc_plots/index\.html",
-    "python -m tools.compare main workspace": "(?i)auroc",
+    "python -m cxr compare main workspace": "(?i)auroc",
     "make report BASE=main": r"wrote reports/report\.md",
     "dvc exp apply lr3": "have been applied",
     "make restore": "dvc checkout",
@@ -47,7 +47,7 @@ SAYS = {
 # A machine that was never used: nothing in HOME, and nobody answers but this machine itself.
 NO_NETWORK = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), "http://127.0.0.1:9")
 NO_NETWORK["no_proxy"] = "127.0.0.1,localhost"
-ELSEWHERE = {"make seeds N=5"}  # five trainings: tests/tools/test_seeds.py
+ELSEWHERE = {"python -m cxr seeds --count 5"}  # five trainings: tests/commands/test_seeds.py
 
 
 def block(page: Path, heading: str) -> list[str]:

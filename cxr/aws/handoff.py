@@ -90,7 +90,7 @@ def train_on_sagemaker(train: Section, settings: SageMakerSection, root: Path = 
     except KeyboardInterrupt:
         if not ours:
             raise CxrError(
-                f"job {name}: left running; run again to attach to it, `python -m tools.handoff --stop` stops it"
+                f"job {name}: left running; run again to attach to it, `python -m cxr train-remote --stop` stops it"
             ) from None
         log.warning("stopping job %s; it saves its checkpoint first", name)
         stop_job(name, session)

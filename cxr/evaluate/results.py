@@ -35,7 +35,7 @@ from cxr.segment.table import read_mask_table
 MASK_SCORES = ("dice", "iou", "hd95")
 AT_HALF = ("accuracy", "balanced_accuracy", "sensitivity", "specificity", "precision", "npv", "f1", "mcc")
 DETAILS = "details"
-EARLIER = ("data", "segmentation", "training")  # details that evaluation carries over and `make metrics` reads back
+EARLIER = ("data", "segmentation", "training")  # details that evaluation carries over; `metrics` reads them back
 
 
 def data_details(audit: Path) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from cxr.evaluate.metrics import LOSSES
 from cxr.evaluate.scored import Films
 from cxr.evaluate.task import task_of
 
-SEEDS = "metrics/seeds.json"  # written by tools.seeds; figures by their dotted name in metrics.json
+SEEDS = "metrics/seeds.json"  # written by `python -m cxr seeds`; figures by their dotted name in metrics.json
 LOWER_IS_BETTER = (*LOSSES, "ece")
 LEVEL = 0.05
 
@@ -48,7 +48,7 @@ def noise_of_file(text: str, split: str, where: str) -> TrainingNoise:
             if name.startswith(f"{split}.") and facts["sd"] is not None
         }
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise CxrError(f"{where}: no readable summary of seeds; run `make seeds` again") from error
+        raise CxrError(f"{where}: no readable summary of seeds; run `python -m cxr seeds` again") from error
     return TrainingNoise(found if seeds > 1 else {}, f"sd over {seeds} seeds, {where}")
 
 

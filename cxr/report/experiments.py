@@ -1,21 +1,87 @@
 """Runs of DVC experiments, and the two runs or groups of seeds that a comparison takes."""
 
 import json
+import logging
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from statistics import fmean, stdev
 from typing import Any
 
 from dvc.repo import Repo
+from scipy.stats import kendalltau
 
-from cxr.core.errors import CxrError
-from cxr.core.files import digest
-from cxr.report.revisions import RunResults, read_run
+from cxr.core.config import PARAMS_FILE, read_yaml
+from cxr.core.errors import CxrError, did_you_mean
+from cxr.core.files import digest, write_json, write_text
+from cxr.report.comparison import SEEDS
+from cxr.report.revisions import METRICS, Revision, RunResults, read_run
 from cxr.report.tables import flat
 
+log = logging.getLogger(__name__)
+RECIPES = Path("recipes.yaml")
+SHIFT, CHECKS = "metrics/details/shift.json", "metrics/details/checks.json"
+HOG = "auroc_hog"
+VIEWS = {"plain": "validation", "corrupted": "corrupted", "swapped": "swapped", "conflicting": "conflicting"}
+Scalars = dict[str, float]
+Block = dict[str, Any]
 ALL_SEEDS = "~seeds"
 SEED = "train.seed"
+
+
+def run_seeds(count: int) -> None:
+    """Train under `count` seeds, from train.seed on, and write their spread to metrics/seeds.json.
+
+    Raises:
+        CxrError: fewer than two seeds, or a run failed.
+    """
+    if count < 2:
+        raise CxrError(f"--count: {count}; a spread needs two seeds or more")
+    key, first = _start()
+    found: dict[str, Scalars] = {}
+    for seed in range(first, first + count):
+        name = f"seed-{key}-{seed}"
+        if not experiment_exists(name):
+            log.info("seed %d: training (experiment %s)", seed, name)
+            run_experiment(name, [f"train.seed={seed}"])
+        found[str(seed)] = scalars(Revision(name).json(METRICS))
+    write_json(Path(SEEDS), summary(found))
+    log.info("%s: %d seeds", SEEDS, count)
+
+
+def run_recipes(names: Sequence[str], seeds: int, settings: Sequence[str], out: Path) -> None:
+    """Train recipes under several seeds; print one table and write it to `out`.
+
+    Args:
+        names: in recipes.yaml; none = all.
+        seeds: of each recipe, from train.seed on.
+        settings: section.key=value, for every recipe.
+        out: markdown file to write.
+
+    Raises:
+        CxrError: no such recipe, or a run failed.
+    """
+    recipes = chosen(read_yaml(RECIPES), names)
+    key, first = _start()
+    rows: dict[str, list[Block]] = {}
+    for seed in range(first, first + seeds):  # all recipes with one seed before any with the next
+        for recipe, changes in recipes.items():
+            changed = [*(f"{name}={value}" for name, value in changes.items()), *settings, f"train.seed={seed}"]
+            name = f"recipe-{recipe}-{digest(key.encode(), *map(str.encode, changed))[:8]}-{seed}"
+            if not experiment_exists(name):
+                log.info("%s, seed %d: training (experiment %s)", recipe, seed, name)
+                run_experiment(name, changed)
+            rows.setdefault(recipe, []).append(figures(Revision(name)))
+    text = table(rows)
+    print(text)
+    write_text(out, text)
+
+
+def _start() -> tuple[str, int]:
+    """The key of the settings, and the first seed."""
+    params = read_yaml(PARAMS_FILE)
+    return settings_key(params, read_yaml(Path("dvc.yaml"))), int(params["train"]["seed"])
 
 
 def experiment_exists(name: str) -> bool:
@@ -51,11 +117,99 @@ def git_output(*arguments: str) -> str:
     return subprocess.run(["git", *arguments], capture_output=True, text=True, check=True).stdout
 
 
+def scalars(document: dict[str, Any], prefix: str = "") -> Scalars:
+    """The numbers of a nested document by their dotted names; what is no number is left out."""
+    found: Scalars = {}
+    for name, value in document.items():
+        if isinstance(value, dict):
+            found |= scalars(value, f"{prefix}{name}.")
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            found[prefix + name] = value
+    return found
+
+
+def summary(seeds: dict[str, Scalars]) -> dict[str, Any]:
+    """Mean, standard deviation (of a sample) and range of each figure that all seeds have; and the seeds themselves."""
+    first, *others = seeds.values()
+    figures = {}
+    for name in (name for name in first if all(name in other for other in others)):
+        values = [figures_of[name] for figures_of in seeds.values()]
+        facts = {"mean": fmean(values), "sd": stdev(values), "min": min(values), "max": max(values)}
+        figures[name] = {fact: round(value, 5) for fact, value in facts.items()}
+    return {"figures": figures, "seeds": seeds}
+
+
+def chosen(recipes: dict[str, Any], names: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """The recipes of these names, all for none; raises CxrError for a name that recipes.yaml lacks."""
+    for name in names:
+        if name not in recipes:
+            raise CxrError(f"{RECIPES}: no recipe {name!r}{did_you_mean(name, recipes)} ({', '.join(recipes)})")
+    return {name: recipes[name] or {} for name in names or recipes}
+
+
+def table(rows: dict[str, list[Block]]) -> str:
+    """A markdown table: AUROC of each view, mean and spread over seeds; the first seed's interval where it is alone."""
+    views = {**VIEWS, "test": "test"}
+    lines = [
+        f"| recipe | seeds | {' | '.join(views.values())} | test sensitivity | test specificity |",
+        "|---|---:|" + "---|" * (len(views) + 2),
+    ]
+    for recipe, seeds in rows.items():
+        cells = [_cell([seed.get(view) for seed in seeds], "auroc") for view in views]
+        cells += [_cell([seed.get("test") for seed in seeds], name) for name in ("sensitivity", "specificity")]
+        lines.append(f"| {recipe} | {len(seeds)} | {' | '.join(cells)} |")
+    first = next(iter(rows.values()))[:1]
+    if _mean([first[0].get("plain")], HOG) is not None:
+        cells = [_cell([seed.get(view) for seed in first], HOG) for view in views]
+        lines.append(f"| HOG features, {next(iter(rows))} | – | {' | '.join(cells)} | – | – |")
+    judged = {name: [_mean([seed.get(name) for seed in seeds]) for seeds in rows.values()] for name in views}
+    if len(rows) > 2 and None not in judged["test"]:
+        lines += [
+            "",
+            f"Ranks the {len(rows)} recipes as the test films do (Kendall's tau, 1 = alike, -1 = in reverse):",
+        ]
+        for name in VIEWS:
+            if None not in judged[name]:
+                lines.append(f"- {VIEWS[name]}: {kendalltau(judged[name], judged['test']).statistic:.2f}")
+    return "\n".join(lines) + "\n"
+
+
+def figures(revision: Revision) -> Block:
+    """Figures of each view and of the test films; of three classes or more, macro AUROC stands as AUROC."""
+    shift, metrics, checks = revision.json(SHIFT), revision.json(METRICS), revision.json(CHECKS)
+    test = metrics.get("test")
+    if test and checks["split"] == "test":
+        hog = checks["baselines"]["hog_logistic"]
+        name = "macro_auroc" if "macro_auroc" in test else "auroc"
+        test |= {f"{HOG}{end}": hog.get(f"{name}{end}") for end in ("", "_low", "_high")}
+    views = {view: shift[view] for view in VIEWS} | {"test": test}
+    return {
+        view: block and {name.removeprefix("macro_"): block[name] for name in block} for view, block in views.items()
+    }
+
+
+def _mean(blocks: Sequence[Block | None], name: str = "auroc") -> float | None:
+    values = [block[name] for block in blocks if block and block.get(name) is not None]
+    return fmean(values) if len(values) == len(blocks) else None
+
+
+def _cell(blocks: Sequence[Block | None], name: str) -> str:
+    found = [block for block in blocks if block and block.get(name) is not None]
+    if len(found) < len(blocks):
+        return "–"
+    values = [block[name] for block in found]
+    if len(values) > 1:
+        return f"{fmean(values):.3f} ± {stdev(values):.3f}"
+    low, high = (found[0].get(f"{name}_{end}") for end in ("low", "high"))
+    return f"{values[0]:.3f}" + (f" [{low:.3f}, {high:.3f}]" if low is not None and high is not None else "")
+
+
 def read_side(text: str, repository: Path = Path(".")) -> list[RunResults]:
     """The runs that a command line means by `main`, `exp-a,exp-b,exp-c` or `main~seeds`.
 
     `main~seeds` is the results of `main` and the experiments, from whichever commit, that differ from it by nothing
-    but `train.seed`: the other parameters, the code and the data of the training are the same. `make seeds` makes them.
+    but `train.seed`: the other parameters, the code and the data of the training are the same. `python -m cxr
+    seeds` makes them.
 
     Raises:
         CxrError: a revision is unknown or has no results, no experiment has another seed, or the runs of a list differ
@@ -82,7 +236,7 @@ def _seeds(name: str, repository: Path) -> list[RunResults]:
         if run.trained_on == first.trained_on and not _other_than_seed(first.params, run.params):
             by_seed.setdefault(_seed(run.params), run)
     if len(by_seed) == 1:
-        raise CxrError(f"{name}: no experiment differs from it by {SEED} alone; run `make seeds` first")
+        raise CxrError(f"{name}: no experiment differs from it by {SEED} alone; run `python -m cxr seeds` first")
     return list(by_seed.values())
 
 

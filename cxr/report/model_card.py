@@ -110,7 +110,7 @@ def _table(header: list[str], rows: list[list[str]]) -> str:
 
 def _seeds(results: Results) -> str:
     if results.seeds is None:
-        return "Training with another seed gives other figures; how much was not measured here (`make seeds` does)."
+        return "Training with another seed gives other metrics; `python -m cxr seeds` measures by how much."
     document = json.loads(results.seeds)
     rows = [
         [name, *(f"{facts[key]:.3f}" for key in ("mean", "sd", "min", "max"))]

@@ -134,7 +134,7 @@ def stale(results: Results, repository: Path = Path(".")) -> list[str]:
         )
     card = repository / CARD
     if card.is_file() and results.run.point.classifier not in card.read_text(encoding="utf-8"):
-        found.append(f"{CARD} describes another classifier or cohort; run `make model-card`.")
+        found.append(f"{CARD} describes another classifier or cohort; run `python -m cxr model-card`.")
     return found
 
 

@@ -102,7 +102,7 @@ def _noise_note(found: Comparison) -> str:
     if found.noise is None:
         return (
             "Intervals: bootstrap over patients alone. Training noise unknown: another seed may move every figure by "
-            "more than this, so there is no verdict. `make seeds` measures it."
+            "more than this, so there is no verdict. `python -m cxr seeds` measures it."
         )
     return f"Intervals: hierarchical bootstrap over patients and training noise ({found.noise.source})."
 

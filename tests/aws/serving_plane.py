@@ -152,7 +152,7 @@ class ServingPlane:
             with socket.socket() as free:
                 free.bind(("127.0.0.1", 0))
                 port = free.getsockname()[1]
-            command = [sys.executable, "-m", "tools.serve", "--bundle", str(model), "--port", str(port)]
+            command = [sys.executable, "-m", "cxr", "serve", "--bundle", str(model), "--port", str(port)]
             log = (self.folder / f"{name}.log").open("wb")
             process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log, env=_container_environment())
             self.processes[name] = process, port

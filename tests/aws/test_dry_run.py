@@ -1,4 +1,4 @@
-"""`python -m tools.handoff --dry-run`: the request, and nothing sent."""
+"""`python -m cxr train-remote --dry-run`: the request, and nothing sent."""
 
 import json
 import socket
@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from cxr.__main__ import main
 from cxr.aws.config import resolve
 from cxr.aws.plan import choose_image
 from cxr.aws.request import cost_class
@@ -15,7 +16,6 @@ from tests.launch import service_model
 from tests.launch.project import Project
 from tests.launch.wheel import write_wheel
 from tests.settings import sagemaker
-from tools.handoff import main as handoff
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def test_a_dry_run_prints_a_valid_request_and_its_cost_class(project: Project, c
     project.set_sagemaker(spot=True, max_wait_hours=1, instance_type="ml.g5.xlarge", image="auto")
     project.set_sagemaker(output_kms_key="alias/films")
     project.set_sagemaker(subnets=["subnet-0a1b2c3d"], security_groups=["sg-0a1b2c3d"])
-    handoff(["--dry-run"])
+    main(["train-remote", "--dry-run"])
     printed, _, rest = capsys.readouterr().out.partition("\n}\n")
     request = json.loads(printed + "\n}")
     assert service_model.fault(service_model.load("sagemaker"), "CreateTrainingJob", request) is None
@@ -49,7 +49,7 @@ def test_a_dry_run_prints_a_valid_request_and_its_cost_class(project: Project, c
 
 
 def job_name(capsys: Any) -> str:
-    handoff(["--dry-run"])
+    main(["train-remote", "--dry-run"])
     return str(json.loads(capsys.readouterr().out.partition("\n}\n")[0] + "}")["TrainingJobName"])
 
 
@@ -133,9 +133,9 @@ def test_an_instance_that_the_image_cannot_use_is_refused_before_it_is_paid(inst
 def test_a_volume_that_the_data_would_fill_is_refused(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     project.set_sagemaker(volume_gb=5)
     with pytest.raises(CxrError, match=r"sagemaker\.volume_gb: 5 GB is too little"):
-        handoff(["--dry-run"])
+        main(["train-remote", "--dry-run"])
     project.set_sagemaker(instance_type="ml.g5.xlarge")  # its own disk is larger than any volume asked for
-    handoff(["--dry-run"])
+    main(["train-remote", "--dry-run"])
 
 
 @pytest.mark.parametrize(("instance", "computes_on"), [("ml.m5.xlarge", "cpu"), ("ml.g5.xlarge", "gpu")])
@@ -144,23 +144,23 @@ def test_a_job_asks_for_the_processor_of_its_instance(
 ) -> None:
     """With `auto` a GPU instance whose driver does not fit would train on its CPU, at the price of the GPU."""
     project.set_sagemaker(instance_type=instance)
-    handoff(["--dry-run"])
+    main(["train-remote", "--dry-run"])
     request = json.loads(capsys.readouterr().out.partition("\n}\n")[0] + "}")
     assert json.loads(request["Environment"]["CXR_COMPUTE"])["accelerator"] == computes_on
 
 
 def test_retries_and_a_warm_pool_are_asked_for_where_they_are_set(project: Project, capsys: Any) -> None:
-    handoff(["--dry-run"])
+    main(["train-remote", "--dry-run"])
     assert "RetryStrategy" not in capsys.readouterr().out
     project.set_sagemaker(retries=2, keep_alive_minutes=15)
-    handoff(["--dry-run"])
+    main(["train-remote", "--dry-run"])
     request = json.loads(capsys.readouterr().out.partition("\n}\n")[0] + "}")
     assert request["RetryStrategy"] == {"MaximumRetryAttempts": 2}
     assert request["ResourceConfig"]["KeepAlivePeriodInSeconds"] == 900
     assert service_model.fault(service_model.load("sagemaker"), "CreateTrainingJob", request) is None
     project.set_sagemaker(spot=True, max_wait_hours=1)
     with pytest.raises(CxrError, match="a spot instance cannot be kept"):
-        handoff(["--dry-run"])
+        main(["train-remote", "--dry-run"])
 
 
 @pytest.mark.parametrize("instance", ["ml.g5.xlarge", "ml.p4d.24xlarge", "ml.m5d.large"])

@@ -12,6 +12,7 @@ import boto3
 import cv2
 import pytest
 
+from cxr.__main__ import main
 from cxr.aws.endpoint import Bundle, Target, open_bundle, registry_requests, requests
 from cxr.aws.serving import Deployment
 from cxr.core.errors import CxrError
@@ -19,7 +20,6 @@ from tests.bundles import ROOT, Project, make_project
 from tests.conftest import phantom
 from tests.launch import service_model
 from tests.launch.serving_plane import MODEL, ServingPlane
-from tools.deploy import main as deploy
 
 IMAGE = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/cxr-serve:1"
 ROLE = "arn:aws:iam::123456789012:role/cxr-endpoint"
@@ -138,8 +138,9 @@ def test_a_batch_transform_takes_films_that_are_too_large_for_an_endpoint(
 def test_a_dry_run_prints_the_requests_and_sends_nothing(
     serving: ServingPlane, packed: Project, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    deploy(
+    main(
         [
+            "deploy",
             "--bundle",
             str(packed.bundle),
             "--image",
@@ -162,4 +163,4 @@ def test_everything_that_is_missing_is_named_at_once(monkeypatch: pytest.MonkeyP
     for name in ("CXR_SERVING_IMAGE", "CXR_SAGEMAKER_ROLE", "CXR_SAGEMAKER_BUCKET"):
         monkeypatch.delenv(name, raising=False)
     with pytest.raises(CxrError, match=r"missing: --image .*, --role .*, --bucket"):
-        deploy([])
+        main(["deploy"])

@@ -16,6 +16,7 @@ import pytest
 import yaml
 from botocore.client import BaseClient
 
+from cxr.__main__ import main
 from cxr.aws import follow as jobs
 from cxr.aws import handoff
 from cxr.aws.config import load_sagemaker
@@ -35,7 +36,6 @@ from tests.launch.control_plane import ControlPlane, Refused
 from tests.launch.job import Job
 from tests.launch.project import Project
 from tests.launch.wheel import write_wheel
-from tools.handoff import main as tool
 
 needs_namespaces = pytest.mark.skipif(
     not container.namespaces_allowed(), reason="user, mount, PID and network namespaces are not allowed here"
@@ -154,15 +154,15 @@ def test_ctrl_c_of_one_who_attached_leaves_the_job_running_and_stop_ends_it(
         with pytest.raises(ConnectionError):
             project.hand_off()
     press_ctrl_c(plane, monkeypatch)
-    with pytest.raises(CxrError, match=r"left running; run again to attach to it, `python -m tools\.handoff --stop`"):
+    with pytest.raises(CxrError, match=r"left running; run again to attach to it, `python -m cxr train-remote --stop`"):
         project.hand_off()
     assert only_job(plane).status == "InProgress"
     monkeypatch.chdir(project.folder)
-    tool(["--stop"])
+    main(["train-remote", "--stop"])
     only_job(plane).join(timeout=120)
     assert only_job(plane).status == "Stopped"
     with pytest.raises(CxrError, match="does not run; nothing to stop"):
-        tool(["--stop"])
+        main(["train-remote", "--stop"])
 
 
 @pytest.mark.parametrize(

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
+from cxr.__main__ import main
 from cxr.aws.container.workspace import SPLITS
 from cxr.aws.npz import fetch_channels, plan_channels, publish_channels
 from cxr.aws.s3 import Store, parse_url
 from cxr.core.errors import CxrError
 from testing.seaweed import Cable, SeaweedFS
-from tools.publish_npz import main as publish_npz
 
 
 def keys(s3: Any, bucket: str) -> set[str]:
@@ -32,7 +32,7 @@ def test_the_address_is_the_hash_that_dvc_gives_the_folder(npz_set: Path) -> Non
 
 
 def test_films_go_below_their_split_with_manifest_and_marker(s3: Any, bucket: str, npz_set: Path, capsys: Any) -> None:
-    publish_npz([f"s3://{bucket}/npz/", "--folder", str(npz_set)])
+    main(["publish", str(npz_set), f"s3://{bucket}/npz/"])
     md5 = plan_channels(npz_set).data_md5
     assert capsys.readouterr().out == f"s3://{bucket}/npz/{md5}/\n"
     films = {f"npz/{md5}/{path.relative_to(npz_set)}" for path in npz_set.rglob("*.npz")}
@@ -71,23 +71,23 @@ def test_an_interrupted_upload_is_finished_by_the_next(
 
 
 def test_a_published_set_comes_back_equal(s3: Any, bucket: str, npz_set: Path, tmp_path: Path, capsys: Any) -> None:
-    publish_npz([f"s3://{bucket}/npz/", "--folder", str(npz_set)])
+    main(["publish", str(npz_set), f"s3://{bucket}/npz/"])
     address = capsys.readouterr().out.strip()
     copy = tmp_path / "copy"
-    publish_npz([address, "--fetch", "--folder", str(copy)])
+    main(["publish", str(copy), address, "--fetch"])
     assert plan_channels(copy).data_md5 == plan_channels(npz_set).data_md5
 
 
 def test_a_film_that_changed_without_changing_its_size_is_fetched_again(
     s3: Any, bucket: str, npz_set: Path, tmp_path: Path, capsys: Any
 ) -> None:
-    publish_npz([f"s3://{bucket}/npz/", "--folder", str(npz_set)])
+    main(["publish", str(npz_set), f"s3://{bucket}/npz/"])
     address = capsys.readouterr().out.strip()
     copy = tmp_path / "copy"
-    publish_npz([address, "--fetch", "--folder", str(copy)])
+    main(["publish", str(copy), address, "--fetch"])
     film = copy / "train" / "train001.npz"
     film.write_bytes(bytes(film.stat().st_size))
-    publish_npz([address, "--fetch", "--folder", str(copy)])
+    main(["publish", str(copy), address, "--fetch"])
     assert plan_channels(copy).data_md5 == plan_channels(npz_set).data_md5
 
 
@@ -142,7 +142,7 @@ def test_each_fault_is_one_line(
     for name, value in environment.items():
         monkeypatch.setenv(name, value) if value else monkeypatch.delenv(name)
     with pytest.raises(CxrError, match=told) as caught:
-        publish_npz([url.format(bucket=bucket), "--folder", str(npz_set)])
+        main(["publish", str(npz_set), url.format(bucket=bucket)])
     assert "\n" not in str(caught.value)
 
 

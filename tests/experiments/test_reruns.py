@@ -72,7 +72,7 @@ def _run(repository: Path, *arguments: str) -> set[str]:
 @pytest.mark.parametrize(
     ("files", "again"),
     [
-        (("cxr/report/page.py", "tools/compare.py"), set()),
+        (("cxr/report/page.py", "cxr/commands/results.py"), set()),
         (("cxr/evaluate/fit.py", "cxr/evaluate/subgroups.py"), {"evaluate", "package"}),
     ],
 )

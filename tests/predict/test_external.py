@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from cxr.__main__ import main
 from cxr.acquisition.statistics import STATISTICS, quantiles
 from cxr.bundle.reference import Reference
 from cxr.core.errors import CxrError
@@ -16,7 +17,6 @@ from cxr.predict.batch import Record
 from cxr.predict.predictor import Predictor
 from cxr.report.external import drift, from_csv, from_folders, patients
 from tests.bundles import ROOT, TWO, Project
-from tools.external import main
 
 FILMS = ["d/NORMAL/person1_a.jpeg", "d/NORMAL/person1_b.jpeg", "d/PNEUMONIA/person2.jpeg"]
 
@@ -53,7 +53,7 @@ def external(project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.chdir(tmp_path)
     shutil.copy(ROOT / "params.yaml", tmp_path)
     arguments = ["--bundle", str(project.bundle), "--films", str(project.root / "films"), "--out", "out"]
-    main([*arguments, "--patient", r"(P\d+)", "--workers", "2"])
+    main(["validate", *arguments, "--patient", r"(P\d+)", "--workers", "2"])
     return tmp_path / "out"
 
 

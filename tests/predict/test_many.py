@@ -10,6 +10,7 @@ import cv2
 import pandas as pd
 import pytest
 
+from cxr.__main__ import main
 from cxr.core.errors import CxrError
 from cxr.predict import batch as many
 from cxr.predict.batch import Journal, predict_into
@@ -17,7 +18,6 @@ from cxr.predict.inputs import find_films
 from cxr.predict.predictor import Predictor
 from tests.bundles import Project
 from tests.conftest import phantom, write_dicom, write_image
-from tools.predict import main
 
 
 @pytest.fixture(scope="module")
@@ -144,9 +144,13 @@ def test_a_name_that_is_no_film_is_refused_at_once(tmp_path: Path) -> None:
         find_films([str(tmp_path / "nowhere")])
 
 
-def test_the_command_line_for_three_classes(project_of_three: Project, films: Path, tmp_path: Path) -> None:
+def test_the_command_line_for_three_classes(
+    project_of_three: Project, films: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     out = tmp_path / "three.csv"
-    main([str(films), "--bundle", str(project_of_three.bundle), "--out", str(out), "--workers", "1"])
+    with caplog.at_level("INFO"):
+        main(["predict", str(films), "--bundle", str(project_of_three.bundle), "--out", str(out), "--workers", "1"])
+    assert f"bundle {project_of_three.bundle}, version " in caplog.text
     row = rows(out)["film00.png"]
     shares = [float(row[f"probability_{name}"]) for name in project_of_three.classes]
     assert sum(shares) == pytest.approx(1, abs=1e-5)

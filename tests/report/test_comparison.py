@@ -149,7 +149,7 @@ def test_the_noise_of_runs_is_pooled_over_the_sides_that_have_several():
 def test_the_noise_of_a_file_is_that_of_the_split_asked_for():
     text = '{"figures": {"test.auroc": {"sd": 0.01}, "val.auroc": {"sd": 0.02}}, "seeds": {"1": {}, "2": {}, "3": {}}}'
     assert noise_of_file(text, "val", "main: metrics/seeds.json").figures == {"auroc": Noise(0.02, 2)}
-    with pytest.raises(CxrError, match=r"main: metrics/seeds.json: no readable summary of seeds; run `make seeds`"):
+    with pytest.raises(CxrError, match=r"main: metrics/seeds.json: no readable summary of seeds; run `python -m cxr"):
         noise_of_file('{"figures": 3}', "val", "main: metrics/seeds.json")
 
 

@@ -1,5 +1,6 @@
 """The comparison of two revisions and the report for a pull request."""
 
+import os
 import re
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import pandas as pd
 import pytest
 import yaml
 
+from cxr.__main__ import main
 from cxr.core.errors import CxrError
 from cxr.report.build import compared, report_markdown
 from cxr.report.model_card import model_card
@@ -17,8 +19,6 @@ from cxr.report.page import report_page
 from cxr.report.revisions import WORKSPACE, read_results, stale
 from tests.evaluate.conftest import THREE
 from tests.report.conftest import figures, git, write_results
-from tools import compare, metrics, report
-from tools import model_card as card_tool
 
 SEEDS = '{"figures": {"test.auroc": {"sd": 0.005}}, "seeds": {"13": {}, "14": {}, "15": {}, "16": {}, "17": {}}}'
 
@@ -31,7 +31,7 @@ def _commit_seeds(root: Path) -> None:
 
 def test_compare_tells_the_difference_of_two_revisions(two_revisions: Path, capsys: pytest.CaptureFixture[str]):
     _commit_seeds(two_revisions)
-    compare.main(["base", "HEAD"])
+    main(["compare", "base", "HEAD"])
     told = capsys.readouterr().out
     assert re.match(r"ΔAUROC -0\.\d{3} \[-0\.\d{3}, -0\.\d{3}\]: worse\n", told)
     assert "A = base, B = HEAD: the same 80 films of 40 patients, split test" in told
@@ -41,15 +41,15 @@ def test_compare_tells_the_difference_of_two_revisions(two_revisions: Path, caps
 def test_without_measured_training_noise_compare_gives_no_verdict(
     two_revisions: Path, capsys: pytest.CaptureFixture[str]
 ):
-    compare.main(["base", "HEAD"])
+    main(["compare", "base", "HEAD"])
     told = capsys.readouterr().out
     assert re.match(r"ΔAUROC -0\.\d{3} \[.*\]: training noise unknown, so no verdict\n", told)
     assert "worse" not in told
-    assert "`make seeds` measures it" in told
+    assert "`python -m cxr seeds` measures it" in told
 
 
 def test_a_workspace_without_changes_has_identical_predictions(two_revisions: Path, capsys: pytest.CaptureFixture[str]):
-    compare.main(["main", "workspace", "--split", "val"])
+    main(["compare", "main", "workspace", "--split", "val"])
     told = capsys.readouterr().out
     assert told.startswith("identical predictions\n")
     assert "worse" not in told
@@ -58,7 +58,7 @@ def test_a_workspace_without_changes_has_identical_predictions(two_revisions: Pa
 def test_the_workspace_is_compared_before_a_commit(two_revisions: Path, capsys: pytest.CaptureFixture[str]):
     _commit_seeds(two_revisions)
     write_results(two_revisions, 0.1, "0.002")
-    compare.main(["main", "workspace"])
+    main(["compare", "main", "workspace"])
     assert ": better\n" in capsys.readouterr().out
 
 
@@ -70,13 +70,13 @@ def test_several_runs_a_side_bring_their_own_noise(two_revisions: Path, capsys: 
         params = Path("params.yaml")
         params.write_text(params.read_text().replace("seed: 13", f"seed: {number}"))
         git(two_revisions, "commit", "-q", "-am", "run")
-    compare.main(["a0,a1,a2", "b0,b1,b2"])
+    main(["compare", "a0,a1,a2", "b0,b1,b2"])
     told = capsys.readouterr().out
     assert ": worse\n" in told
     assert "A = a0,a1,a2 (3 runs), B = b0,b1,b2 (3 runs)" in told
     assert "sd over the 3 and 3 runs" in told
     with pytest.raises(CxrError, match=r"a0, b0: train.lr differs; runs of one side differ by train.seed alone"):
-        compare.main(["a0,b0", "b1"])
+        main(["compare", "a0,b0", "b1"])
 
 
 def test_the_seeds_of_a_revision_are_its_experiments_with_another_seed(
@@ -92,10 +92,10 @@ def test_the_seeds_of_a_revision_are_its_experiments_with_another_seed(
         # where DVC keeps an experiment: refs/exps/<first two digits>/<rest of the baseline>/<name>
         git(two_revisions, "update-ref", f"refs/exps/{base[:2]}/{base[2:]}/run-{number}", "HEAD")
         git(two_revisions, "reset", "-q", "--hard", "base")
-    compare.main(["base~seeds", "main"])
+    main(["compare", "base~seeds", "main"])
     assert "A = base~seeds (3 runs), B = main: " in capsys.readouterr().out
     with pytest.raises(CxrError, match=r"main: no experiment differs from it by train.seed alone; run `make"):
-        compare.main(["main~seeds", "base"])
+        main(["compare", "main~seeds", "base"])
 
 
 def test_an_unknown_revision_is_told(two_revisions: Path):
@@ -122,7 +122,7 @@ def test_metrics_and_curves_come_back_byte_for_byte_from_predictions_alone(
         Path("metrics", name).unlink()
     for name in ("roc_test.csv", "thresholds.csv", "confusion.csv"):
         Path("plots", name).unlink()
-    metrics.main()
+    main(["metrics"])
     assert content() == before
     assert caplog.text == ""
 
@@ -132,7 +132,7 @@ def test_a_new_threshold_reaches_the_curves_as_well(two_revisions: Path, caplog:
     params = yaml.safe_load(Path("params.yaml").read_text())
     params["evaluate"] |= {"threshold": "fixed@0.9", "prevalence": 0.02}
     Path("params.yaml").write_text(yaml.safe_dump(params))
-    metrics.main()
+    main(["metrics"])
     assert "Grad-CAM pictures show the earlier one" in caplog.text
     after = {path.name: path.read_bytes() for path in Path("plots").iterdir()}
     assert after.keys() == before.keys()
@@ -141,16 +141,27 @@ def test_a_new_threshold_reaches_the_curves_as_well(two_revisions: Path, caplog:
     assert called == figures(two_revisions)["test"]["counts"]["tp"] + figures(two_revisions)["test"]["counts"]["fp"]
 
 
-def test_metrics_need_no_deep_learning_library():
-    code = "import sys, tools.metrics, tools.compare; print([n for n in ('torch', 'timm', 'cv2') if n in sys.modules])"
+@pytest.mark.parametrize("command", [["metrics"], ["compare", "base", "HEAD"]])
+def test_metrics_and_comparison_need_no_deep_learning_library(two_revisions: Path, command: list[str]):
+    code = f"""
+import sys
+from cxr.__main__ import main
+main({command})
+print([name for name in ("torch", "timm", "cv2") if name in sys.modules])"""
     root = Path(__file__).parents[2]
-    run = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
-    assert run.stdout.strip() == "[]"
+    run = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": str(root)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert run.stdout.splitlines()[-1] == "[]"
 
 
 def test_the_report_holds_verdict_parameters_figures_and_curves(two_revisions: Path):
     _commit_seeds(two_revisions)
-    report.main(["--base", "base"])
+    main(["report", "--base", "base"])
     text = Path("reports/report.md").read_text()
     assert re.search(r"\*\*ΔAUROC -0\.\d{3} .*: worse\*\*", text)
     assert "| train.lr | 0.001 | 0.01 |" in text
@@ -245,8 +256,8 @@ def test_what_is_quoted_as_code_is_shown_as_code(two_revisions: Path):
 
 def test_results_of_other_parameters_and_a_card_of_another_cohort_are_told(two_revisions: Path):
     Path("docs").mkdir()
-    card_tool.main([])
-    card_tool.main(["--check"])
+    main(["model-card"])
+    main(["model-card", "--check"])
     results = read_results(WORKSPACE)
     assert stale(results) == []
     write_results(two_revisions, 0.5, "0.01")
@@ -254,11 +265,15 @@ def test_results_of_other_parameters_and_a_card_of_another_cohort_are_told(two_r
     Path("dvc.lock").write_text(lock)
     told = stale(read_results(WORKSPACE))
     assert told[0].startswith("These results belong to other parameters: train.seed changed in params.yaml since;")
-    assert told[1] == "docs/model_card.md describes another classifier or cohort; run `make model-card`."
+    assert told[1] == "docs/model_card.md describes another classifier or cohort; run `python -m cxr model-card`."
     with pytest.raises(
-        CxrError, match=r"docs/model_card.md does not describe the results in metrics/; run `make model-card`"
+        CxrError, match=r"docs/model_card.md does not describe the results in metrics/; run `python -m cxr model-card`"
     ):
-        card_tool.main(["--check"])
-    report.main([])
+        main(["model-card", "--check"])
+    main(
+        [
+            "report",
+        ]
+    )
     assert f"**{told[1]}**" in Path("reports/report.md").read_text()
     assert "describes another classifier or cohort" in Path("reports/report.html").read_text()

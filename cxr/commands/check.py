@@ -1,0 +1,218 @@
+"""What a run would start from: settings, films, weights and machine, with every fault that would stop it."""
+
+import logging
+import os
+import shutil
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from cxr.aws.config import load_sagemaker
+from cxr.core.config import load_section
+from cxr.core.errors import CxrError
+from cxr.core.files import utf8, write_bytes
+from cxr.films.letterbox import Image, Letterbox
+from cxr.films.manifest import SPLITS
+from cxr.films.read import decode, read_source
+from cxr.ingest.config import DataSection, demo_not_drawn, missing_films
+from cxr.ingest.layouts import Candidate, find_candidates
+from cxr.ingest.preflight import advice, require_patients
+from cxr.ingest.pseudonyms import hashes_ids, missing_key
+from cxr.preprocess.config import PreprocessSection
+from cxr.runtime.compute import Compute, load_compute
+from cxr.train.config import TrainSection
+from stages.check import settings_mistakes
+
+log = logging.getLogger(__name__)
+GB = 1e9
+KEPT = 3  # copies of each stored film: the out, DVC's cache and the per-film cache
+CHANNELS = 4  # bytes of each pixel of a stored film: RGB and the mask
+SIDE, CAPTION, COLUMNS = 200, 36, 6  # contact sheet: pixels, pixels, films
+
+
+@dataclass
+class CheckReport:
+    """Rows of the table, faults that would stop a run, and warnings that would not."""
+
+    rows: list[tuple[str, str]] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+    def row(self, name: str, text: str) -> None:
+        """Add a row."""
+        self.rows.append((name, text))
+
+    def attempt(self, name: str, ask: Callable[[], str]) -> None:
+        """Add a row with the answer, or a fault where the question ends in a CxrError."""
+        try:
+            self.row(name, ask())
+        except CxrError as error:
+            self.faults += str(error).splitlines()
+
+    def as_text(self) -> str:
+        """The rows in two columns."""
+        width = max((len(name) for name, _ in self.rows), default=0)
+        return utf8("\n".join(f"{name:<{width}}  {text}" for name, text in self.rows))
+
+
+def check(sheet: Path) -> None:
+    """Print what was understood, warn of what is doubtful, and draw a contact sheet.
+
+    Raises:
+        CxrError: one line for each fault; mistakes in the settings come before any other.
+    """
+    mistakes = settings_mistakes()
+    if mistakes:
+        raise CxrError("\n".join(mistakes))
+    report = CheckReport()
+    data = load_section("data", DataSection)
+    films = check_cohort(data, report)
+    if films and data.layout != "medmnist":
+        picture = contact_sheet(films, data.classes)
+        write_bytes(sheet, cv2.imencode(".png", picture)[1].tobytes())
+        report.row("contact sheet", str(sheet))
+    train, preprocess = load_section("train", TrainSection), load_section("preprocess", PreprocessSection)
+    check_machine(train, preprocess, load_compute(), len(films), report)
+    print(report.as_text())
+    for line in report.warnings:
+        log.warning("%s", line)
+    if report.faults:
+        raise CxrError("\n".join(report.faults))
+    log.info("nothing stands in the way of `dvc repro`")
+
+
+def check_cohort(settings: DataSection, report: CheckReport) -> list[Candidate]:
+    """Add what was understood of the films to the report; returns them, or nothing where they cannot be found."""
+    root = Path(settings.root)
+    if demo_not_drawn(settings):
+        report.row("films", f"{root}: not drawn yet; the next `dvc repro` draws the synthetic cohort")
+        return []
+    report.faults += missing_films(settings) + missing_key(settings)
+    if report.faults:
+        return []
+    try:
+        films = find_candidates(settings)
+    except CxrError as error:
+        report.faults.append(str(error))
+        return []
+    report.row("films", f"{len(films)} in {root}, layout {settings.layout}")
+    classes = Counter(film.label for film in films)
+    report.row("classes", ", ".join(f"{name} {classes[name]}" for name in settings.classes))
+    report.faults += [
+        f"params.yaml: data.classes: no film of class {name!r}; correct data.classes or data.label_map"
+        for name in settings.classes
+        if not classes[name]
+    ]
+    report.attempt("patients", lambda: _patients(films, settings))
+    report.row("splits", _splits(films, settings))
+    masks = settings.masks_folder
+    report.row("lung masks", f"to compare with: {masks}" if masks else "none to compare with")
+    report.warnings += advice(films, settings)
+    return [replace(film, patient_id=None) for film in films] if hashes_ids(settings) else films
+
+
+def _patients(films: Sequence[Candidate], settings: DataSection) -> str:
+    require_patients(films, settings)
+    if settings.patient_from == "image":
+        return f"each of the {len(films)} films is taken for a patient of its own (data.patient_from: image)"
+    if settings.patient_from == "dicom":
+        return f"from the DICOM tag {settings.patient_tag}, read when the films are opened"
+    count = len({film.patient_id for film in films})
+    if hashes_ids(settings):
+        return f"{count}, from data.patient_from: {settings.patient_from}; their ids will be hashed"
+    first = films[0]
+    return f"{count}, from data.patient_from: {settings.patient_from}; {first.name} is of patient {first.patient_id}"
+
+
+def _splits(films: Sequence[Candidate], settings: DataSection) -> str:
+    given = Counter("train" if film.split is None else film.split for film in films)
+    if settings.published_val == "merge":
+        given["train"] += given.pop("val", 0)
+    cut = {"val": settings.val_fraction, "test": settings.test_fraction}
+    parts = []
+    for split in SPLITS:
+        if given[split]:
+            parts.append(f"{split} {given[split]}")
+        elif cut.get(split):
+            parts.append(f"{split}: {cut[split]:.0%} of the patients, cut from train")
+        else:
+            parts.append(f"{split}: none")
+    return "; ".join(parts)
+
+
+def check_machine(
+    train: TrainSection, preprocess: PreprocessSection, compute: Compute, films: int, report: CheckReport
+) -> None:
+    """Add weights, devices, disk space and hand-off to the report."""
+    report.attempt("weights", lambda: _weights(train))
+    report.attempt("disk", lambda: _disk(preprocess, films))
+    report.attempt("machine", lambda: _devices(train, compute))
+    report.attempt("training", lambda: _place(compute))
+
+
+def _weights(train: TrainSection) -> str:
+    from cxr.models.weights import has_weights
+
+    return f"{train.weights} for {train.backbone}: {has_weights(train.backbone, train.weights)}"
+
+
+def _disk(preprocess: PreprocessSection, films: int) -> str:
+    needed = films * preprocess.image_px**2 * CHANNELS * KEPT
+    free = shutil.disk_usage(Path.cwd()).free
+    if free < needed:
+        raise CxrError(
+            f"disk: {free / GB:.1f} GB free, {films} films of {preprocess.image_px} pixels need about "
+            f"{needed / GB:.1f} GB; free some (`python -m cxr prune`, `dvc gc`) or lower preprocess.image_px"
+        )
+    return f"{free / GB:.1f} GB free, about {needed / GB:.1f} GB needed"
+
+
+def _devices(train: TrainSection, compute: Compute) -> str:
+    from cxr.train.engine import pick_devices
+    from cxr.train.recipe import batch_size
+
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / GB
+    here = f"{compute.n_workers} processes for per-film work, {memory:.0f} GB of memory"
+    if compute.backend != "local":
+        return here
+    accelerator, devices = pick_devices(compute, batch_size(0, train))
+    return f"{here}; trains on {devices} GPU" if accelerator == "gpu" else f"{here}; trains on the CPU"
+
+
+def _place(compute: Compute) -> str:
+    if compute.backend == "local":
+        return "on this machine (compute.yaml, backend: local)"
+    from cxr.aws.config import resolve
+
+    found = resolve(load_sagemaker())
+    return f"on SageMaker: {found.instance_count} x {found.instance_type} in {found.region}, bucket {found.bucket}"
+
+
+def contact_sheet(films: Sequence[Candidate], classes: Sequence[str], most: int = 24) -> Image:
+    """Up to `most` films, evenly spread over each class; grey, (rows of SIDE + CAPTION, COLUMNS * SIDE)."""
+    chosen: list[Candidate] = []
+    for name in classes:
+        some = [film for film in films if film.label == name]
+        places = np.linspace(0, len(some) - 1, min(len(some), most // len(classes)))
+        chosen += [some[int(place)] for place in places]
+    tiles = [_tile(film) for film in chosen]
+    tiles += [np.full_like(tiles[0], 255)] * (-len(tiles) % COLUMNS)
+    rows = [np.hstack(tiles[start : start + COLUMNS]) for start in range(0, len(tiles), COLUMNS)]
+    return np.asarray(np.vstack(rows), np.uint8)
+
+
+def _tile(film: Candidate) -> Image:
+    tile = np.full((SIDE + CAPTION, SIDE), 255, np.uint8)
+    try:
+        grey = decode(read_source(film.address)).grey
+        tile[:SIDE] = Letterbox(grey.shape[1], grey.shape[0], SIDE).to_frame(grey)
+    except CxrError:
+        cv2.putText(tile, "unreadable", (50, SIDE // 2), cv2.FONT_HERSHEY_SIMPLEX, 0.5, 0, 1, cv2.LINE_AA)
+    patient = f"patient {film.patient_id}" if film.patient_id else film.name.rsplit("/", 1)[-1]
+    for line, text in enumerate((f"{film.label}  {film.split or ''}", patient)):
+        cv2.putText(tile, text[:30], (4, SIDE + 14 + 16 * line), cv2.FONT_HERSHEY_SIMPLEX, 0.4, 0, 1, cv2.LINE_AA)
+    return tile

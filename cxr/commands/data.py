@@ -1,0 +1,55 @@
+"""Commands about films: what a run would start from, label files with a held-out split, one film's way."""
+
+import argparse
+from pathlib import Path
+
+from cxr.commands.parser import Commands
+
+
+def add_data_commands(commands: Commands) -> None:
+    """Add check, holdout and show."""
+    check = commands.add("check", _check)
+    check.add_argument("--sheet", type=Path, default=Path("reports/films.png"), help="contact sheet of the films")
+
+    holdout = commands.add("holdout", _holdout)
+    holdout.add_argument("--out", type=Path, required=True, help="label file, inside data.root")
+    holdout.add_argument("--root", type=Path, required=True, help="data.root: paths in the file are relative to it")
+    holdout.add_argument("--share", type=float, default=1.0, help="of the bias-conflicting patients, to be held out")
+    holdout.add_argument("--films", type=int, default=0, help="to train and validate on, drawn by patient; 0 = all")
+    holdout.add_argument("--validation", type=float, default=0.2, help="share of the patients who are not held out")
+    holdout.add_argument("--seed", type=int, default=0, help="of the draws")
+
+    show = commands.add("show", _show)
+    show.add_argument("image_id", nargs="?", help="a film of data/manifest.csv (default: the first positive one)")
+    show.add_argument("--out", type=Path, default=Path("docs/images/film_journey.png"), help="PNG to write")
+
+
+def _check(options: argparse.Namespace) -> None:
+    """Check settings, films and machine before a run.
+
+    Prints what was understood of them, and every fault that would stop the run. Writes a contact sheet of the films.
+    """
+    from cxr.commands.check import check
+
+    check(options.sheet)
+
+
+def _holdout(options: argparse.Namespace) -> None:
+    """Write a label file whose test split is the bias-conflicting films.
+
+    Acquisition features (sharpness, contrast, exposure, place of the lungs) may predict the label. The patients of each
+    class whose acquisition is least like their class are bias-conflicting: as many as it takes for an acquisition AUROC
+    of 0.5 among them. They become the test split, so a network that relies on acquisition loses there. The other
+    patients are divided into training and validation; with --share below 1 some bias-conflicting ones are among them.
+    """
+    from cxr.commands.holdout import Draw, hold_out
+
+    draw = Draw(options.validation, options.seed, options.share, options.films)
+    hold_out(options.root, options.out, draw)
+
+
+def _show(options: argparse.Namespace) -> None:
+    """Draw one film on its way through the pipeline."""
+    from cxr.commands.show import show
+
+    show(options.image_id, options.out)

@@ -1,0 +1,86 @@
+"""Commands about experiments: metrics without a model, spread over seeds, recipes side by side."""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from cxr.commands.parser import Commands
+from cxr.core.errors import CxrError
+
+METRICS, PLOTS, OPERATING_POINT = Path("metrics"), Path("plots"), Path("models/operating_point.json")
+
+
+def add_experiment_commands(commands: Commands) -> None:
+    """Add metrics, seeds and recipes."""
+    commands.add("metrics", _metrics)
+
+    seeds = commands.add("seeds", _seeds)
+    seeds.add_argument("--count", type=int, default=5, help="seeds, from train.seed on")
+
+    recipes = commands.add("recipes", _recipes)
+    recipes.add_argument("recipes", nargs="*", help="names in recipes.yaml; none = all")
+    recipes.add_argument("--seeds", type=int, default=1, help="of each recipe, from train.seed on")
+    recipes.add_argument(
+        "-S", "--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="for every recipe"
+    )
+    recipes.add_argument("--out", type=Path, default=Path("reports/recipes.md"), help="table to write")
+
+
+def _metrics(_: argparse.Namespace) -> None:
+    """Compute metrics.json and the curves again from predictions.csv.
+
+    Fits the operating point on the validation rows under the present parameters. Needs no images, model or GPU.
+    """
+    from cxr.core.config import load_section
+    from cxr.decision.operating_point import read_operating_point
+    from cxr.evaluate.config import EvaluateSection
+    from cxr.evaluate.curves import write_plots
+    from cxr.evaluate.results import DETAILS, EARLIER, evaluation_result
+    from cxr.evaluate.table import check_operating_point, check_predictions, read_predictions
+
+    section = load_section("evaluate", EvaluateSection)
+    old = read_operating_point(OPERATING_POINT)
+    where = METRICS / "predictions.csv"
+    table = read_predictions(where)
+    check_predictions(table, old.classes, str(where))
+    check_operating_point(table, old, str(OPERATING_POINT))
+    earlier = {name: _details(METRICS / DETAILS / f"{name}.json") for name in EARLIER}
+    result = evaluation_result(table, old.classifier, old.classes, section, earlier, str(where))
+    result.write(METRICS, OPERATING_POINT)
+    write_plots(PLOTS, result.table, result.operating_point, section.prevalence)
+    if result.operating_point != old:
+        log.warning("the operating point changed; Grad-CAM pictures show the earlier one until `dvc repro evaluate`")
+
+
+def _details(path: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError) as error:
+        raise CxrError(f"{path}: not readable; run `dvc repro evaluate` first") from error
+
+
+def _seeds(options: argparse.Namespace) -> None:
+    """Train the current settings under several seeds and write their spread to metrics/seeds.json.
+
+    Each seed is a DVC experiment made from the last commit with the edits of the workspace, so that `dvc exp show`
+    lists them and `python -m cxr compare main~seeds …` takes them. What is finished is not run again; an interrupted
+    call resumes.
+    """
+    from cxr.report.experiments import run_seeds
+
+    run_seeds(options.count)
+
+
+def _recipes(options: argparse.Namespace) -> None:
+    """Train recipes of recipes.yaml and compare them on shifted films.
+
+    Each recipe and seed is a DVC experiment of the last commit with the edits of the workspace; what is finished is not
+    run again. The table shows plain validation beside its corrupted and swapped copies, the bias-conflicting validation
+    films, and the test films. With a label file of `python -m cxr holdout` the test films are bias-conflicting films
+    that no recipe trained on; select on them. Kendall's tau says how far the other columns rank the recipes as the test
+    films do. The last row is a baseline: logistic regression on HOG features of the films of the first recipe.
+    """
+    from cxr.report.experiments import run_recipes
+
+    run_recipes(options.recipes, options.seeds, options.set, options.out)

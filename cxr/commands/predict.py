@@ -1,0 +1,157 @@
+"""Commands that use a bundle: predict films, validate on labelled films, serve over HTTP."""
+
+import argparse
+import logging
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cxr.commands.parser import CommandParser, Commands
+from cxr.predict.service.workers import Limits
+
+if TYPE_CHECKING:  # serving installs neither pandas nor scikit-learn
+    from cxr.predict.batch import Record
+    from cxr.predict.predictor import Predictor
+
+log = logging.getLogger(__name__)
+BUNDLE = Path("models/chest_xray")
+DEFAULTS = Limits()
+
+
+def add_predict_commands(commands: Commands) -> None:
+    """Add predict, validate and serve."""
+    predict = commands.add("predict", _predict)
+    predict.add_argument("films", nargs="+", help="films, folders of films, or s3:// addresses")
+    _add_bundle(predict)
+    predict.add_argument("--out", type=Path, default=Path("predictions.csv"), help="table (default: %(default)s)")
+    predict.add_argument("--overlays", type=Path, help="folder for one picture per film: lungs and evidence")
+    predict.add_argument("--labels", help="CSV with columns path and label: prints frozen metrics, too")
+    predict.add_argument("--patient", default="", help="with --labels: what in a film's address names the patient")
+    predict.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="threads that prepare films")
+
+    validate = commands.add("validate", _validate)
+    _add_bundle(validate)
+    validate.add_argument("--films", nargs="+", required=True, help="films, folders of films, or s3:// addresses")
+    validate.add_argument("--labels", default="", help="CSV with columns path and label; without it, class folders")
+    validate.add_argument("--patient", default="", help="regular expression of the patient in a film's address")
+    validate.add_argument("--out", type=Path, default=Path("reports/external"), help="folder (default: %(default)s)")
+    validate.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="threads that prepare films")
+
+    serve = commands.add("serve", _serve)
+    _add_bundle(serve)
+    serve.add_argument("--host", default="127.0.0.1")
+    serve.add_argument("--port", type=int, default=8080)
+    serve.add_argument("--workers", type=int, default=DEFAULTS.workers, help="films read at one time")
+    serve.add_argument("--queue", type=int, default=DEFAULTS.queue, help="films waiting before a 503")
+    serve.add_argument("--max-mb", type=float, default=DEFAULTS.max_bytes / 1e6, help="largest request")
+    serve.add_argument("--seconds", type=float, default=DEFAULTS.seconds, help="time limit of a film")
+
+
+def _add_bundle(parser: CommandParser) -> None:
+    parser.add_argument("--bundle", type=Path, default=BUNDLE, help="folder of a bundle (default: %(default)s)")
+
+
+def _predict(options: argparse.Namespace) -> None:
+    """Predict films with a bundle, one row per film.
+
+    FILMS are files, folders or s3://bucket/prefix. A film that cannot be read becomes a row with its reason. A run that
+    was stopped resumes. With --labels the predictions are compared with a reference, and nothing is fitted. Research
+    use only.
+    """
+    from cxr.predict.batch import predict_into
+
+    predictor = _load(options.bundle)
+    records = predict_into(
+        options.out, predictor, options.films, options.workers, options.overlays, statistics=bool(options.labels)
+    )
+    if options.labels:
+        _compare(records, predictor, options.labels, options.patient)
+
+
+def _validate(options: argparse.Namespace) -> None:
+    """Evaluate a frozen bundle on labelled films.
+
+    Without --labels the class is the name of a folder above each film (NORMAL, PNEUMONIA, in any case). Threshold and
+    temperature are those of the bundle. Writes predictions.csv and external.json, and prints metrics and drift.
+    """
+    from cxr.predict.batch import predict_into
+
+    predictor = _load(options.bundle)
+    records = predict_into(options.out / "predictions.csv", predictor, options.films, options.workers, statistics=True)
+    _compare(records, predictor, options.labels, options.patient, options.out / "external.json")
+
+
+def _serve(options: argparse.Namespace) -> None:
+    """Serve a bundle over HTTP until a signal comes; open http://127.0.0.1:8080.
+
+    /ping and /invocations are what SageMaker asks for, /metrics is for Prometheus, and / is a page for people. SIGTERM
+    lets requests in progress end. SIGHUP loads the bundle anew, without a pause.
+    """
+    from cxr.bundle.files import verify_sums
+    from cxr.predict.service.supervisor import log_as_json, supervise
+
+    verify_sums(options.bundle)
+    limits = Limits(
+        max_bytes=int(options.max_mb * 1e6), queue=options.queue, seconds=options.seconds, workers=options.workers
+    )
+    log_as_json()
+    log.info("bundle %s", options.bundle)
+    supervise(options.bundle, limits, options.host, options.port)
+
+
+def _load(bundle: Path) -> "Predictor":
+    from cxr.predict.predictor import Predictor
+
+    predictor = Predictor.load(bundle)
+    log.info("bundle %s, version %s", bundle, predictor.version)
+    return predictor
+
+
+def _compare(
+    records: "Sequence[Record]", predictor: "Predictor", labels: str, pattern: str, out: Path | None = None
+) -> None:
+    """Print metrics and drift, and write them where `out` says.
+
+    Args:
+        records: of all films.
+        predictor: the bundle that made them.
+        labels: a CSV, or empty for class folders.
+        pattern: regular expression of the patient in a film's address, or empty.
+        out: JSON to write, or None.
+    """
+    from cxr.core.config import load_section
+    from cxr.core.files import write_json
+    from cxr.evaluate.config import EvaluateSection
+    from cxr.report.external import (
+        PATIENT,
+        drift,
+        drift_text,
+        figures_text,
+        from_csv,
+        from_folders,
+        frozen_figures,
+        labelled_table,
+        patients,
+    )
+
+    films, classes = [record.row["film"] for record in records], predictor.config.classes
+    reference = from_csv(labels, films, classes) if labels else from_folders(films, classes)
+    table = labelled_table(records, reference, patients(reference, pattern))
+    figures = frozen_figures(table, predictor.config, load_section("evaluate", EvaluateSection))
+    moved = drift(records, predictor.reference)
+    refused = sum(bool(record.row["refused"]) for record in records)
+    found = {
+        "bundle": predictor.version,
+        "films": len(films),
+        "labelled": len(reference),
+        "refused": refused,
+        "figures": figures,
+        "drift": moved,
+    }
+    print(f"\nResearch use only. {len(films)} films, {len(reference)} labelled, {refused} refused.\n")
+    print(figures_text(figures), drift_text(moved), sep="\n\n")
+    if not pattern and PATIENT not in reference.columns:
+        print("\nEach film counts as a patient of its own: with several films per patient, intervals are too narrow.")
+    if out is not None:
+        write_json(out, found)

@@ -1,0 +1,73 @@
+"""Repairs what DVC leaves half-written when it is killed.
+
+DVC writes two files of its own in place: the record of its locks, and dvc.lock. Killed in that moment, it cannot read
+them afterwards.
+"""
+
+import io
+import json
+import logging
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+from dvc.lock import LockError, make_lock
+from dvc.rwlock import RWLOCK_FILE, RWLOCK_LOCK
+from dvc.rwlock import SCHEMA as RECORD
+from dvc.schema import COMPILED_LOCKFILE_SCHEMA
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+from voluptuous import Invalid
+
+from cxr.core.errors import CxrError
+from cxr.core.files import write_bytes
+
+log = logging.getLogger(__name__)
+TMP, LOCK = Path(".dvc/tmp"), Path("dvc.lock")
+
+
+def repair() -> None:
+    """Delete a broken record of locks, and put back a broken dvc.lock as of the last commit.
+
+    What ran since then comes from DVC's run-cache. Files that can be read stay as they are.
+
+    Raises:
+        CxrError: another DVC is at work.
+    """
+    if not TMP.parent.is_dir():
+        raise CxrError(f"{TMP.parent}: no such folder; run from the root of the repository")
+    TMP.mkdir(exist_ok=True)
+    for folder in (TMP, TMP / "exps"):
+        if (folder / RWLOCK_FILE).is_file():
+            _locked(folder / RWLOCK_LOCK, _repair_record)
+    if LOCK.is_file():
+        _locked(TMP / "lock", _repair_lock)
+
+
+def _locked(lock: Path, fix: Callable[[Path], None]) -> None:
+    """A file that another process is writing is not broken."""
+    try:
+        with make_lock(str(lock), tmp_dir=str(TMP)):
+            fix(lock.parent / RWLOCK_FILE if lock.name == RWLOCK_LOCK else LOCK)
+    except LockError as error:
+        raise CxrError(f"{lock}: another DVC is at work; wait until it is done") from error
+
+
+def _repair_record(record: Path) -> None:
+    try:
+        RECORD(json.loads(record.read_bytes()))
+    except (ValueError, Invalid):
+        record.unlink()
+        log.warning("%s: was half-written; deleted", record)
+
+
+def _repair_lock(path: Path) -> None:
+    try:
+        COMPILED_LOCKFILE_SCHEMA(YAML(typ="safe", pure=True).load(io.BytesIO(path.read_bytes())))
+    except (YAMLError, ValueError, TypeError, Invalid):
+        committed = subprocess.run(["git", "show", f"HEAD:{path}"], capture_output=True, check=False)
+        if committed.returncode:
+            path.unlink()
+        else:
+            write_bytes(path, committed.stdout)
+        log.warning("%s: was half-written; %s", path, "deleted" if committed.returncode else "as of the last commit")
