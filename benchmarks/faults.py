@@ -2,7 +2,7 @@
 
 `crash` kills `dvc repro` with SIGKILL at random moments of every stage and runs it again; `determinism` runs a small
 cohort under other locales, clocks, masks, threads, places and orders and compares the bytes. Both keep a journal, so
-that a count can be collected in pieces; without `--minutes` they run until it is full. docs/faults.md has the figures.
+that a count can be collected in pieces; without `--minutes` they run until it is full. docs/operations.md has the counts.
 """
 
 import argparse
