@@ -1,4 +1,4 @@
-"""What ingest makes of bad films: a corpus of some 700 files, the outcome of each kind, and the memory of the run.
+"""What ingest makes of bad films: a corpus of 625 files, the outcome of each kind, and the memory of the run.
 
 python -m benchmarks.bad_films
 """

@@ -3,6 +3,7 @@
 `crash` kills `dvc repro` with SIGKILL at random moments, spread evenly over the stages, and runs it again.
 `determinism` runs a small cohort under other locales, clocks, masks, threads, places and orders and compares the bytes.
 Both keep a journal, so that a count can be collected in pieces; without `--minutes` they run until it is full.
+docs/operations.md has the counts.
 
 Each kill begins with the copy of a finished run from which one stage's outs were taken: out of the workspace, out of
 dvc.lock, out of DVC's cache, its run-cache and the per-film cache. So DVC has that stage to run and the later ones to

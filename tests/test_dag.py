@@ -200,7 +200,7 @@ def test_partial_requirements_name_every_package_that_their_stages_import(part: 
     lines = (ROOT / f"requirements-{part}.in").read_text(encoding="utf-8").splitlines()
     named = {canonicalize_name(line) for line in lines if line[:1].isalpha()}
     brought = packages_distributions()
-    optional = {"distributed"}  # for a cluster: docs/scale.md
+    optional = {"distributed"}  # for a cluster: docs/operations.md
     missing = {name for name in imported if not named & {canonicalize_name(one) for one in brought[name]}}
     assert missing - optional == set()
 

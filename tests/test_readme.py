@@ -1,8 +1,9 @@
-"""README and the page on own data, followed to the letter in a fresh clone: their commands are read from the pages."""
+"""Commands and links of README and the pages exist; those of README are followed to the letter in a fresh clone."""
 
 import re
 import shutil
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -11,7 +12,10 @@ import pytest
 from tests.conftest import phantom, write_image
 from tests.test_pipeline import ROOT, sh
 
-README, OWN_DATA = ROOT / "README.md", ROOT / "docs/data.md"
+README, OWN_DATA, OPERATIONS = ROOT / "README.md", ROOT / "docs/data.md", ROOT / "docs/operations.md"
+PAGES = [README, *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "benchmarks").rglob("*.md"))]
+PAGES += [*(ROOT / "segmenter").glob("*.md"), ROOT / "data/README.md", ROOT / "data/raw/README.md"]
+STUDIES = sorted((ROOT / "studies").glob("*.md"))  # frozen: their commands are those of their commits
 # A small network and a short training: what is tried is the commands, not the recipe.
 SMALL = {
     "  patients": "12",
@@ -23,8 +27,8 @@ SMALL = {
     "  resamples": "100",
     "  gallery_films": "6",
 }
-# What a command prints, as the page says; every command of the tables must be here.
-SAYS = {
+# What a command prints; every command of the tables must be here.
+PRINTS = {
     "dvc status": "Data and pipelines are up to date",
     "dvc repro": "Data and pipelines are up to date",
     "dvc exp run -n lr3 -S train.lr=3e-4": r"Ran experiment\(s\): .*lr3",
@@ -56,11 +60,35 @@ def block(page: Path, heading: str) -> list[str]:
     return below.partition("```bash\n")[2].partition("\n```")[0].splitlines()
 
 
-def table(heading: str) -> list[str]:
-    """Commands in the first column of the table below a line of README."""
-    below = README.read_text(encoding="utf-8").partition(f"{heading}\n")[2].lstrip("\n")
-    rows = [line for line in below.partition("\n\n")[0].splitlines() if line.startswith("| `")]
-    return [row.split("`")[1] for row in rows]
+def table(page: Path, heading: str) -> list[str]:
+    """Commands in the first column of the first table below a heading."""
+    below = page.read_text(encoding="utf-8").partition(f"{heading}\n")[2].partition("\n#")[0]
+    return re.findall(r"(?m)^\| `([^`]*)`", below)
+
+
+def name(page: Path) -> str:
+    """Of a page, in the repository."""
+    return page.relative_to(ROOT).as_posix()
+
+
+def text(page: Path) -> str:
+    """A page without the line breaks of its commands."""
+    return re.sub(r"\\\n *", "", page.read_text(encoding="utf-8"))
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors that GitHub gives to the headings of a page."""
+    headings = re.findall(r"(?m)^#+ (.*)", page.read_text(encoding="utf-8"))
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def options_of(command: str) -> str:
+    """The help of a command of `python -m cxr`."""
+    done = subprocess.run(
+        [sys.executable, "-m", "cxr", command, "--help"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, f"python -m cxr {command}\n{done.stderr}"
+    return done.stdout
 
 
 def follow(command: str, checkout: Path) -> str:
@@ -82,15 +110,13 @@ def set_parameter(checkout: Path, name: str, value: str) -> None:
     path.write_text(text)
 
 
-def follow_block(lines: list[str], films: Path, checkout: Path) -> str:
+def follow_block(lines: list[str], films: Path, checkout: Path) -> None:
     """Run the lines of a shell block; a comment `# params.yaml, NAME: VALUE` is an edit."""
-    printed = ""
     for line in lines:
         if edit := re.fullmatch(r"# params\.yaml, ([\w.]+): (.*)", line):
             set_parameter(checkout, edit[1], edit[2])
         else:
-            printed += follow(line.replace("/path/to/films", str(films)), checkout)
-    return printed
+            follow(line.replace("/path/to/films", str(films)), checkout)
 
 
 def clone(folder: Path) -> Path:
@@ -124,12 +150,36 @@ def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def day(films: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A clone in which the five lines of README were followed and their results committed."""
     checkout = clone(tmp_path_factory.mktemp("day"))
-    printed = follow_block(block(README, "## Your own data, in five lines"), films, checkout)
-    assert "nothing stands in the way" in printed
+    follow_block(block(README, "## Your own data, in five lines"), films, checkout)
     assert (checkout / "reports/films.png").is_file()
     follow("git add -A && git commit -qm results", checkout)
     assert follow("git status --porcelain", checkout) == ""
     return checkout
+
+
+@pytest.mark.parametrize("page", [*PAGES, *STUDIES], ids=name)
+def test_every_link_of_a_page_leads_to_a_file_and_a_heading(page: Path) -> None:
+    links = re.findall(r"\]\((?!https?://)([^)#\s]*)#?([^)\s]*)\)", page.read_text(encoding="utf-8"))
+    targets = [(page.parent / path if path else page, anchor) for path, anchor in links]
+    assert [path for path, _ in targets if not path.exists()] == []
+    assert [(path, anchor) for path, anchor in targets if anchor and anchor not in anchors(path)] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_every_module_and_target_that_a_page_calls_exists(page: Path) -> None:
+    modules = set(re.findall(r"python -m ((?:benchmarks|stages|segmenter|tests)[\w.]*\w)", text(page)))
+    assert [one for one in modules if not (ROOT / f"{one.replace('.', '/')}.py").is_file()] == []
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = set(re.findall(r"(?m)(?:`|^)make ([a-z-]+)", text(page)))
+    assert [one for one in targets if not re.search(rf"(?m)^{one}:", makefile)] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_every_command_of_the_command_line_that_a_page_calls_knows_its_options(page: Path) -> None:
+    calls = re.findall(r"python -m cxr ([a-z-]+)([^`|#\n]*)", text(page))
+    known = {command: options_of(command) for command in {command for command, _ in calls}}
+    named = [(command, option) for command, rest in calls for option in re.findall(r"(?<=\s)--?[A-Za-z][\w-]*", rest)]
+    assert [(command, option) for command, option in named if option not in known[command]] == []
 
 
 def test_the_page_on_own_data_says_the_same_as_readme() -> None:
@@ -141,11 +191,11 @@ def test_the_page_on_own_data_says_the_same_as_readme() -> None:
 
 @pytest.mark.journey
 def test_the_commands_of_every_day_do_what_readme_says(day: Path, films: Path) -> None:
-    commands = [command for command in table("## Every day") if command not in ELSEWHERE]
+    commands = [command for command in table(README, "## Every day") if command not in ELSEWHERE]
     assert len(commands) >= 10
     for command in commands:
         printed = follow(command.replace("FILMS=folder", f"FILMS={films}"), day)
-        assert re.search(SAYS[command], printed), f"{command}\n{printed}"
+        assert re.search(PRINTS[command], printed), f"{command}\n{printed}"
         if command == "make experiments":
             assert max(map(len, printed.splitlines()[1:])) <= 160  # the first line is the command itself
     assert follow("git status --porcelain", day) == ""
@@ -189,7 +239,7 @@ def test_a_wrong_value_is_one_line_before_any_work_and_restore_is_the_way_back(
 @pytest.mark.journey
 def test_the_queue_does_what_readme_says_and_a_failed_experiment_is_seen_as_failed(day: Path) -> None:
     follow("dvc exp run --queue -n bad -S train.warmup=1", day)
-    for command in table("Several experiments, one after the other, in copies of the checkout:"):
+    for command in table(OPERATIONS, "## Experiments in a queue"):
         if command == "dvc queue status":
             deadline = time.monotonic() + 900
             while re.search("Queued|Running", printed := follow(command, day)) and time.monotonic() < deadline:
@@ -199,7 +249,7 @@ def test_the_queue_does_what_readme_says_and_a_failed_experiment_is_seen_as_fail
             assert "bad" not in follow("dvc exp show --no-pager", day)
         else:
             printed = follow(command, day)
-        assert re.search(SAYS[command], printed), f"{command}\n{printed}"
+        assert re.search(PRINTS[command], printed), f"{command}\n{printed}"
     assert follow("git status --porcelain", day) == ""
 
 

@@ -2,7 +2,7 @@
 
 A shard is a plain `.npy` file, uint8 (films, channels, side, side), named by the hash of its content. Channels are
 [grey, mask] where every film of the set is grey, else [R, G, B, mask]. `films.csv` says which film lies where,
-`facts.json` what they have in common. docs/scale.md tells why this format.
+`facts.json` what they have in common. docs/operations.md says why this format.
 """
 
 import json
