@@ -1,0 +1,58 @@
+"""docs/results.md shows the external metrics of studies/external.json, and these belong to the shipped classifier."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+PAGE = (ROOT / "docs/results.md").read_text(encoding="utf-8")
+STUDY: dict[str, Any] = json.loads((ROOT / "studies/external.json").read_text(encoding="utf-8"))
+METRICS = ("auroc", "accuracy", "sensitivity", "specificity", "ece")
+
+
+def number(value: float) -> str:
+    """At least three decimals, and all that the file has."""
+    return max(f"{value:.3f}", str(value), key=len)
+
+
+def cell(metric: dict[str, float] | None) -> str:
+    if metric is None:
+        return ""
+    if "mean" in metric:
+        return f"{number(metric['mean'])} ± {number(metric['sd'])}"
+    interval = f" [{number(metric['low'])}, {number(metric['high'])}]" if "low" in metric else ""
+    return number(metric["value"]) + interval
+
+
+def table(heading: str) -> list[list[str]]:
+    """Rows of the first table below a heading, without its two head lines."""
+    below = PAGE.partition(f"{heading}\n")[2]
+    lines = re.search(r"(?:^\|.*\n)+", below, re.MULTILINE)
+    assert lines is not None, heading
+    return [[part.strip() for part in line.strip("|").split("|")] for line in lines[0].splitlines()[2:]]
+
+
+def test_the_page_shows_every_external_row_of_the_file() -> None:
+    expected = [[row["films"], row["model"], *(cell(row[name]) for name in METRICS)] for row in STUDY["rows"]]
+    assert table("## Films never used in development") == expected
+
+
+def test_the_page_compares_with_every_reference_of_the_file() -> None:
+    names = ("auroc", "accuracy", "specificity", "ece")
+    expected = [
+        [row["films"], row["model"], *(number(row[name]) if name in row else "" for name in names)]
+        for row in STUDY["reference"]
+    ]
+    assert [row for row in table("### Comparison") if "shipped bundle" not in row[1]] == expected
+
+
+def test_every_external_row_names_its_commit_date_and_command() -> None:
+    for row in STUDY["rows"]:
+        assert all(row[name] for name in ("commit", "date", "command")), row
+        assert (row["bundle"] is None) == ("shipped bundle" not in row["model"]), row
+
+
+def test_the_external_results_belong_to_the_shipped_classifier() -> None:
+    provenance = json.loads((ROOT / "models/chest_xray/provenance.json").read_text(encoding="utf-8"))
+    assert provenance["classifier"] == STUDY["classifier"], "score the new bundle and edit the file"
