@@ -2,12 +2,14 @@
 
 import argparse
 import json
+import logging
 from pathlib import Path
 from typing import Any
 
 from cxr.commands.parser import Commands
 from cxr.core.errors import CxrError
 
+log = logging.getLogger(__name__)
 METRICS, PLOTS, OPERATING_POINT = Path("metrics"), Path("plots"), Path("models/operating_point.json")
 
 

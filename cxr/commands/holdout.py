@@ -9,10 +9,11 @@ import numpy as np
 import pandas as pd
 
 from cxr.acquisition.score import conflicting, out_of_fold, told
-from cxr.acquisition.table import read_acquisition, read_framing
+from cxr.acquisition.table import framing, read_acquisition
 from cxr.core.errors import CxrError
 from cxr.core.files import write_csv
 from cxr.films.manifest import Record, read_manifest
+from cxr.segment.table import read_mask_table
 
 log = logging.getLogger(__name__)
 Array = np.ndarray[Any, Any]
@@ -40,13 +41,14 @@ def hold_out(root: Path, out: Path, draw: Draw) -> None:
         CxrError: a film lies outside of root, or no patient is bias-conflicting.
     """
     records, classes = read_manifest(Path("data/manifest.csv"))
-    levels, framing = read_acquisition(Path("data/acquisition.csv")), read_framing(Path("data/masks.csv"))
+    levels = read_acquisition(Path("data/acquisition.csv"))
+    frames = framing(read_mask_table(Path("data/masks.csv")))
     table = pd.DataFrame([_row(record, root) for record in records])
     labels, names = table["label"].map(classes.index).to_numpy(), table.pop("image_id")
     for what, statistics in (
         ("grey levels", levels),
-        ("place of the lungs", framing),
-        ("both together", levels.join(framing)),
+        ("place of the lungs", frames),
+        ("both together", levels.join(frames)),
     ):
         logits = out_of_fold(statistics.loc[names].to_numpy(), labels, table["patient_id"].tolist())
         log.info("%s: the label at AUROC %.3f", what, told(labels, logits))

@@ -181,7 +181,7 @@ def test_a_report_replaces_its_own_files_and_no_others(two_revisions: Path):
     for path in (*others, stale_curve, Path("reports/report.md")):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("of another command")
-    report.main([])
+    main(["report"])
     assert [path.read_text() for path in others] == ["of another command"] * len(others)
     assert Path("reports/report.md").read_text().startswith("# Results")
     assert Path("reports/images/roc.png").is_file()
@@ -191,12 +191,12 @@ def test_a_report_replaces_its_own_files_and_no_others(two_revisions: Path):
 
 
 def test_a_report_that_fails_leaves_the_last_one(two_revisions: Path):
-    report.main([])
+    main(["report"])
     before = {path: path.read_bytes() for path in Path("reports").rglob("*") if path.is_file()}
     write_results(two_revisions, 0.5, "0.02")
     Path(".dvc/config").write_text("[core\n")
     with pytest.raises(CxrError, match="dvc plots"):
-        report.main([])
+        main(["report"])
     assert {path: path.read_bytes() for path in Path("reports").rglob("*") if path.is_file()} == before
 
 
