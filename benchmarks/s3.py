@@ -28,7 +28,7 @@ from cxr.aws.s3 import Store
 from cxr.npz.films import NpzFilm, NpzRow, encode_npz, write_index
 from cxr.npz.pack import build_shards
 from cxr.npz.shards import open_shards
-from tests.launch.seaweed import ACCESS_KEY, SECRET_KEY, SeaweedFS
+from tests.aws.seaweed import ACCESS_KEY, SECRET_KEY, SeaweedFS
 
 BUCKET = "benchmark"
 SIDE = 224

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from benchmarks.repeat import train
 from cxr.npz.pack import build_shards
-from tests.launch.films import write_npz_set
+from tests.aws.films import write_npz_set
 
 FILMS = {"train": 64, "val": 8, "test": 2, "corrupted": 8, "swapped": 8}
 WAITING = {"threads sleep (ours)": {}, "threads spin (default)": {"GOMP_SPINCOUNT": "300000"}}

@@ -10,10 +10,10 @@ import boto3
 import botocore.session
 import pytest
 
-from tests.launch.control_plane import ControlPlane
-from tests.launch.films import write_npz_set
-from tests.launch.project import Project
-from tests.launch.seaweed import ACCESS_KEY, SECRET_KEY, SeaweedFS
+from tests.aws.control_plane import ControlPlane
+from tests.aws.films import write_npz_set
+from tests.aws.project import Project
+from tests.aws.seaweed import ACCESS_KEY, SECRET_KEY, SeaweedFS
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -14,7 +14,7 @@ from cxr.aws.handoff import train_on_sagemaker
 from cxr.core.config import load_section
 from cxr.npz.pack import build_shards
 from cxr.train.config import TrainSection
-from tests.launch.films import write_npz_set
+from tests.aws.films import write_npz_set
 
 ROOT = Path(__file__).parents[2]
 ROLE = "arn:aws:iam::123456789012:role/cxr-training-job"

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from dvc.cli import main as dvc
 
-from tests.launch.seaweed import ACCESS_KEY, SECRET_KEY, SeaweedFS
+from tests.aws.seaweed import ACCESS_KEY, SECRET_KEY, SeaweedFS
 
 ROOT = Path(__file__).parents[2]
 Dvc = Callable[..., None]

@@ -12,7 +12,7 @@ from cxr.aws.container.workspace import SPLITS
 from cxr.aws.npz import fetch_channels, plan_channels, publish_channels
 from cxr.aws.s3 import Store, parse_url
 from cxr.core.errors import CxrError
-from tests.launch.seaweed import Cable, SeaweedFS
+from tests.aws.seaweed import Cable, SeaweedFS
 from tools.publish_npz import main as publish_npz
 
 

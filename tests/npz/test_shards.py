@@ -10,7 +10,7 @@ from cxr.core.errors import CxrError
 from cxr.npz.films import NpzFilm, encode_npz, read_index, read_npz
 from cxr.npz.pack import build_shards
 from cxr.npz.shards import ShardedArray, open_shards
-from tests.launch.films import write_npz_set
+from tests.aws.films import write_npz_set
 
 FILM_BYTES = 2 * 32 * 32
 

@@ -9,8 +9,8 @@ from cxr.core.errors import CxrError
 from cxr.predict.batch import predict_into
 from cxr.predict.inputs import find_films
 from cxr.predict.predictor import Predictor
+from tests.aws.seaweed import ACCESS_KEY, SECRET_KEY, SeaweedFS
 from tests.bundles import Project
-from tests.launch.seaweed import ACCESS_KEY, SECRET_KEY, SeaweedFS
 
 
 @pytest.fixture(scope="module")

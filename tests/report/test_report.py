@@ -9,7 +9,8 @@ import cv2
 import pytest
 
 from cxr.core.errors import CxrError
-from cxr.report.build import compared, report_markdown
+from cxr.report.build import compared
+from cxr.report.markdown import report_markdown
 from cxr.report.model_card import model_card
 from cxr.report.page import report_page
 from cxr.report.revisions import WORKSPACE, read_results, stale
