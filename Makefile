@@ -119,7 +119,7 @@ IMAGE_INTERPRETER = $(or $(shell uv python find --quiet $(IMAGE_PYTHON) 2>/dev/n
 drill: .venv/.installed-dev wheels data/shards  ## train the demo in what AWS's image brings: its Python, torch, no network
 	uv venv --quiet --clear --seed --python $(IMAGE_INTERPRETER) .cache/image
 	uv pip install --quiet --python .cache/image/bin/python $$(grep -oE '^(torch|torchvision)==[0-9.]+' requirements.txt)
-	python -m tests.launch.drill .cache/image/bin/python
+	python -m tests.aws.drill .cache/image/bin/python
 
 data/shards:
 	dvc repro shard

@@ -11,8 +11,8 @@ from typing import Any
 
 from plotly.offline import get_plotlyjs
 
-from cxr.report.build import INTERVALS
 from cxr.report.comparison import Comparison
+from cxr.report.markdown import INTERVALS
 from cxr.report.plots import embed, learning_figure, points, pr_figure, roc_figure, series
 from cxr.report.revisions import Results, RunResults
 from cxr.report.tables import (

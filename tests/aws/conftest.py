@@ -12,8 +12,8 @@ import pytest
 
 from testing.npz import write_npz_set
 from testing.seaweed import ACCESS_KEY, SECRET_KEY, SeaweedFS
-from tests.launch.control_plane import ControlPlane
-from tests.launch.project import Project
+from tests.aws.control_plane import ControlPlane
+from tests.aws.project import Project
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -12,8 +12,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from tests.launch import service_model
-from tests.launch.job import LOG_GROUP, Job
+from tests.aws import service_model
+from tests.aws.job import LOG_GROUP, Job
 
 _SERVICES = {"SageMaker": "sagemaker", "Logs_20140328": "logs", "AmazonEC2ContainerRegistry_V20150921": "ecr"}
 _MODELS = {target: service_model.load(name) for target, name in _SERVICES.items()}

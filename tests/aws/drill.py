@@ -1,4 +1,4 @@
-"""A dry drill of the first job: `make drill`, or `python -m tests.launch.drill <python of the image>`.
+"""A dry drill of the first job: `make drill`, or `python -m tests.aws.drill <python of the image>`.
 
 The double of SageMaker runs the request's own entry point with another Python, in which there is only what AWS's image
 brings: PyTorch and torchvision. There is no network, the packages come from wheels/, and the real stage trains on the
@@ -17,9 +17,9 @@ import boto3
 
 from cxr.runtime.console import setup_logging
 from testing.seaweed import ACCESS_KEY, SECRET_KEY, SeaweedFS
-from tests.launch.control_plane import ControlPlane
-from tests.launch.job import Job
-from tests.launch.project import ROOT, Project
+from tests.aws.control_plane import ControlPlane
+from tests.aws.job import Job
+from tests.aws.project import ROOT, Project
 
 BUCKET = "drill"
 log = logging.getLogger(__name__)
@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 def main() -> None:
     """Hand the demo off to a job in the given Python; fails where the job fails."""
-    parser = argparse.ArgumentParser(prog="python -m tests.launch.drill", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tests.aws.drill", description=__doc__)
     parser.add_argument("python", type=Path, help="interpreter that stands for the image")
     image = parser.parse_args().python.absolute()
     words = "import sys, torch; print('Python %d.%d' % sys.version_info[:2], 'with torch', torch.__version__)"

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tests.launch import container
+from tests.aws import container
 
 ACCOUNT = "123456789012"  # AWS's own example number
 LOG_GROUP = "/aws/sagemaker/TrainingJobs"

@@ -19,7 +19,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from tests.launch import service_model
+from tests.aws import service_model
 
 ROOT = Path(__file__).parents[2]
 MODEL = service_model.load("sagemaker")

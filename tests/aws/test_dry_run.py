@@ -12,9 +12,9 @@ from cxr.aws.config import resolve
 from cxr.aws.plan import choose_image
 from cxr.aws.request import cost_class
 from cxr.core.errors import CxrError
-from tests.launch import service_model
-from tests.launch.project import Project
-from tests.launch.wheel import write_wheel
+from tests.aws import service_model
+from tests.aws.project import Project
+from tests.aws.wheel import write_wheel
 from tests.settings import sagemaker
 
 

@@ -16,10 +16,10 @@ from cxr.__main__ import main
 from cxr.aws.endpoint import Bundle, Target, open_bundle, registry_requests, requests
 from cxr.aws.serving import Deployment
 from cxr.core.errors import CxrError
+from tests.aws import service_model
+from tests.aws.serving_plane import MODEL, ServingPlane
 from tests.bundles import ROOT, Project, make_project
 from tests.conftest import phantom
-from tests.launch import service_model
-from tests.launch.serving_plane import MODEL, ServingPlane
 
 IMAGE = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/cxr-serve:1"
 ROLE = "arn:aws:iam::123456789012:role/cxr-endpoint"

@@ -31,11 +31,11 @@ from cxr.npz.shards import open_shards
 from cxr.runtime.compute import Compute
 from cxr.train.config import TrainSection
 from testing.seaweed import SeaweedFS
-from tests.launch import container, stand_ins
-from tests.launch.control_plane import ControlPlane, Refused
-from tests.launch.job import Job
-from tests.launch.project import Project
-from tests.launch.wheel import write_wheel
+from tests.aws import container, stand_ins
+from tests.aws.control_plane import ControlPlane, Refused
+from tests.aws.job import Job
+from tests.aws.project import Project
+from tests.aws.wheel import write_wheel
 
 needs_namespaces = pytest.mark.skipif(
     not container.namespaces_allowed(), reason="user, mount, PID and network namespaces are not allowed here"

@@ -10,10 +10,10 @@ import pytest
 from botocore.client import BaseClient
 from moto.iam.access_control import IAMPolicy, PermissionResult
 
-from tests.launch import stand_ins
-from tests.launch.control_plane import ControlPlane
-from tests.launch.job import ACCOUNT, LOG_GROUP
-from tests.launch.project import ROLE, Project
+from tests.aws import stand_ins
+from tests.aws.control_plane import ControlPlane
+from tests.aws.job import ACCOUNT, LOG_GROUP
+from tests.aws.project import ROLE, Project
 
 POLICIES = Path(__file__).parents[2] / "docs" / "aws"
 REGION = "eu-central-1"

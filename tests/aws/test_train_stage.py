@@ -18,10 +18,10 @@ from ruamel.yaml import YAML
 
 from cxr.aws.container import checkpoints
 from cxr.core.errors import CxrError
-from tests.launch import stand_ins
-from tests.launch.control_plane import ControlPlane
-from tests.launch.job import Job
-from tests.launch.project import OUTS, Project
+from tests.aws import stand_ins
+from tests.aws.control_plane import ControlPlane
+from tests.aws.job import Job
+from tests.aws.project import OUTS, Project
 
 
 def lock(project: Project) -> Any:

@@ -6,7 +6,7 @@ import pytest
 
 from cxr.aws.inputs import read_wheels
 from cxr.core.errors import CxrError
-from tests.launch.wheel import write_wheel
+from tests.aws.wheel import write_wheel
 
 
 @pytest.mark.parametrize(
