@@ -13,7 +13,8 @@ import yaml
 
 from cxr.__main__ import main
 from cxr.core.errors import CxrError
-from cxr.report.build import compared, report_markdown
+from cxr.report.build import compared
+from cxr.report.markdown import report_markdown
 from cxr.report.model_card import model_card
 from cxr.report.page import report_page
 from cxr.report.revisions import WORKSPACE, read_results, stale
@@ -94,7 +95,7 @@ def test_the_seeds_of_a_revision_are_its_experiments_with_another_seed(
         git(two_revisions, "reset", "-q", "--hard", "base")
     main(["compare", "base~seeds", "main"])
     assert "A = base~seeds (3 runs), B = main: " in capsys.readouterr().out
-    with pytest.raises(CxrError, match=r"main: no experiment differs from it by train.seed alone; run `make"):
+    with pytest.raises(CxrError, match=r"main: no experiment differs from it by train.seed alone; run `python"):
         main(["compare", "main~seeds", "base"])
 
 
