@@ -89,7 +89,7 @@ def imported_folders(folder: str) -> set[str]:
     [
         ("testing", {"tests", "benchmarks"}),
         ("benchmarks", {"tests"}),
-        *((folder, {"tests", "testing", "benchmarks"}) for folder in ("cxr", "demo", "segmenter", "stages", "tools")),
+        *((folder, {"tests", "testing", "benchmarks"}) for folder in ("cxr", "demo", "scripts", "segmenter", "stages")),
     ],
 )
 def test_tests_use_benchmarks_and_both_use_testing_but_nothing_imports_the_other_way(
