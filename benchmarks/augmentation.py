@@ -19,11 +19,10 @@ from cxr.acquisition.score import out_of_fold, told
 from cxr.acquisition.statistics import acquisition_statistics
 from cxr.core.config import load_section
 from cxr.npz.films import read_index, read_npz
-from cxr.train.augment import DRAWS, augment
-from cxr.train.batches import epoch_order
+from cxr.train.augment import DRAWS, augment, plan
 from cxr.train.config import AugmentSection, TrainSection
-from cxr.train.conflicts import draw_weights
-from cxr.train.films import Films, FilmSet
+from cxr.train.data import Films, FilmSet, epoch_order
+from cxr.train.sampling import sampling_weights
 
 BATCH = 32
 Array = np.ndarray[Any, Any]
@@ -37,7 +36,7 @@ def main() -> None:
     options = parser.parse_args()
     recipe = load_section("train", TrainSection)
     settings = recipe.augment
-    still = dict.fromkeys(("match", "sharpen", "blur", "resolution", "noise", "jpeg", "erasing", "clahe"), 0.0)
+    still = dict.fromkeys(("sharpen", "blur", "resolution", "noise", "jpeg", "clahe"), 0.0)
     rows = [row for row in read_index(options.npz) if row.split == "train"]
     rows = [rows[place] for place in evenly(np.array([row.label for row in rows]), options.films)]
     images = np.stack([read_npz(options.npz / row.file).image for row in rows])
@@ -48,9 +47,6 @@ def main() -> None:
     print(f"{len(rows)} training films of {films.shape[-1]} px: AUROC of acquisition for {positive!r}")
     print(f"{'plain':<32}{auroc(films, label, patient):.3f}")
     sections = {"geometry and exposure": settings.model_copy(update=still)}
-    if settings.match:
-        sections["the same, and matched"] = settings.model_copy(update={**still, "match": settings.match})
-        sections["all but match"] = settings.model_copy(update={"match": 0.0})
     for name, section in {**sections, "all of train.augment": settings}.items():
         print(f"{name:<32}{auroc(augmented(films, section), label, patient):.3f}")
     if recipe.balance == "acquisition":
@@ -69,16 +65,15 @@ def evenly(labels: Array, films: int) -> Array:
 def as_drawn(films: torch.Tensor, label: Array, patients: list[str], seed: int) -> Array:
     """Places of as many films as there are, as an epoch of `train.balance: acquisition` draws them."""
     drawn = Films(films.numpy(), label)
-    weights = draw_weights(FilmSet(drawn, patients, drawn, {}, ("other", "positive"), films.shape[-1], "", ""))
+    weights = sampling_weights(FilmSet(drawn, patients, drawn, {}, ("other", "positive"), films.shape[-1], "", ""))
     return epoch_order(label, seed, 0, balanced=True, films=len(label), weights=weights)
 
 
 def augmented(films: torch.Tensor, settings: AugmentSection) -> torch.Tensor:
-    """Each film changed once, as in training: in batches of mixed classes, because films are matched within a batch."""
+    """Each film changed once, as in training."""
     torch.manual_seed(0)
-    order = torch.randperm(len(films))
-    parts = [augment(part, torch.rand(len(part), DRAWS), settings) for part in films[order].split(BATCH)]
-    return torch.cat(parts).round().to(torch.uint8)[order.argsort()]
+    parts = [augment(part, plan(torch.rand(len(part), DRAWS), settings), settings) for part in films.split(BATCH)]
+    return torch.cat(parts).round().to(torch.uint8)
 
 
 def auroc(films: torch.Tensor, label: Array, patient: Array) -> float:

@@ -1,7 +1,7 @@
 """Films per second that reach the model, fully augmented: shards, torchvision ImageFolder, MONAI CacheDataset.
 
 All three give batches of 224 px with the same kinds of augmentation (turn, random crop, flip, brightness, contrast,
-gamma, blur, noise, erasing) at the settings of params.yaml; what the recipe does besides, and the peers lack, is a row
+gamma, blur, noise) at the settings of params.yaml; what the recipe does besides, and the peers lack, is a row
 of its own. The peers are written as their documentation shows:
 ImageFolder decodes a JPEG a film in DataLoader workers, one film at a time; MONAI holds decoded films in memory and
 transforms them one at a time. Opening the data set and its first epoch count: a cache is filled then. The shards come
@@ -36,10 +36,9 @@ from cxr.npz.films import NpzFilm, NpzRow, encode_npz, write_index
 from cxr.npz.pack import build_shards
 from cxr.npz.shards import open_shards
 from cxr.train.augment import augment
-from cxr.train.batches import TrainBatches, epoch_order
 from cxr.train.config import AugmentSection, TrainSection
-from cxr.train.films import Films
-from cxr.train.memory import keep_freed_memory
+from cxr.train.data import FilmData, Films, FilmSet
+from cxr.train.device import keep_freed_memory
 
 SIDE = 224
 BATCH = 32
@@ -113,13 +112,16 @@ def shards(folder: Path, settings: AugmentSection) -> Iterable[Any]:
     keep_freed_memory()
     found = open_shards(folder)
     films = Films(found.films("train"), found.labels("train"))
+    recipe = load_section("train", TrainSection).model_copy(
+        update={"batch": BATCH, "min_steps": 0, "balance": "none", "augment": settings}
+    )
+    data = FilmData(FilmSet(films, [], films, {}, found.classes, found.image_px, "", ""), recipe)
 
     class Augmented:
         def __iter__(self) -> Any:
-            order = epoch_order(films.labels, 0, 0, balanced=False, films=len(films.labels))
-            for batch in TrainBatches(films, order, BATCH, (0, 0)):
+            for batch in data.train_batches(0, 0, torch.device("cpu")):
                 torch.manual_seed(batch["seed"])
-                yield augment(batch["image"], batch["draws"], settings)
+                yield augment(batch["image"], batch["plan"], settings)
 
     return Augmented()
 
@@ -145,7 +147,6 @@ def image_folder(root: Path, settings: AugmentSection) -> Iterable[Any]:
             gamma,
             T.RandomApply([T.GaussianBlur(9, (0.3, settings.blur_sigma))], settings.blur),
             noise,
-            T.RandomErasing(settings.erasing, (0.02, settings.erasing_area)),
         ]
     )
     loader = DataLoader(ImageFolder(str(root), changes), BATCH, shuffle=True, num_workers=joblib.cpu_count())
@@ -172,7 +173,6 @@ def monai_cache(root: Path, settings: AugmentSection) -> Iterable[Any]:
                 sigma_x=(0.3, settings.blur_sigma), sigma_y=(0.3, settings.blur_sigma), prob=settings.blur
             ),
             M.RandGaussianNoise(settings.noise, std=settings.noise_std / 255),
-            M.RandCoarseDropout(1, 40, prob=settings.erasing),
         ]
     )
     films = [str(path) for path in sorted(root.rglob("*.jpg"))]

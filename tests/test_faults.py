@@ -1,7 +1,6 @@
 """Whatever call of the system fails, and whenever a process ends: earlier results are whole, and a rerun completes."""
 
 import errno
-import json
 import os
 import resource
 import shutil
@@ -9,18 +8,16 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 
 from cxr.core.files import atomic_folder, write_bytes
 from cxr.films.cache import FilmCache
 from cxr.models.classifier import load_classifier, new_classifier
 from cxr.runtime.console import run_stage
 from cxr.train.config import TrainSection
-from cxr.train.resume import RunState
+from cxr.train.state import Position, RunState
 from tests.faults import EXIT, Fault, calls_of, disturbed
 from tests.settings import ROOT, section
 
@@ -111,30 +108,23 @@ def test_a_run_resumes_from_its_last_state_or_the_one_before(tmp_path: Path, fau
     settings, classifier = section(TrainSection, keep="last"), new_classifier("test_resnet", ("a", "b"), 32)
 
     def save(epoch: int) -> None:
-        """The end of an epoch, as `SaveState` has it; Lightning writes the state."""
+        """The end of an epoch, as the training loop has it."""
         state = RunState(tmp_path / "run")
         history: list[dict[str, Any]] = [{"epoch": number, "val_auroc": 0.5} for number in range(epoch)]
-        module: Any = SimpleNamespace(history=history, settings=settings, scored=classifier)
-        position = {"epoch": epoch, "batch": 0, "history": json.dumps(history)}
-        trainer: Any = SimpleNamespace(
-            is_global_zero=True,
-            save_checkpoint=lambda path, weights_only: TorchCheckpointIO().save_checkpoint(
-                {"position": position}, path
-            ),
-        )
-        state.keep(module)
-        state.save(trainer, module)
+        state.keep(classifier, history, settings)
+        state.save(Position(epoch, history=history), {"classifier": classifier.state_dict()}, settings)
 
     def check() -> None:
         state = RunState(tmp_path / "run")
-        found = state.position(settings)
-        assert found in ((1, 0), (2, 0))
-        load_classifier(state.folder / f"kept-{found[0] - 1}.ckpt")
+        at, tensors = state.load(settings)
+        assert at.epoch in (1, 2)
+        assert tensors["classifier"].keys() == classifier.state_dict().keys()
+        load_classifier(state.folder / f"kept-{at.epoch - 1}.ckpt")
 
     calls = try_every_call(tmp_path / "run", fault, lambda: save(1), lambda: save(2), check)
     assert calls.count("fsync") == 2
     assert calls.count("replace") >= 2
-    assert RunState(tmp_path / "run").position(settings) == (2, 0)
+    assert RunState(tmp_path / "run").load(settings)[0].epoch == 2
 
 
 @pytest.fixture

@@ -172,7 +172,7 @@ def _disk(preprocess: PreprocessSection, films: int) -> str:
 
 
 def _devices(train: TrainSection, compute: Compute) -> str:
-    from cxr.train.engine import pick_devices
+    from cxr.train.device import pick_devices
     from cxr.train.recipe import batch_size
 
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / GB

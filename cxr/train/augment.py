@@ -1,8 +1,8 @@
-"""Augmentation of a whole batch at once, on the device that trains.
+"""Augmentation of a whole batch at once: planned on the CPU, applied on the device that trains.
 
-Every parameter comes from a table of uniform numbers, one row a film, which the loader draws from (seed, epoch, batch):
-the same film gets the same change on one process or on many. Images are float (N, C, H, W) on a 0 to 255 scale; the
-last channel is the lung mask, which follows the geometry and nothing else.
+Every parameter comes from a table of uniform numbers, one row per film, drawn from (seed, epoch, batch): the same film
+gets the same change on one process or on many. Images are float (N, C, H, W) on a 0 to 255 scale; the last channel is
+the lung mask, which follows the geometry and nothing else.
 
 Angles, sizes and strengths are computed in double precision: libraries differ in the last digit of a sine or a square
 root from processor to processor, and rounding to single precision takes that digit away.
@@ -10,69 +10,104 @@ root from processor to processor, and rounding to single precision takes that di
 
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from cxr.train.clahe import clahe
 from cxr.train.config import AugmentSection
-from cxr.train.filters import add_noise, adjust, blur, erase, jpeg, lower_resolution, sharpen
-from cxr.train.matching import match
+from cxr.train.filters import (
+    add_noise,
+    adjust,
+    blur,
+    clahe,
+    gaussian_kernels,
+    jpeg,
+    jpeg_tables,
+    lower_resolution,
+    sharpen,
+)
 
-DRAWS = 32  # uniform numbers a film
+# Uniform numbers per film. Fewer than 32 are used, but another width of the table would change every draw of a recipe,
+# and with it the weights of runs that are already published.
+DRAWS = 32
 
 
-def augment(images: Tensor, draws: Tensor, settings: AugmentSection) -> Tensor:
-    """Change a batch at random: geometry, exposure, how the film was reproduced, erasing; padding stays black.
+@dataclass(frozen=True)
+class Plan:
+    """What happens to each film of a batch, decided on the CPU: a GPU is then never waited for."""
 
-    Films are matched to others of the batch that is handed in: with several devices, of a device's share.
+    # By change: which films get it, under its name, and how strongly, one value per film that gets it.
+    tensors: dict[str, Tensor]
+    shares: list[float]  # of their sides, to which films are shrunk
+
+    def each_tensor(self, change: Callable[[Tensor], Tensor]) -> "Plan":
+        """The plan with its tensors pinned or moved."""
+        return Plan({name: change(tensor) for name, tensor in self.tensors.items()}, self.shares)
+
+
+def plan(uniforms: Tensor, settings: AugmentSection) -> Plan:
+    """Plan the changes of a batch from its uniform numbers, (N, DRAWS) in [0, 1)."""
+    draw: Iterator[Tensor] = iter(uniforms.double().T)
+    found = {"maps": _crop_and_turn(settings, draw).float()}
+
+    def uniform(low: float, high: float) -> Tensor:
+        return low + (high - low) * next(draw)
+
+    def drawn(change: str, probability: float, *strengths: Tensor) -> list[Tensor]:
+        """Strengths for the films that get a change; whether or not any does, the same numbers are used up."""
+        found[change] = (next(draw) < probability).nonzero().squeeze(1)
+        return [strength[found[change]] for strength in strengths]
+
+    drawn("clahe", settings.clahe)
+    found["brightness"] = (uniform(-settings.brightness, settings.brightness) * 255).float()
+    found["contrast"] = (1 + uniform(-settings.contrast, settings.contrast)).float()
+    found["gamma"] = (2 ** uniform(-settings.gamma, settings.gamma)).float()
+    amount, sigma = drawn("sharpen", settings.sharpen, uniform(0, settings.sharpen_amount), uniform(0.6, 1.6))
+    found |= {"sharpen_amount": amount.float(), "sharpen_kernels": gaussian_kernels(sigma)}
+    (sigma,) = drawn("blur", settings.blur, uniform(0.3, max(0.3, settings.blur_sigma)))
+    found["blur_kernels"] = gaussian_kernels(sigma)
+    (shares,) = drawn("resolution", settings.resolution, uniform(settings.resolution_least, 1))
+    (std,) = drawn("noise", settings.noise, uniform(0, settings.noise_std))
+    found["noise_std"] = std.float()
+    (quality,) = drawn("jpeg", settings.jpeg, uniform(settings.jpeg_quality, max(90, settings.jpeg_quality)))
+    found["jpeg_tables"] = jpeg_tables(quality)
+    return Plan(found, shares.tolist())
+
+
+def augment(images: Tensor, planned: Plan, settings: AugmentSection) -> Tensor:
+    """Change a batch as planned: geometry, exposure, how the film was reproduced; padding stays black.
 
     Args:
         images: (N, C, H, W), uint8 or float, 0 to 255; the last channel is the mask.
-        draws: (N, DRAWS), uniform in [0, 1).
+        planned: tensors on the device of the images.
+        settings: those of the plan.
 
     Returns:
         Float images of the same shape and scale. Noise comes from torch's global generator.
     """
-    *columns, matched, partner = draws.to(images.device).double().T
-    draw: Iterator[Tensor] = iter(columns)
+    given, images = planned.tensors, images.float()
 
-    def between(low: float, high: float) -> Tensor:
-        return low + (high - low) * next(draw)
-
-    def sometimes(probability: float, change: Callable[..., Tensor], *strengths: Tensor) -> None:
-        """Change those films of the batch that are drawn; whether or not, the same numbers are used up."""
-        index = (next(draw) < probability).nonzero().squeeze(1)
+    def apply_to_drawn(name: str, change: Callable[..., Tensor], *strengths: Any) -> None:
+        index = given[name]
         if len(index):
-            film[index] = change(film[index], *(strength[index] for strength in strengths))
+            film[index] = change(film[index], *strengths)
 
-    images = images.float()
-    moved = warp(torch.cat([images, shown(images[:, :-1])], dim=1), _crop_and_turn(settings, draw))
+    moved = warp(torch.cat([images, content_mask(images[:, :-1])], dim=1), given["maps"])
     film, mask, inside = moved[:, :-2], moved[:, -2:-1], moved[:, -1:] > 0.01
-
-    index = (matched < settings.match).nonzero().squeeze(1)
-    if len(index):
-        other = partner.argsort()[index]
-        film[index] = match(film[index], inside[index], film[other], inside[other])
-    sometimes(settings.clahe, lambda films: clahe(films, settings.clahe_clip))
-    film = adjust(
-        film,
-        brightness=between(-settings.brightness, settings.brightness),
-        contrast=1 + between(-settings.contrast, settings.contrast),
-        gamma=2 ** between(-settings.gamma, settings.gamma),
-    )
-    sometimes(settings.sharpen, sharpen, between(0, settings.sharpen_amount), between(0.6, 1.6))
-    sometimes(settings.blur, blur, between(0.3, max(0.3, settings.blur_sigma)))
-    sometimes(settings.resolution, lower_resolution, between(settings.resolution_least, 1))
-    sometimes(settings.noise, add_noise, between(0, settings.noise_std))
-    sometimes(settings.jpeg, jpeg, between(settings.jpeg_quality, max(90, settings.jpeg_quality)))
-    area, aspect = between(0.02, settings.erasing_area), between(-0.7, 0.7).exp()
-    sometimes(settings.erasing, erase, area, aspect, next(draw), next(draw))
+    apply_to_drawn("clahe", clahe, settings.clahe_clip)
+    film = adjust(film, given["brightness"], given["contrast"], given["gamma"])
+    apply_to_drawn("sharpen", sharpen, given["sharpen_amount"], given["sharpen_kernels"])
+    apply_to_drawn("blur", blur, given["blur_kernels"])
+    apply_to_drawn("resolution", lower_resolution, planned.shares)
+    apply_to_drawn("noise", add_noise, given["noise_std"])
+    apply_to_drawn("jpeg", jpeg, given["jpeg_tables"])
     return torch.cat([film * inside, mask], dim=1)
 
 
-def shown(film: Tensor) -> Tensor:
+def content_mask(film: Tensor) -> Tensor:
     """1 where a film is and 0 in the black bars beside it, (N, 1, H, W): the box of all that is not quite black."""
     lit = film.amax(dim=1, keepdim=True) > 0
     rows, columns = lit.any(dim=3, keepdim=True), lit.any(dim=2, keepdim=True)
@@ -81,7 +116,7 @@ def shown(film: Tensor) -> Tensor:
 
 def warp(images: Tensor, theta: Tensor) -> Tensor:
     """Resample films by affine maps (N, 2, 3) from output to input, in coordinates of -1 to 1; black outside."""
-    grid = F.affine_grid(theta.to(images.dtype), list(images.shape), align_corners=False)
+    grid = F.affine_grid(theta, list(images.shape), align_corners=False)
     return F.grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
 
 

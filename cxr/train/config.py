@@ -21,7 +21,6 @@ class AugmentSection(Section):
     brightness: float = Field(ge=0, le=1)
     contrast: float = Field(ge=0, lt=1)
     gamma: float = Field(ge=0, lt=1)
-    match: float = Field(ge=0, le=1)
     clahe: float = Field(ge=0, le=1)
     clahe_clip: float = Field(gt=0)
     sharpen: float = Field(ge=0, le=1)
@@ -34,8 +33,6 @@ class AugmentSection(Section):
     noise_std: float = Field(gt=0, le=128)
     jpeg: float = Field(ge=0, le=1)
     jpeg_quality: float = Field(ge=1, le=100)
-    erasing: float = Field(ge=0, le=1)
-    erasing_area: float = Field(gt=0, lt=1)
 
 
 class TrainSection(Section):
@@ -72,7 +69,6 @@ class TrainSection(Section):
     plateau_patience: int = Field(ge=1)
     plateau_factor: float = Field(gt=0, lt=1)
     clip: float = Field(ge=0)
-    ema: float = Field(ge=0, lt=1)
 
     amp: Literal["auto", "bf16", "fp16", "off"]
     compile: bool

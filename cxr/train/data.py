@@ -1,53 +1,187 @@
-"""The films as Lightning asks for them."""
+"""The films of a run and their batches: which film comes when, and with which random numbers.
 
+The order of an epoch and all randomness of a batch are functions of (seed, epoch, batch), so a run can resume from any
+batch, and neither threads nor the number of processes change what is drawn.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import cached_property
-from typing import TypeVar, cast
+from pathlib import Path
+from typing import Any, TypedDict, cast
 
-import lightning as L
+import numpy as np
+import torch
+from torch import Tensor
 
-from cxr.train.batches import ScoreBatches, TrainBatches, epoch_order
+from cxr.core.errors import CxrError
+from cxr.npz.shards import ShardedArray, ShardSet, open_shards
+from cxr.train.augment import DRAWS, Plan, plan
 from cxr.train.config import TrainSection
-from cxr.train.films import Array, FilmSet
-from cxr.train.module import TrainingModule
 from cxr.train.recipe import batch_size, steps_per_epoch
 
-Loader = TypeVar("Loader", TrainBatches, ScoreBatches)
+AHEAD = 2  # batches that are made before they are asked for
+COPIES = ("corrupted", "swapped")  # of the validation films, where the set has them
+Array = np.ndarray[Any, Any]
 
 
-class FilmData(L.LightningDataModule):
-    """Training batches of the module's epoch, from the module's position on; validation films and their copies."""
+@dataclass(frozen=True)
+class Films:
+    """The films of one split."""
 
-    def __init__(self, films: FilmSet, settings: TrainSection) -> None:
-        super().__init__()
-        self.films, self.settings = films, settings
-        self.batch = batch_size(len(films.train.labels), settings)
+    images: Array | ShardedArray  # uint8 (films, 2 or 4, height, width), memory-mapped
+    labels: Array  # int64 (films,)
+
+
+@dataclass(frozen=True)
+class FilmSet:
+    """What a run trains on and is validated with."""
+
+    train: Films
+    patients: list[str]  # of the training films
+    val: Films
+    copies: dict[str, Films]  # of the validation films, by kind
+    classes: tuple[str, ...]
+    image_px: int
+    spec: str  # of the preparation
+    data_hash: str
+
+    @property
+    def scored(self) -> dict[str, Films]:
+        """What each epoch is scored on, by the name that its figures have in the history."""
+        return {"val": self.val, **self.copies}
+
+    def counts(self, split: str) -> list[int]:
+        """Films of each class."""
+        films: Films = getattr(self, split)
+        return [int(count) for count in np.bincount(films.labels, minlength=len(self.classes))]
+
+
+def open_films(folder: Path) -> FilmSet:
+    """Open the shards in `folder`; raises CxrError when a class is missing in train or validation."""
+    shards = open_shards(folder)
+    train, val = (_split(shards, name) for name in ("train", "val"))
+    there = set(shards.table["split"])
+    copies = {kind: Films(shards.films(kind), shards.labels(kind)) for kind in COPIES if kind in there}
+    patients = shards.table.loc[shards.table["split"] == "train", "patient_id"].tolist()
+    return FilmSet(train, patients, val, copies, shards.classes, shards.image_px, shards.spec, shards.content_hash)
+
+
+def _split(shards: ShardSet, name: str) -> Films:
+    labels = shards.labels(name)
+    missing = [each for place, each in enumerate(shards.classes) if not (labels == place).any()]
+    if missing:
+        raise CxrError(
+            f"{shards.folder}: split {name!r} has no film of class {missing[0]!r}; "
+            "check data.classes and data.val_fraction"
+        )
+    return Films(shards.films(name), labels)
+
+
+class Batch(TypedDict, total=False):
+    """Films on their way to the model."""
+
+    image: Tensor  # uint8 (n, 2 or 4, height, width)
+    label: Tensor  # int64 (n,)
+    plan: Plan  # training only: of the augmentation
+    seed: int  # training only: for all other randomness of the step
+
+
+def epoch_order(
+    labels: Array, seed: int, epoch: int, balanced: bool, films: int, weights: Array | None = None
+) -> Array:
+    """Indices of `films` films in the order of an epoch: each film in turn, or with `balanced` each class as often.
+
+    With `weights` (films,) the films of a class are drawn by them, and the same film may come again before others came.
+    """
+    random = np.random.default_rng([seed, epoch])
+    if not balanced:
+        return _in_turn(random, np.arange(len(labels)), films)
+    classes = [np.flatnonzero(labels == label) for label in np.unique(labels)]
+    count = films // len(classes) + 1
+    if weights is None:
+        parts = [_in_turn(random, members, count) for members in classes]
+    else:
+        parts = [random.choice(members, count, p=weights[members] / weights[members].sum()) for members in classes]
+    return random.permutation(np.concatenate(parts))[:films]
+
+
+def _in_turn(random: np.random.Generator, members: Array, count: int) -> Array:
+    """Members in random order, all of them before any of them comes again."""
+    rounds = [random.permutation(members) for _ in range(math.ceil(count / len(members)))]
+    return np.concatenate(rounds)[:count]
+
+
+class FilmData:
+    """Training batches of an epoch, and the films that are scored after it, for one of `world` processes."""
+
+    def __init__(self, films: FilmSet, settings: TrainSection, rank: int = 0, world: int = 1) -> None:
+        self.films, self.settings, self.rank, self.world = films, settings, rank, world
+        self.batch = batch_size(len(films.train.labels), settings)  # films per step, over all processes
         self.steps = steps_per_epoch(len(films.train.labels), settings)
 
     @cached_property
     def weights(self) -> Array | None:
-        """By which training films are drawn, where they are not drawn alike."""
+        """Sampling weight of each training film, or None where films are drawn alike."""
         if self.settings.balance != "acquisition":
             return None
-        from cxr.train.conflicts import draw_weights  # with scikit-learn, which no other training loads
+        from cxr.train.sampling import sampling_weights  # with scikit-learn, which no other training loads
 
-        return draw_weights(self.films)
+        return sampling_weights(self.films)
 
-    def train_dataloader(self) -> TrainBatches:
-        """Called anew for each epoch."""
-        assert self.trainer is not None
-        settings, module = self.settings, cast(TrainingModule, self.trainer.lightning_module)
-        balanced, count = settings.balance in ("sampler", "acquisition"), self.steps * self.batch
-        order = epoch_order(self.films.train.labels, settings.seed, module.epoch, balanced, count, self.weights)
-        seed = (settings.seed, module.epoch)
-        return self._share(TrainBatches(self.films.train, order, self.batch, seed, start=module.batch))
+    def train_batches(self, epoch: int, start: int, device: torch.device) -> Iterator[Batch]:
+        """The batches of an epoch from number `start` on; an incomplete last one is dropped."""
+        balanced, count = self.settings.balance in ("sampler", "acquisition"), self.steps * self.batch
+        labels, seed = self.films.train.labels, self.settings.seed
+        order = epoch_order(labels, seed, epoch, balanced, count, self.weights)
 
-    def val_dataloader(self) -> list[ScoreBatches]:
-        """The plain films, then their copies."""
-        batch = max(1, 2 * self.batch // self.trainer.world_size) if self.trainer else self.batch
-        return [self._share(ScoreBatches(each, batch)) for each in self.films.scored.values()]
+        def make(number: int) -> Batch:
+            index = order[number * self.batch : (number + 1) * self.batch]
+            random = np.random.default_rng([seed, epoch, number])
+            draws = random.random((len(index), DRAWS), dtype=np.float32)
+            step = int(random.integers(2**62)) + self.rank
+            mine = slice(self.rank, None, self.world)
+            planned = plan(torch.from_numpy(draws[mine].copy()), self.settings.augment)
+            return {**collate(self.films.train, index[mine]), "plan": planned, "seed": step}
 
-    def _share(self, loader: Loader) -> Loader:
-        assert self.trainer is not None
-        loader.rank, loader.world = self.trainer.global_rank, self.trainer.world_size
-        loader.pin = self.trainer.strategy.root_device.type == "cuda"
-        return loader
+        return prefetch(make, range(start, self.steps), device)
+
+    def scored_batches(self, films: Films, device: torch.device) -> Iterator[Batch]:
+        """Every film once, in order; processes share them out without repeating any.
+
+        All processes make as many batches, so the last one of a process may be empty.
+        """
+        size = max(1, 2 * self.batch // self.world)
+        mine = np.arange(self.rank, len(films.labels), self.world)
+        count = math.ceil(math.ceil(len(films.labels) / self.world) / size)
+        return prefetch(lambda number: collate(films, mine[number * size : (number + 1) * size]), range(count), device)
+
+
+def collate(films: Films, index: Array) -> Batch:
+    """Copy some films out of the memory map."""
+    return {"image": torch.from_numpy(films.images[index]), "label": torch.from_numpy(films.labels[index])}
+
+
+def prefetch(make: Callable[[int], Batch], numbers: range, device: torch.device) -> Iterator[Batch]:
+    """Batches on a device, made two steps before they are asked for; for a GPU by way of page-locked memory."""
+
+    def ready(number: int) -> Batch:
+        batch = make(number)
+        return _each_tensor(batch, Tensor.pin_memory) if device.type == "cuda" else batch
+
+    with ThreadPoolExecutor(1) as pool:
+        waiting = [pool.submit(ready, number) for number in numbers[:AHEAD]]
+        for number in numbers:
+            batch = waiting.pop(0).result()
+            if number + AHEAD in numbers:
+                waiting.append(pool.submit(ready, number + AHEAD))
+            yield _each_tensor(batch, lambda tensor: tensor.to(device, non_blocking=True))
+
+
+def _each_tensor(batch: Batch, change: Callable[[Tensor], Tensor]) -> Batch:
+    changed: dict[str, Any] = {name: change(value) for name, value in batch.items() if isinstance(value, Tensor)}
+    if "plan" in batch:
+        changed["plan"] = batch["plan"].each_tensor(change)
+    return cast(Batch, {**batch, **changed})

@@ -1,10 +1,15 @@
-"""The training loss: label smoothing, class weights, one logit or several."""
+"""The training loss: label smoothing, class weights, one logit or several; and the look whether it is finite."""
 
+import math
 from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from cxr.core.errors import CxrError
+
+GPU_LOSS_CHECK = 20  # steps between looks at the loss
 
 
 def film_losses(logits: Tensor, labels: Tensor, kind: str, smoothing: float, weights: Tensor) -> Tensor:
@@ -13,7 +18,7 @@ def film_losses(logits: Tensor, labels: Tensor, kind: str, smoothing: float, wei
     Args:
         logits: (N,) for two classes or (N, K).
         labels: (N,) class indices.
-        kind: `bce` (one logistic loss an output, averaged over outputs) or `cross_entropy` (softmax). With two classes
+        kind: `bce` (one logistic loss per output, averaged over outputs) or `cross_entropy` (softmax). With two classes
             and one logit both are the same function.
         smoothing: share of the target spread evenly over the classes (Szegedy et al. 2016).
         weights: (K,) by class.
@@ -33,3 +38,27 @@ def class_weights(counts: Sequence[int], balance: str) -> Tensor:
     """Weight of each class: films / (classes * films of the class) with balance `weights`, else one."""
     count = torch.tensor(counts, dtype=torch.float32)
     return count.sum() / (len(counts) * count) if balance == "weights" else torch.ones_like(count)
+
+
+class LossCheck:
+    """Raises where a loss is not a finite number. On a GPU it looks every 20 steps, since each look waits for it."""
+
+    def __init__(self) -> None:
+        self.unchecked: list[tuple[int, Tensor]] = []  # losses with their batch
+
+    def add(self, batch: int, loss: Tensor, epoch: int, rate: float) -> None:
+        """Note the loss of a batch, and look when it is time."""
+        self.unchecked.append((batch, loss))
+        if loss.device.type == "cpu" or len(self.unchecked) >= GPU_LOSS_CHECK:
+            self.look(epoch, rate)
+
+    def look(self, epoch: int, rate: float) -> None:
+        """Raise CxrError, with the position and the learning rate, when a loss since the last look was not finite."""
+        values = torch.stack([loss for _, loss in self.unchecked]).tolist() if self.unchecked else []
+        for (batch, _), value in zip(self.unchecked, values, strict=True):
+            if not math.isfinite(value):
+                raise CxrError(
+                    f"train: the loss is {value} at epoch {epoch}, step {batch} (lr {rate:.3g}); "
+                    "lower train.lr, raise train.warmup, or set train.amp: bf16 where it is fp16"
+                )
+        self.unchecked.clear()

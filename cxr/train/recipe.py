@@ -29,7 +29,7 @@ def best_epoch(history: Sequence[Row], monitor: str) -> int:
     return max(range(len(history)), key=lambda epoch: (score(history[epoch], monitor), score(history[epoch], tie)))
 
 
-def kept_epoch(history: Sequence[Row], settings: TrainSection) -> int:
+def selected_epoch(history: Sequence[Row], settings: TrainSection) -> int:
     """Index of the epoch whose classifier is kept: the last one, annealed to the end, or the best one."""
     return len(history) - 1 if settings.keep == "last" else best_epoch(history, settings.monitor)
 
@@ -46,14 +46,7 @@ def steps_per_epoch(films: int, settings: TrainSection) -> int:
     return max(films // batch_size(films, settings), math.ceil(settings.min_steps / settings.epochs), 1)
 
 
-def ema_decay(steps: int, settings: TrainSection) -> float:
-    """Decay of the averaged weights in each optimizer step, with `steps` batches an epoch: a horizon of a share of the
-    run. Zero when nothing is averaged."""
-    horizon = settings.ema * settings.epochs * math.ceil(steps / settings.accumulate)
-    return max(0.0, 1 - 1 / horizon) if horizon else 0.0
-
-
-def finished(history: Sequence[Row], settings: TrainSection) -> bool:
+def should_stop(history: Sequence[Row], settings: TrainSection) -> bool:
     """Whether training is over: all epochs done, or none of the last `patience` was the best."""
     if not history:
         return False

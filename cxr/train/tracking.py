@@ -1,4 +1,4 @@
-"""Where the history of a run goes: a CSV, DVCLive curves, and MLflow when MLFLOW_TRACKING_URI is set."""
+"""Where the history of a run goes: the log, a CSV, DVCLive curves, and MLflow when MLFLOW_TRACKING_URI is set."""
 
 import logging
 import os
@@ -12,11 +12,19 @@ from scmrepo.exceptions import SCMError
 
 from cxr.core.errors import CxrError
 from cxr.core.files import write_csv
-from cxr.train.recipe import Row
+from cxr.train.recipe import SCORED, Row
 
 log = logging.getLogger(__name__)
 SERVER_SECONDS = 3.0
 EXPERIMENT = "cxr-pneumonia"
+
+
+def log_epoch(history: list[Row]) -> None:
+    """Log the epoch just done; `cxr.aws.container.workspace.METRICS` reads this line."""
+    row = history[-1]
+    copies = "".join(f", {name} AUROC {row[f'{name}_auroc']:.4f}" for name in SCORED[1:] if f"{name}_auroc" in row)
+    plain = "epoch %d: train loss %.4f, validation loss %.4f AUROC %.4f%s"
+    log.info(plain, *(row[name] for name in ("epoch", "train_loss", "val_loss", "val_auroc")), copies)
 
 
 class CurveFiles:

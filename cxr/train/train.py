@@ -3,36 +3,33 @@
 import json
 import logging
 import os
-import signal
+import platform
 import time
-from contextlib import ExitStack
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import lightning as L
+import lightning
+import numpy as np
+import timm
 import torch
+from lightning.fabric import Fabric
 
-from cxr.core.code import git_revision
+from cxr.core.code import code_version, git_revision
 from cxr.core.errors import CxrError
 from cxr.core.files import digest, write_bytes, write_json
+from cxr.models.classifier import Classifier, new_classifier
 from cxr.models.portable import why_not_portable
+from cxr.models.weights import load_weights
 from cxr.runtime.compute import Compute
 from cxr.train.config import TrainSection
-from cxr.train.data import FilmData
-from cxr.train.engine import make_trainer, pick_devices
-from cxr.train.films import open_films
-from cxr.train.loss import class_weights
-from cxr.train.memory import keep_freed_memory
-from cxr.train.module import TrainingModule
-from cxr.train.progress import Progress, log_epoch
-from cxr.train.provenance import run_facts, stable_facts
-from cxr.train.recipe import kept_epoch
-from cxr.train.resume import RunState
-from cxr.train.sigterm import sigterm_exits
-from cxr.train.start import start_classifier
-from cxr.train.tracking import CurveFiles, MLflowRun
-from cxr.train.turns import turn
+from cxr.train.data import FilmData, FilmSet, open_films
+from cxr.train.device import end_other_processes, keep_freed_memory, make_fabric, pick_devices
+from cxr.train.loop import fit
+from cxr.train.recipe import Row, batch_size, selected_epoch
+from cxr.train.state import RunState, Sigterm, run_lock
+from cxr.train.tracking import CurveFiles, MLflowRun, log_epoch
 
 log = logging.getLogger(__name__)
 
@@ -54,74 +51,136 @@ def scratch_root() -> Path:
 
 
 def train(settings: TrainSection, compute: Compute, paths: RunPaths) -> None:
-    """Train until the recipe says so; the classifier of the best epoch and the history are written.
+    """Train until the recipe says so; the selected classifier and the history are written.
 
     An interrupted run resumes from its last state when settings, code, data, library versions and devices are the
     same. SIGTERM saves the state and ends the process with exit code 143.
 
     Raises:
-        CxrError: data, settings or weights do not fit, the loss is no number, or the GPU is out of memory.
+        CxrError: data, settings or weights do not fit, the loss is not finite, or the GPU is out of memory.
     """
-    keep_freed_memory()
-    with ExitStack() as held:
-        _train(settings, compute, paths, held)
-
-
-def _train(settings: TrainSection, compute: Compute, paths: RunPaths, held: ExitStack) -> None:
     started = time.time()
-    with sigterm_exits():
+    keep_freed_memory()
+    with Sigterm() as sigterm:
         films = open_films(paths.shards)
-        data = FilmData(films, settings)
-        accelerator, devices = pick_devices(compute, data.batch)
+        accelerator, devices = pick_devices(compute, batch_size(len(films.train.labels), settings))
         if settings.portable and accelerator == "cpu" and (why := why_not_portable(settings.compile)):
             log.warning("train.portable: the weights will be those of this machine: %s", why)
-        facts = stable_facts(films.data_hash, accelerator)
-        run = digest(
-            json.dumps([settings.model_dump(), facts, devices * compute.nodes, _local_weights(settings)]).encode()
-        )
-        held.enter_context(turn(paths.runs / run))
-        state, progress = RunState(paths.runs / run), Progress()
-        trainer = make_trainer(settings, accelerator, devices, compute.nodes, state, progress)
+        facts = provenance(films.data_hash, accelerator)
+        processes = devices * compute.nodes
+        run = digest(json.dumps([settings.model_dump(), facts, processes, _local_weights(settings)]).encode())
+        with run_lock(paths.runs / run):
+            state = RunState(paths.runs / run)
+            fabric = make_fabric(settings, accelerator, devices, compute.nodes)
+            try:
+                fabric.launch()
+                history = _train(settings, films, facts, paths, state, fabric, sigterm)
+            except Exception:
+                end_other_processes(fabric)
+                raise
+            if fabric.is_global_zero:
+                selected = history[selected_epoch(history, settings)]
+                write_json(paths.runs / f"{run}.json", {**facts, **run_record(started), "kept": selected})
+                state.clear()
 
-        torch.manual_seed(settings.seed)
-        classifier = start_classifier(settings, films, facts, state.folder)
-        classifier = classifier.to(memory_format=torch.channels_last)  # half as fast again, on CPU as on GPU
-        if settings.compile:
-            classifier.compile()
-        weights = class_weights(films.counts("train"), settings.balance)
-        module = TrainingModule(classifier, settings, weights, data.steps, tuple(films.scored))
 
-        if trainer.is_global_zero:
-            curves = CurveFiles(paths.history, paths.curves)
-            mlflow = MLflowRun(state.folder, _flat(settings), {"git_rev": git_revision(), "data": films.data_hash})
-            progress.listeners += [log_epoch, curves.log, mlflow.log]
-        position = state.position(settings)
-        if position:
-            log.info("resuming run %s from epoch %d, batch %d", run, *position)
-        try:
-            trainer.fit(module, datamodule=data, ckpt_path=state.resume_path if position else None, weights_only=True)
-        except torch.cuda.OutOfMemoryError as error:
-            raise CxrError(
-                f"train: the GPU is out of memory at epoch {module.epoch}, batch {module.batch}; lower train.batch "
-                f"(now {data.batch}) and raise train.accumulate by the same factor"
-            ) from error
-        except Exception:
-            _end_other_processes(trainer)
-            raise
-    if trainer.is_global_zero:
-        write_bytes(paths.checkpoint, state.kept_path(module.history, settings).read_bytes())
+def _train(
+    settings: TrainSection,
+    films: FilmSet,
+    facts: dict[str, Any],
+    paths: RunPaths,
+    state: RunState,
+    fabric: Fabric,
+    sigterm: Sigterm,
+) -> list[Row]:
+    """Train, and write the outs; returns the history."""
+    torch.manual_seed(settings.seed)
+    classifier = build_classifier(settings, films, facts, state.folder)
+    classifier = classifier.to(memory_format=torch.channels_last)  # half as fast again, on CPU as on GPU
+    if settings.compile:
+        classifier.compile()
+    data = FilmData(films, settings, fabric.global_rank, fabric.world_size)
+    listeners: list[Callable[[list[Row]], None]] = []
+    if fabric.is_global_zero:
+        curves = CurveFiles(paths.history, paths.curves)
+        mlflow = MLflowRun(state.folder, _flat(settings), {"git_rev": git_revision(), "data": films.data_hash})
+        listeners += [log_epoch, curves.log, mlflow.log]
+    at, tensors = state.load(settings)
+    if tensors:
+        log.info("resuming run %s from epoch %d, batch %d", state.folder.name, at.epoch, at.batch)
+    try:
+        fit(fabric, classifier, data, settings, state, at, tensors, sigterm, listeners)
+    except torch.cuda.OutOfMemoryError as error:
+        raise CxrError(
+            f"train: the GPU is out of memory at epoch {at.epoch}, batch {at.batch}; lower train.batch "
+            f"(now {data.batch}) and raise train.accumulate by the same factor"
+        ) from error
+    if fabric.is_global_zero:
+        write_bytes(paths.checkpoint, state.kept_path(at.history, settings).read_bytes())
         curves.close()
         mlflow.close([paths.checkpoint, paths.history])
-        kept = module.history[kept_epoch(module.history, settings)]
-        write_json(paths.runs / f"{run}.json", {**facts, **run_facts(started), "kept": kept})
-        state.clear()
+    return at.history
 
 
-def _end_other_processes(trainer: L.Trainer) -> None:
-    """The processes of the other devices would wait for this one."""
-    kill = getattr(trainer.strategy.launcher, "kill", None)
-    if kill is not None:
-        kill(signal.SIGKILL)
+def build_classifier(settings: TrainSection, films: FilmSet, facts: dict[str, Any], folder: Path) -> Classifier:
+    """A classifier with its pretrained weights and the metadata that travel in its checkpoint."""
+    classifier = new_classifier(
+        settings.backbone, films.classes, films.image_px, settings.mask_channel, settings.dropout, settings.mirror
+    )
+    if settings.mean != "auto" and settings.std != "auto":
+        classifier.normalise(settings.mean, settings.std)
+    report = load_weights(classifier.backbone, settings.backbone, settings.weights, settings.min_loaded)
+    _check_image_size(classifier, films.image_px)
+    write_json(folder / "weights.json", asdict(report))
+    classifier.facts |= {
+        "npz_spec": films.spec,
+        "films": {split: dict(zip(films.classes, films.counts(split), strict=True)) for split in ("train", "val")},
+        "weights": {"source": report.source, "share": report.share},
+        "train": settings.model_dump(),
+        "provenance": facts,
+    }
+    return classifier
+
+
+@torch.no_grad()
+def _check_image_size(classifier: Classifier, px: int) -> None:
+    """Some backbones take pictures of one size only, and say so in an assertion of their own."""
+    name = classifier.facts["backbone"]
+    try:
+        classifier.eval()(torch.zeros(1, 4, px, px, dtype=torch.uint8))
+    except (AssertionError, RuntimeError, ValueError) as error:
+        why = " ".join(str(error).split())[:160]
+        raise CxrError(
+            f"train.backbone: {name!r} cannot take films of {px} pixels ({why}); change preprocess.image_px, or take "
+            "another backbone"
+        ) from error
+    classifier.train()
+
+
+def provenance(data_hash: str, accelerator: str) -> dict[str, Any]:
+    """Where a checkpoint comes from, as a function of its inputs: data, code, versions and device.
+
+    Commit and time are not part of it. They differ between runs of equal weights, and would change the checkpoint's
+    hash, and with it dvc.lock, for nothing.
+    """
+    device = torch.cuda.get_device_name() if accelerator == "gpu" else f"CPU {platform.machine()}"
+    versions = {
+        "torch": torch.__version__.split("+")[0],  # builds for CPU and for CUDA give a CPU the same weights
+        "timm": timm.__version__,
+        "lightning": lightning.__version__,
+        "numpy": np.__version__,
+    }
+    return {"data": data_hash, "code": code_version("cxr.train.train"), "device": device, "versions": versions}
+
+
+def run_record(started: float) -> dict[str, Any]:
+    """What differs between equal runs: commit, date and wall time in seconds since `started` (time.time())."""
+    return {
+        "git_rev": git_revision(),
+        "python": platform.python_version(),
+        "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)),
+        "seconds": round(time.time() - started, 1),
+    }
 
 
 def _local_weights(settings: TrainSection) -> str:

@@ -5,12 +5,11 @@ from cxr.train.recipe import (
     Row,
     batch_size,
     best_epoch,
-    ema_decay,
-    finished,
-    kept_epoch,
     learning_rate,
     plateau_drops,
     score,
+    selected_epoch,
+    should_stop,
     steps_per_epoch,
 )
 from tests.settings import section
@@ -49,10 +48,10 @@ def test_the_best_epoch_is_the_highest_and_a_tie_goes_to_the_lower_loss_then_to_
 
 def test_training_stops_after_patience_epochs_without_a_better_one_or_after_all_epochs() -> None:
     waiting = settings(epochs=10, patience=2)
-    assert not finished([], waiting)
-    assert not finished(rows(0.8, 0.9, 0.85), waiting)
-    assert finished(rows(0.8, 0.9, 0.85, 0.9), waiting)
-    assert finished(rows(*(0.5 + 0.01 * number for number in range(10))), waiting)
+    assert not should_stop([], waiting)
+    assert not should_stop(rows(0.8, 0.9, 0.85), waiting)
+    assert should_stop(rows(0.8, 0.9, 0.85, 0.9), waiting)
+    assert should_stop(rows(*(0.5 + 0.01 * number for number in range(10))), waiting)
 
 
 def test_the_learning_rate_drops_when_the_metric_stands_still() -> None:
@@ -75,23 +74,20 @@ def test_cosine_rises_in_warm_up_and_falls_to_zero() -> None:
 def test_the_last_epoch_is_kept_and_none_is_waited_for_when_the_run_anneals_to_the_end() -> None:
     last = settings(keep="last", patience=0, epochs=4)
     falling = rows(0.9, 0.8, 0.7)
-    assert kept_epoch(falling, last) == 2
-    assert kept_epoch(falling, settings()) == 0
-    assert not finished(falling, last)
-    assert finished(rows(0.9, 0.8, 0.7, 0.6), last)
+    assert selected_epoch(falling, last) == 2
+    assert selected_epoch(falling, settings()) == 0
+    assert not should_stop(falling, last)
+    assert should_stop(rows(0.9, 0.8, 0.7, 0.6), last)
     with pytest.raises(ValueError, match="patience stops a run that is not annealed yet"):
         settings(keep="last", patience=3)
 
 
 def test_sizes_of_a_run_follow_the_number_of_films() -> None:
-    rule = settings(epochs=7, batch=32, min_steps=150, ema=0.1, accumulate=1)
+    rule = settings(epochs=7, batch=32, min_steps=150, accumulate=1)
     assert steps_per_epoch(4_170, rule) == 130  # every film once
     assert steps_per_epoch(24_000, rule) == 750
     assert steps_per_epoch(115, rule) == 22  # films of a small cohort come several times
     assert steps_per_epoch(20, rule) == 22  # fewer than a batch
-    assert ema_decay(130, rule) == pytest.approx(1 - 1 / 91)
-    assert ema_decay(750, rule) == pytest.approx(1 - 1 / 525)
-    assert ema_decay(130, settings(ema=0)) == 0
 
 
 def test_few_films_are_trained_on_in_small_steps_unless_the_batch_is_given() -> None:

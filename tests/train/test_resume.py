@@ -1,4 +1,7 @@
 import logging
+import os
+import pkgutil
+import re
 import signal
 import subprocess
 import sys
@@ -10,34 +13,33 @@ from typing import Any
 import pytest
 
 from cxr.core.files import write_json
-from cxr.train import resume
-from cxr.train.module import TrainingModule
 from tests.train.conftest import Run
 
 ROOT = Path(__file__).parents[2]
-STEPS = 6  # batches an epoch of the small set
+STEPS = 6  # batches per epoch of the small set
+STEP = "cxr.train.loop.train_step"
 
 
 class Killed(BaseException):
     """Stands for SIGKILL: nothing gets a chance to save."""
 
 
-def die_at(monkeypatch: pytest.MonkeyPatch, hook: str, count: int) -> None:
-    """Kill the run at the `count`-th call of a hook of the module."""
-    original, calls = getattr(TrainingModule, hook), [0]
+def die_at(monkeypatch: pytest.MonkeyPatch, function: str, count: int) -> None:
+    """Kill the run at the `count`-th call of a function."""
+    original, calls = pkgutil.resolve_name(function), [0]
 
-    def wrapper(self: TrainingModule, *args: Any, **kwargs: Any) -> Any:
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
         calls[0] += 1
         if calls[0] == count:
             raise Killed
-        return original(self, *args, **kwargs)
+        return original(*args, **kwargs)
 
-    monkeypatch.setattr(TrainingModule, hook, wrapper)
+    monkeypatch.setattr(function, wrapper)
 
 
-def interrupted(run: Run, monkeypatch: pytest.MonkeyPatch, hook: str, count: int, **changes: Any) -> Run:
+def interrupted(run: Run, monkeypatch: pytest.MonkeyPatch, function: str, count: int, **changes: Any) -> Run:
     with monkeypatch.context() as patch:
-        die_at(patch, hook, count)
+        die_at(patch, function, count)
         with pytest.raises(Killed):
             run(**changes)
     return run
@@ -50,18 +52,18 @@ def assert_same_result(one: Run, other: Run) -> None:
 
 @pytest.fixture
 def save_every_batch(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(resume, "SAVE_SECONDS", -1.0)
+    monkeypatch.setattr("cxr.train.state.SAVE_SECONDS", -1.0)
 
 
 @pytest.mark.usefixtures("save_every_batch")
 @pytest.mark.parametrize(
-    ("hook", "count"),
+    ("function", "count"),
     [
-        ("training_step", 4),  # in the first epoch
-        ("training_step", STEPS),  # at its last batch
-        ("validation_step", 1),  # in the first validation
-        ("on_train_epoch_end", 2),  # after a validation, before its row is written
-        ("training_step", 2 * STEPS + 1),  # at the first batch of the last epoch
+        (STEP, 4),  # in the first epoch
+        (STEP, STEPS),  # at its last batch
+        ("cxr.train.loop.score", 1),  # in the first validation
+        ("cxr.train.loop.RunState.keep", 2),  # after a validation, before its classifier is written
+        (STEP, 2 * STEPS + 1),  # at the first batch of the last epoch
     ],
 )
 def test_interrupted_and_resumed_equals_uninterrupted(
@@ -69,10 +71,10 @@ def test_interrupted_and_resumed_equals_uninterrupted(
     whole: Run,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
-    hook: str,
+    function: str,
     count: int,
 ) -> None:
-    broken = interrupted(new_run("broken"), monkeypatch, hook, count)
+    broken = interrupted(new_run("broken"), monkeypatch, function, count)
     with caplog.at_level(logging.INFO):
         broken()
     assert "resuming run" in caplog.text
@@ -82,7 +84,7 @@ def test_interrupted_and_resumed_equals_uninterrupted(
 def test_a_run_killed_before_the_minute_is_over_goes_on_from_the_start_of_its_epoch(
     new_run: Callable[[str], Run], whole: Run, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    broken = interrupted(new_run("broken"), monkeypatch, "training_step", STEPS + 3)
+    broken = interrupted(new_run("broken"), monkeypatch, STEP, STEPS + 3)
     with caplog.at_level(logging.INFO):
         broken()
     assert "from epoch 1, batch 0" in caplog.text
@@ -93,12 +95,12 @@ def test_a_run_killed_before_the_minute_is_over_goes_on_from_the_start_of_its_ep
 def test_pending_gradients_and_a_plateau_survive_an_interruption(
     new_run: Callable[[str], Run], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # A rate so small that the ranking of the films, and with it the monitored metric, stands still.
-    plateau = {"schedule": "plateau", "plateau_patience": 1, "warmup": 0.0, "lr": 1e-7}
+    # A rate so small that only the normalisation statistics move, and the loss rises.
+    plateau = {"schedule": "plateau", "plateau_patience": 1, "warmup": 0.0, "lr": 1e-7, "monitor": "val_loss"}
     changes = {"accumulate": 4, "balance": "sampler", **plateau}
     whole = new_run("whole")(**changes)
     assert whole.history["lr"].nunique() > 1
-    broken = interrupted(new_run("broken"), monkeypatch, "training_step", 2 * STEPS + 3, **changes)
+    broken = interrupted(new_run("broken"), monkeypatch, STEP, 2 * STEPS + 3, **changes)
     assert_same_result(broken(**changes), whole)
 
 
@@ -107,7 +109,7 @@ def test_a_changed_parameter_never_resumes_another_runs_state(
     new_run: Callable[[str], Run], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     fresh = new_run("fresh")(epochs=1, lr=2e-3)
-    other = interrupted(new_run("other"), monkeypatch, "training_step", 3)
+    other = interrupted(new_run("other"), monkeypatch, STEP, 3)
     with caplog.at_level(logging.INFO):
         other(epochs=1, lr=2e-3)
     assert "resuming run" not in caplog.text
@@ -118,7 +120,7 @@ def test_a_changed_parameter_never_resumes_another_runs_state(
 def test_a_state_file_that_cannot_be_read_is_told_and_training_starts_over(
     new_run: Callable[[str], Run], whole: Run, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    broken = interrupted(new_run("broken"), monkeypatch, "training_step", STEPS + 3)
+    broken = interrupted(new_run("broken"), monkeypatch, STEP, STEPS + 3)
     state = next(broken.places.runs.glob("*/resume.ckpt"))
     state.write_bytes(state.read_bytes()[:1000])
     broken()
@@ -133,13 +135,48 @@ def test_a_kill_between_the_best_epoch_and_the_next_state_loses_neither(
     """The best classifier on disk is then of a later moment than the state."""
     run = new_run("between")
     with monkeypatch.context() as patch:
-        patch.setattr(resume, "kept_epoch", lambda history, _: len(history) - 1)
-        die_at(patch, "on_train_epoch_start", 3)
+        patch.setattr("cxr.train.state.selected_epoch", lambda history, _: len(history) - 1)
+        die_at(patch, "cxr.train.loop.FilmData.train_batches", 3)
         with pytest.raises(Killed):
             run()
         with caplog.at_level(logging.INFO):
             run()
     assert "resuming run" in caplog.text
+
+
+def interrupted_by_sigterm(run: Run, monkeypatch: pytest.MonkeyPatch, function: str, **changes: Any) -> None:
+    """SIGTERM comes at each call of a function; training leaves where it may."""
+    original = pkgutil.resolve_name(function)
+
+    def signalled(*args: Any, **kwargs: Any) -> Any:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return original(*args, **kwargs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(function, signalled)
+        with pytest.raises(SystemExit) as left:
+            run(**changes)
+    assert left.value.code == 143
+
+
+def test_sigterm_waits_for_the_optimizer_step_saves_and_leaves(
+    new_run: Callable[[str], Run], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    broken = new_run("broken")
+    interrupted_by_sigterm(broken, monkeypatch, STEP, accumulate=4)
+    with caplog.at_level(logging.INFO):
+        broken(accumulate=4)
+    assert re.search(r"resuming run \w+ from epoch 0, batch 4", caplog.text)
+    assert_same_result(broken, new_run("whole")(accumulate=4))
+
+
+def test_sigterm_during_validation_leaves_and_the_run_resumes(
+    new_run: Callable[[str], Run], whole: Run, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    broken = new_run("broken")
+    interrupted_by_sigterm(broken, monkeypatch, "cxr.train.loop.score")
+    assert "SIGTERM during validation" in caplog.text
+    assert_same_result(broken(), whole)
 
 
 def test_a_finished_run_leaves_no_state_so_that_the_next_one_trains_anew(whole: Run) -> None:

@@ -8,15 +8,16 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from timm.optim._param_groups import param_groups_weight_decay
+from timm.optim import param_groups_weight_decay
 
 from cxr.core.errors import CxrError
 from cxr.models.classifier import load_classifier, new_classifier
-from cxr.train import module, resume
+from cxr.train.augment import augment
 from cxr.train.config import TrainSection
-from cxr.train.engine import pick_devices, precision
-from cxr.train.films import open_films
-from cxr.train.module import TrainingModule
+from cxr.train.data import open_films
+from cxr.train.device import pick_devices, precision
+from cxr.train.loop import adamw, four_channels, score
+from cxr.train.loss import film_losses
 from tests.settings import augmentation, machine, section
 from tests.train.conftest import Run, places_in, write_shards
 
@@ -39,7 +40,8 @@ def test_best_is_not_last(new_run: Callable[[str], Run], monkeypatch: pytest.Mon
     """The kept weights are a copy taken at the best epoch, no reference to what goes on training."""
     recipe = {"schedule": "plateau", "warmup": 0.0}  # whose first epoch does not depend on how many follow
     first = new_run("one")(epochs=1, **recipe)
-    monkeypatch.setattr(resume, "kept_epoch", lambda *_: 0)
+    monkeypatch.setattr("cxr.train.state.selected_epoch", lambda *_: 0)
+    monkeypatch.setattr("cxr.train.train.selected_epoch", lambda *_: 0)
     kept = new_run("three")(epochs=3, **recipe)
     assert len(kept.history) == 3
     one, three = load_classifier(first.places.checkpoint), load_classifier(kept.places.checkpoint)
@@ -101,23 +103,26 @@ def test_a_backbone_for_pictures_of_one_size_says_so_before_training(new_run: Ca
 def test_validation_is_not_augmented_and_training_is(
     new_run: Callable[[str], Run], monkeypatch: pytest.MonkeyPatch, shards: Path
 ) -> None:
-    seen: dict[str, list[torch.Tensor]] = {"validation_step": [], "training_step": []}
-    for hook, films in seen.items():
-        original = getattr(TrainingModule, hook)
+    scored, trained = list[torch.Tensor](), list[torch.Tensor]()
 
-        def spy(self: Any, batch: Any, *args: Any, original: Any = original, films: Any = films, **kwargs: Any) -> Any:
-            films.append(batch["image"].float())
-            return original(self, batch, *args, **kwargs)
+    def watch_scores(fabric: Any, classifier: Any, batch: Any, *args: Any) -> None:
+        scored.append(four_channels(batch["image"]).float())
+        score(fabric, classifier, batch, *args)
 
-        monkeypatch.setattr(TrainingModule, hook, spy)
+    def watch_augmentation(*args: Any) -> torch.Tensor:
+        trained.append(augment(*args))
+        return trained[-1]
+
+    monkeypatch.setattr("cxr.train.loop.score", watch_scores)
+    monkeypatch.setattr("cxr.train.loop.augment", watch_augmentation)
     run = new_run("seen")(epochs=1, warmup=0.0)
     pack = open_films(run.places.shards)
-    shown = torch.cat(seen["validation_step"])
-    scored = [torch.from_numpy(films.images[:]).float() for films in pack.scored.values()]
-    assert torch.equal(shown[:, [0, 3]], torch.cat(scored))
-    trained = torch.cat(seen["training_step"])[:, 0]
+    plain = [torch.from_numpy(films.images[:]).float() for films in pack.scored.values()]
+    assert torch.equal(torch.cat(scored)[:, [0, 3]], torch.cat(plain))
+    changed = torch.cat(trained)[:, 0]
+    assert len(changed) == STEPS * 4
     originals = torch.from_numpy(pack.train.images[:]).float()[:, 0]
-    assert not any(torch.equal(film, original) for film in trained for original in originals)
+    assert not any(torch.equal(film, original) for film in changed for original in originals)
 
 
 def test_early_stopping_ends_before_all_epochs(new_run: Callable[[str], Run]) -> None:
@@ -148,18 +153,10 @@ def test_the_backbone_learns_at_its_share_of_the_rate(
 
 def test_shares_of_the_rate_leave_the_order_of_the_weights_and_so_the_last_digits_of_clipping() -> None:
     classifier = new_classifier("test_resnet", ("normal", "pneumonia"), 32)
-    training = TrainingModule(classifier, section(TrainSection), torch.ones(2), STEPS, ("val",))
-    grouped = [weight for group in training.configure_optimizers().param_groups for weight in group["params"]]
+    optimizer = adamw(classifier, section(TrainSection), torch.device("cpu"))
+    grouped = [weight for group in optimizer.param_groups for weight in group["params"]]
     whole = [weight for group in param_groups_weight_decay(classifier) for weight in group["params"]]
     assert [id(weight) for weight in grouped] == [id(weight) for weight in whole]
-
-
-def test_averaged_weights_are_what_is_scored_and_kept(new_run: Callable[[str], Run], whole: Run) -> None:
-    plain = new_run("plain")(ema=0.0)
-    kept, live = load_classifier(whole.places.checkpoint), load_classifier(plain.places.checkpoint)
-    assert kept.fingerprint != live.fingerprint
-    assert not whole.history["val_loss"].equals(plain.history["val_loss"])
-    assert whole.history["train_loss"].tolist() == pytest.approx(plain.history["train_loss"].tolist())
 
 
 def test_the_history_has_a_row_an_epoch_and_no_clock(whole: Run) -> None:
@@ -194,7 +191,7 @@ def test_the_kept_classifier_scores_validation_as_the_history_says(whole: Run) -
 
 @pytest.mark.parametrize("backbone", ["efficientnet_b0", "resnet34", "resnet50"])
 def test_the_usual_backbones_train(new_run: Callable[[str], Run], backbone: str) -> None:
-    run = new_run(backbone)(backbone=backbone, epochs=1, warmup=0.0, batch=13, ema=0.0)
+    run = new_run(backbone)(backbone=backbone, epochs=1, warmup=0.0, batch=13)
     assert load_classifier(run.places.checkpoint).facts["backbone"] == backbone
 
 
@@ -209,14 +206,14 @@ def test_three_classes_train(tmp_path: Path, new_run: Callable[[str], Run], loss
 def test_a_loss_that_is_no_number_stops_with_epoch_step_and_learning_rate(
     new_run: Callable[[str], Run], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    original, calls = module.film_losses, []
+    calls = []
 
     def poisoned(logits: torch.Tensor, *args: Any) -> torch.Tensor:
         calls.append(1)
-        losses = original(logits, *args)
+        losses = film_losses(logits, *args)
         return losses * float("nan") if logits.requires_grad and len(calls) > STEPS + 4 else losses
 
-    monkeypatch.setattr(module, "film_losses", poisoned)
+    monkeypatch.setattr("cxr.train.loop.film_losses", poisoned)
     run = new_run("nan")
     with pytest.raises(CxrError, match=r"loss is nan at epoch 1, step \d \(lr 0\.000\d+\)"):
         run()
@@ -229,7 +226,7 @@ def test_a_full_gpu_says_which_parameter_to_lower(
     def full(*_: Any) -> None:
         raise torch.cuda.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(TrainingModule, "training_step", full)
+    monkeypatch.setattr("cxr.train.loop.train_step", full)
     with pytest.raises(CxrError, match=r"GPU is out of memory .* lower train\.batch \(now 4\)"):
         new_run("full")()
 

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from cxr.acquisition.statistics import GREY_STATISTICS
-from cxr.train.conflicts import LEAST, MOST, draw_weights, seen
-from cxr.train.films import Films, FilmSet
+from cxr.train.data import Films, FilmSet
+from cxr.train.sampling import LEAST, MOST, acquisition_features, sampling_weights
 
 SIDE, COUNT = 64, 80
 
@@ -29,7 +29,7 @@ def film_set(patients: int = COUNT) -> FilmSet:
 
 
 def test_films_whose_acquisition_speaks_against_their_label_are_drawn_more_often() -> None:
-    weights, conflicting = draw_weights(film_set()), np.arange(COUNT) // 2 % 10 == 0
+    weights, conflicting = sampling_weights(film_set()), np.arange(COUNT) // 2 % 10 == 0
     assert weights[conflicting].mean() > 2 * weights[~conflicting].mean()
     assert weights.min() >= LEAST
     assert weights.max() <= MOST
@@ -39,21 +39,23 @@ def test_of_three_classes_too_the_conflicting_films_are_drawn_more_often() -> No
     films, conflicting = film_set(), np.arange(COUNT) // 2 % 10 == 0
     apart = films.train.labels + films.train.labels * (np.arange(COUNT) // 2 % 2)  # pneumonias of two causes, alike
     causes = replace(films, train=replace(films.train, labels=apart), classes=("normal", "bacteria", "virus"))
-    weights = draw_weights(causes)
+    weights = sampling_weights(causes)
     assert weights[conflicting].mean() > 2 * weights[~conflicting].mean()
 
 
 def test_with_fewer_than_five_patients_of_a_class_films_are_drawn_alike_and_the_log_says_so(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    assert draw_weights(film_set(patients=8)) is None
+    assert sampling_weights(film_set(patients=8)) is None
     assert "acquisition says: 4 of one class; 5 are needed. The films of a class are drawn alike" in caplog.text
 
 
 def test_what_is_seen_of_a_film_is_its_grey_levels_and_the_box_of_its_lungs() -> None:
     grey = film(np.random.default_rng(1), soft=False)
-    values = seen(grey)
-    assert values[: len(GREY_STATISTICS)] == pytest.approx(seen(grey[[0, 0, 0, 1]])[: len(GREY_STATISTICS)], abs=1e-6)
+    values = acquisition_features(grey)
+    assert values[: len(GREY_STATISTICS)] == pytest.approx(
+        acquisition_features(grey[[0, 0, 0, 1]])[: len(GREY_STATISTICS)], abs=1e-6
+    )
     left, top, right, bottom, share, shape = values[len(GREY_STATISTICS) :]
     assert (left, top, right, bottom) == (10 / SIDE, 16 / SIDE, 54 / SIDE, 48 / SIDE)
     assert share == pytest.approx(2 * 32 * 18 / SIDE**2)
@@ -61,5 +63,7 @@ def test_what_is_seen_of_a_film_is_its_grey_levels_and_the_box_of_its_lungs() ->
 
 
 def test_a_film_without_a_lung_mask_is_framed_by_its_own_sides() -> None:
-    values = seen(np.stack([film(np.random.default_rng(1), soft=False)[0], np.zeros((SIDE, SIDE), np.uint8)]))
+    values = acquisition_features(
+        np.stack([film(np.random.default_rng(1), soft=False)[0], np.zeros((SIDE, SIDE), np.uint8)])
+    )
     assert values[len(GREY_STATISTICS) :].tolist() == [0, 0, 1, 1, 0, 0]

@@ -14,18 +14,18 @@ from cxr.acquisition.score import out_of_fold, told
 from cxr.acquisition.statistics import acquisition_statistics
 from cxr.core.errors import CxrError
 from cxr.runtime.console import progress
-from cxr.train.films import Array, FilmSet
+from cxr.train.data import Array, FilmSet
 
 log = logging.getLogger(__name__)
 SCALE = 3.0  # logits by which acquisition must be less right for a film to be drawn e times as often
 LEAST, MOST = 0.05, 5.0  # of the weights: no film is drawn more than a hundred times as often as another
 
 
-def draw_weights(films: FilmSet) -> Array | None:
+def sampling_weights(films: FilmSet) -> Array | None:
     """Weight of each training film, (films,), to be drawn by within its class; None with too few patients to tell."""
     images, labels = films.train.images, films.train.labels
     places = progress(range(len(labels)), len(labels), "acquisition of training films")
-    statistics = np.stack([seen(images[np.array([place])][0]) for place in places])
+    statistics = np.stack([acquisition_features(images[np.array([place])][0]) for place in places])
     try:
         logits = out_of_fold(statistics, labels, films.patients).round(1)  # the last digits depend on the processor
     except CxrError as error:
@@ -40,7 +40,7 @@ def draw_weights(films: FilmSet) -> Array | None:
     return np.asarray(weights)
 
 
-def seen(film: Array) -> Array:
+def acquisition_features(film: Array) -> Array:
     """What a stored film (2 or 4, side, side) shows of its acquisition: grey levels, and box and share of the lungs.
 
     Where there is no lung mask the box is the whole film.

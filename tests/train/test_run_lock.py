@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from cxr.train.turns import turn
+from cxr.train.state import run_lock
 from tests.train.conftest import Run
 from tests.train.test_resume import assert_same_result, start, wait_for_state
 
@@ -32,37 +32,44 @@ def test_the_second_waits_for_the_first_and_both_end_with_the_same_bytes(
     assert_same_result(second, first)
 
 
-def test_who_has_waited_holds_a_folder_that_is_there(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """The first deletes its state at the end, and with it the folder that the second has locked."""
+def test_a_second_holder_waits_although_the_first_deletes_its_folder(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As a run that is complete does."""
     folder, found = tmp_path / "run", list[bool]()
+    folder.mkdir()
 
     def second() -> None:
-        with turn(folder):
+        with run_lock(folder):
             found.append(folder.is_dir())
 
     with caplog.at_level(logging.INFO):
-        with turn(folder):
+        with run_lock(folder):
             waiting = threading.Thread(target=second)
             waiting.start()
             while "waiting for it" not in caplog.text:
                 time.sleep(0.01)
             assert found == []
             shutil.rmtree(folder)
+            time.sleep(0.2)
+            assert found == []
         waiting.join(60)
-    assert found == [True]
+    assert found == [False]
 
 
-def test_a_run_that_died_leaves_its_turn(tmp_path: Path) -> None:
-    with pytest.raises(KeyboardInterrupt), turn(tmp_path / "run"):
+def test_a_run_that_fails_releases_its_lock(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt), run_lock(tmp_path / "run"):
         raise KeyboardInterrupt
-    with turn(tmp_path / "run"):
-        assert (tmp_path / "run").is_dir()
+    entered = threading.Thread(target=lambda: run_lock(tmp_path / "run").__enter__())
+    entered.start()
+    entered.join(60)
+    assert not entered.is_alive()
 
 
 def test_the_other_processes_of_a_training_do_not_wait_for_their_first(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with turn(tmp_path / "run"):
+    with run_lock(tmp_path / "run"):
         monkeypatch.setenv("LOCAL_RANK", "1")
-        with turn(tmp_path / "run"):
+        with run_lock(tmp_path / "run"):
             pass

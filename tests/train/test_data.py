@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 import torch
 
-from cxr.train.batches import ScoreBatches, TrainBatches, epoch_order
-from cxr.train.films import Films
+from cxr.train.config import TrainSection
+from cxr.train.data import Batch, FilmData, Films, FilmSet, epoch_order
+from tests.settings import section
 
 N = 23
 FILMS = Films(
@@ -12,10 +13,16 @@ FILMS = Films(
 )
 
 
-def train_batches(start: int = 0, rank: int = 0, world: int = 1) -> TrainBatches:
-    batches = TrainBatches(FILMS, epoch_order(FILMS.labels, 1, 0, balanced=False, films=N), 4, (1, 0), start)
-    batches.rank, batches.world = rank, world
-    return batches
+CPU = torch.device("cpu")
+
+
+def film_data(rank: int = 0, world: int = 1) -> FilmData:
+    films = FilmSet(FILMS, [], FILMS, {}, ("normal", "pneumonia"), 2, "", "")
+    return FilmData(films, section(TrainSection, batch=4, seed=1, min_steps=0, balance="none"), rank, world)
+
+
+def train_batches(start: int = 0, rank: int = 0, world: int = 1) -> list[Batch]:
+    return list(film_data(rank, world).train_batches(0, start, CPU))
 
 
 def names(images: torch.Tensor) -> list[int]:
@@ -31,11 +38,11 @@ def test_an_epoch_shows_films_once_and_another_epoch_in_another_order() -> None:
 
 
 def test_an_epoch_taken_up_in_the_middle_gives_the_same_films_and_the_same_randomness() -> None:
-    whole, rest = list(train_batches()), list(train_batches(start=2))
-    assert len(train_batches(start=2)) == len(rest) == 3
+    whole, rest = train_batches(), train_batches(start=2)
+    assert len(rest) == 3
     for one, other in zip(whole[2:], rest, strict=True):
         assert torch.equal(one["image"], other["image"])
-        assert torch.equal(one["draws"], other["draws"])
+        assert torch.equal(one["plan"].tensors["maps"], other["plan"].tensors["maps"])
         assert one["seed"] == other["seed"]
 
 
@@ -43,7 +50,7 @@ def test_two_processes_share_each_batch_of_one_process_films_and_draws_alike() -
     for one, left, right in zip(train_batches(), train_batches(world=2), train_batches(rank=1, world=2), strict=True):
         assert names(one["image"])[0::2] == names(left["image"])
         assert names(one["image"])[1::2] == names(right["image"])
-        assert torch.equal(one["draws"][1::2], right["draws"])
+        assert torch.equal(one["plan"].tensors["maps"][1::2], right["plan"].tensors["maps"])
 
 
 def test_the_balanced_sampler_draws_classes_evenly() -> None:
@@ -74,9 +81,7 @@ def test_scoring_shares_films_out_without_repeating_any_and_with_as_many_steps_e
     for world in (1, 2, 3):
         seen, steps = [], set()
         for rank in range(world):
-            batches = ScoreBatches(FILMS, 5)
-            batches.rank, batches.world = rank, world
-            parts = list(batches)
+            parts = list(film_data(rank, world).scored_batches(FILMS, CPU))
             steps.add(len(parts))
             seen += [name for part in parts for name in names(part["image"])]
         assert sorted(seen) == list(range(N))
