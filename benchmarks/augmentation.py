@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from cxr.acquisition.score import out_of_fold, told
+from cxr.acquisition.score import out_of_fold_logits, ovr_auroc
 from cxr.acquisition.statistics import acquisition_statistics
 from cxr.core.config import load_section
 from cxr.npz.films import read_index, read_npz
@@ -79,7 +79,7 @@ def augmented(films: torch.Tensor, settings: AugmentSection) -> torch.Tensor:
 def auroc(films: torch.Tensor, label: Array, patient: Array) -> float:
     """Cross-validated AUROC of the label given the acquisition statistics of films (N, C, H, W)."""
     statistics = np.stack([acquisition_statistics(film[0].numpy()) for film in films])
-    return told(label.astype(np.int64), out_of_fold(statistics, label, patient.tolist()))
+    return ovr_auroc(label.astype(np.int64), out_of_fold_logits(statistics, label, patient.tolist()))
 
 
 if __name__ == "__main__":

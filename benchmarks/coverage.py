@@ -18,7 +18,7 @@ from scipy.stats import norm
 from cxr.decision.operating_point import OperatingPoint
 from cxr.evaluate.calibration import intercepts, line_block, predictive_value, predictive_value_block, slopes
 from cxr.evaluate.intervals import Floats, percentile_interval, resampled
-from cxr.evaluate.scored import Block, Films
+from cxr.evaluate.scored import Block, ScoredFilms
 
 CLASSES = ("normal", "pneumonia")
 POINT = OperatingPoint("", CLASSES, "fixed", 0.5, None, None, 1.0, "", "val", 1, 1)
@@ -45,7 +45,7 @@ def cohort(random: np.random.Generator, patients: int, auroc: float) -> pd.DataF
 
 def block_of(table: pd.DataFrame) -> Block:
     """All figures of a cohort, with intervals."""
-    films = Films(table, POINT)
+    films = ScoredFilms(table, POINT)
     positive = films.label.astype(np.float64)
     block = films.with_intervals(tuple(name for name in films.task.figures if name != "ece"))
     block |= line_block(positive, films.probability, films.logits, films.patients)
@@ -54,7 +54,7 @@ def block_of(table: pd.DataFrame) -> Block:
 
 def truth(random: np.random.Generator, auroc: float) -> dict[str, float]:
     """The figures of a cohort so large that its own chance does not matter."""
-    films = Films(cohort(random, TRUTH_PATIENTS, auroc), POINT)
+    films = ScoredFilms(cohort(random, TRUTH_PATIENTS, auroc), POINT)
     positive, ones = films.label.astype(np.float64), np.ones((1, len(films.label)))
     figures = films.plain()
     found = {name: figures[name] for name in films.task.figures if name != "ece"}
@@ -66,7 +66,7 @@ def truth(random: np.random.Generator, auroc: float) -> dict[str, float]:
     return found
 
 
-def percentiles(films: Films, resamples: int = 500) -> tuple[float, float] | None:
+def percentiles(films: ScoredFilms, resamples: int = 500) -> tuple[float, float] | None:
     """What a percentile bootstrap would say of the AUROC: the method that is usually taken."""
 
     def auroc(weights: Floats) -> dict[str, Floats]:
@@ -86,7 +86,7 @@ def regime(patients: int, auroc: float, repeats: int) -> dict[str, tuple[float, 
         block = block_of(table)
         found = {name: (block.get(f"{name}_low"), block.get(f"{name}_high")) for name in right}
         if repeat < repeats // 4:  # dearer, and known to be poor
-            found["auroc, percentile bootstrap"] = percentiles(Films(table, POINT)) or (None, None)
+            found["auroc, percentile bootstrap"] = percentiles(ScoredFilms(table, POINT)) or (None, None)
         for name, (low, high) in found.items():
             held[name].append(low is not None and high is not None and low <= right[name.split(",")[0]] <= high)
             widths[name] += [] if low is None or high is None else [high - low]

@@ -19,10 +19,10 @@ def main(px: int, batch: int) -> None:
     from torch.nn.functional import binary_cross_entropy_with_logits, interpolate
 
     from cxr.models.classifier import new_classifier
-    from cxr.models.portable import why_not_portable
+    from cxr.models.portable import portability_problem
     from cxr.models.weights import load_weights
 
-    assert not why_not_portable(), why_not_portable()
+    assert not portability_problem(), portability_problem()
     torch.manual_seed(0)
     classifier = new_classifier("tf_efficientnet_lite0", ["normal", "pneumonia"], px)
     load_weights(classifier.backbone, "tf_efficientnet_lite0", "package", 0.9)

@@ -21,7 +21,16 @@ from cxr.films.letterbox import Image, Letterbox
 from cxr.films.read import IMAGE_SUFFIXES, decode, read_source
 from cxr.runtime.console import progress
 from cxr.segment.config import SegmentSection
-from cxr.segment.lungs import AT_ONE_LOOK, AT_TWO_LOOKS, POOR, clean, expected_dice, film_in_frame, judge, measure
+from cxr.segment.lungs import (
+    AT_ONE_LOOK,
+    AT_TWO_LOOKS,
+    POOR,
+    clean,
+    expected_dice,
+    film_in_frame,
+    mask_confidence,
+    validate_mask,
+)
 from cxr.segment.scores import mask_scores
 from cxr.segment.segmenter import LungSegmenter, load_segmenter
 from segmenter.config import PARAMS, PrepareSection
@@ -130,8 +139,8 @@ def row(
     """What is measured of one mask: dice, sure, agreed, quality, reason; dice is NaN without a reference."""
     probability = network.probability(picture)
     found = clean(probability, frame, settings.threshold)
-    sure, agreed = measure(picture, probability, found, frame, network, settings.threshold)
-    lungs = judge(probability, found, frame, expected_dice(sure, agreed), settings)
+    sure, agreed = mask_confidence(picture, probability, found, frame, network, settings.threshold)
+    lungs = validate_mask(probability, found, frame, expected_dice(sure, agreed), settings)
     dice = float("nan") if reference is None else mask_scores(found, reference).dice
     return {"dice": dice, "sure": sure, "agreed": agreed, "quality": lungs.quality, "reason": lungs.reason}
 

@@ -7,7 +7,7 @@ last run, and perhaps hours of the stages before it; refused here, it costs a se
 from pathlib import Path
 
 from cxr.aws.config import SageMakerSection
-from cxr.core.config import PARAMS_FILE, Section, mistakes, parse_section, read_yaml, section_mistakes
+from cxr.core.config import PARAMS_FILE, Section, parse_section, read_yaml, section_errors, validation_errors
 from cxr.core.errors import CxrError
 from cxr.core.files import write_text
 from cxr.evaluate.config import EvaluateSection
@@ -35,10 +35,10 @@ SECTIONS: dict[str, type[Section]] = {
 def settings_mistakes() -> list[str]:
     """Every mistake in params.yaml and compute.yaml, one line each."""
     compute = read_yaml(COMPUTE_FILE)
-    found = section_mistakes(read_yaml(PARAMS_FILE), SECTIONS, PARAMS_FILE)
-    found += mistakes(compute, Compute, str(COMPUTE_FILE))
+    found = section_errors(read_yaml(PARAMS_FILE), SECTIONS, PARAMS_FILE)
+    found += validation_errors(compute, Compute, str(COMPUTE_FILE))
     if isinstance(compute.get("sagemaker"), dict):
-        found += mistakes(compute["sagemaker"], SageMakerSection, f"{COMPUTE_FILE}: sagemaker")
+        found += validation_errors(compute["sagemaker"], SageMakerSection, f"{COMPUTE_FILE}: sagemaker")
     return found
 
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from cxr.core.config import load_section
-from cxr.models.portable import share_cores, use_portable_arithmetic
+from cxr.models.portable import passive_waiting, use_portable_arithmetic
 from cxr.runtime.compute import load_compute
 from cxr.runtime.console import run_stage
 from cxr.train.config import TrainSection
@@ -19,7 +19,7 @@ def main() -> None:
 
         train_on_sagemaker(settings, load_sagemaker())
         return
-    (use_portable_arithmetic if settings.portable else share_cores)()  # before torch is loaded
+    (use_portable_arithmetic if settings.portable else passive_waiting)()  # before torch is loaded
     from cxr.train.train import RunPaths, scratch_root, train
 
     paths = RunPaths(

@@ -17,7 +17,7 @@ from ruamel.yaml import YAML
 import cxr
 import demo
 import segmenter
-from cxr.core.config import Section, read_yaml, section_mistakes
+from cxr.core.config import Section, read_yaml, section_errors
 from stages.check import SECTIONS
 
 ROOT = Path(__file__).parents[1]
@@ -86,4 +86,4 @@ def test_the_parameters_of_every_command_of_the_pages_exist_and_may_have_these_v
             for parent in parents:
                 section = section[parent]
             section[last] = YAML(typ="safe").load(value)
-    assert section_mistakes(document, SECTIONS, page) == []
+    assert section_errors(document, SECTIONS, page) == []

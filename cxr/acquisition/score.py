@@ -17,11 +17,11 @@ from cxr.core.errors import CxrError
 FOLDS = 5
 LARGEST_SHARE = 1 / 3  # of each class that may count as conflicting
 STEPS = 200  # of the share that are tried, from the largest down
-COIN = 0.5 + 1e-9  # AUROC that tells nothing; the last digits of a mean over classes are left out
+CHANCE = 0.5 + 1e-9  # AUROC that tells nothing; the last digits of a mean over classes are left out
 Array = np.ndarray[Any, Any]
 
 
-def out_of_fold(statistics: Array, labels: Array, patients: Sequence[str]) -> Array:
+def out_of_fold_logits(statistics: Array, labels: Array, patients: Sequence[str]) -> Array:
     """Logit of each class against all others (films, classes), by a logistic regression that did not see the patient.
 
     Args:
@@ -43,8 +43,8 @@ def out_of_fold(statistics: Array, labels: Array, patients: Sequence[str]) -> Ar
     return _against_others(scores)
 
 
-def of_others(statistics: Array, labels: Array, scored: Array, strength: float) -> Array:
-    """As `out_of_fold`, but of films `scored`, (films, statistics), by all labelled ones.
+def fit_predict_logits(statistics: Array, labels: Array, scored: Array, strength: float) -> Array:
+    """As `out_of_fold_logits`, but of films `scored`, (films, statistics), by all labelled ones.
 
     `strength` is the inverse of the L2 penalty.
     """
@@ -52,13 +52,13 @@ def of_others(statistics: Array, labels: Array, scored: Array, strength: float) 
         return _against_others(_model(strength).fit(statistics, labels).decision_function(scored))
 
 
-def told(labels: Array, logits: Array, weights: Array | None = None) -> float:
+def ovr_auroc(labels: Array, logits: Array, weights: Array | None = None) -> float:
     """AUROC of each class against all others, averaged over the classes; films (films,), logits (films, classes)."""
     each = [roc_auc_score(labels == place, logits[:, place], sample_weight=weights) for place in np.unique(labels)]
     return float(np.mean(each))
 
 
-def conflicting(labels: Array, logits: Array) -> Array:
+def bias_conflicting(labels: Array, logits: Array) -> Array:
     """The films (films,) whose acquisition speaks against their label.
 
     They are the same share of each class: the largest, up to LARGEST_SHARE, of which acquisition tells the label no
@@ -74,7 +74,7 @@ def conflicting(labels: Array, logits: Array) -> Array:
         rank[own[np.argsort(speaks_for[own], kind="stable")]] = (np.arange(len(own)) + 0.5) / len(own)
     for share in np.linspace(LARGEST_SHARE, 0, STEPS, endpoint=False):
         chosen = rank < share
-        if len(np.unique(labels[chosen])) == logits.shape[1] and told(labels[chosen], logits[chosen]) <= COIN:
+        if len(np.unique(labels[chosen])) == logits.shape[1] and ovr_auroc(labels[chosen], logits[chosen]) <= CHANCE:
             return np.asarray(chosen)
     return np.zeros(len(labels), bool)
 

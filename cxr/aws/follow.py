@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from cxr.aws.container.workspace import EPOCH_LINE
 from cxr.aws.plan import JobPlan
-from cxr.aws.s3 import Passing, Store, aws_session, faults
+from cxr.aws.s3 import Store, TransientError, aws_errors, aws_session
 from cxr.core.errors import CxrError
 
 LOG_GROUP = "/aws/sagemaker/TrainingJobs"
@@ -74,11 +74,11 @@ def follow(name: str, connect: Callable[[], Any], epochs: int, poll_seconds: flo
     with tqdm(total=epochs, desc="epochs", unit="epoch", disable=None, file=sys.stderr) as bar:
         while True:
             try:
-                with faults(f"job {name}"):
+                with aws_errors(f"job {name}"):
                     job: dict[str, Any] = jobs.describe_training_job(TrainingJobName=name)
                     lines = job_log.new_lines(logs)
                 lost = 0.0
-            except Passing as fault:
+            except TransientError as fault:
                 lost = lost or time.monotonic()
                 if time.monotonic() - lost > PATIENCE_S:
                     raise CxrError(f"{fault}; the job itself goes on: run the same command to attach to it") from fault
@@ -100,7 +100,7 @@ def follow(name: str, connect: Callable[[], Any], epochs: int, poll_seconds: flo
 
 
 def _clients(name: str, connect: Callable[[], Any]) -> tuple[Any, Any]:
-    with faults(f"job {name}"):
+    with aws_errors(f"job {name}"):
         session = connect()
         return session.client("sagemaker"), session.client("logs")
 
@@ -131,7 +131,7 @@ def latest_job(plan: JobPlan, session: Any) -> tuple[dict[str, Any] | None, int]
 
 
 def _get(name: str, client: Any) -> dict[str, Any] | None:
-    with faults(f"job {name}"):
+    with aws_errors(f"job {name}"):
         try:
             job: dict[str, Any] = client.describe_training_job(TrainingJobName=name)
             return job
@@ -143,7 +143,7 @@ def _get(name: str, client: Any) -> dict[str, Any] | None:
 
 def stop_job(name: str, session: Any) -> None:
     """Ask SageMaker to stop a job."""
-    with faults(f"job {name}"):
+    with aws_errors(f"job {name}"):
         session.client("sagemaker").stop_training_job(TrainingJobName=name)
 
 
@@ -152,7 +152,7 @@ def artifact_key(job: dict[str, Any], plan: JobPlan) -> str:
     return str(job["ModelArtifacts"]["S3ModelArtifacts"]).removeprefix(plan.store_url)
 
 
-def why_it_ended(job: dict[str, Any]) -> str:
+def failure_reason(job: dict[str, Any]) -> str:
     """One line, then the job's own words where it left several."""
     name, status = job["TrainingJobName"], job["TrainingJobStatus"]
     if status == "Stopped":

@@ -14,11 +14,11 @@ import pandas as pd
 from botocore.exceptions import ClientError
 
 from cxr.aws.config import SageMakerSection
-from cxr.aws.follow import artifact_key, find_job, follow, latest_job, stop_job, why_it_ended
+from cxr.aws.follow import artifact_key, failure_reason, find_job, follow, latest_job, stop_job
 from cxr.aws.inputs import publish_channels
 from cxr.aws.plan import JobPlan, plan_job
-from cxr.aws.request import cost_class
-from cxr.aws.s3 import Store, aws_session, faults
+from cxr.aws.request import cost_estimate
+from cxr.aws.s3 import Store, aws_errors, aws_session
 from cxr.core.config import Section
 from cxr.core.errors import CxrError
 
@@ -98,7 +98,7 @@ def train_on_sagemaker(train: Section, settings: SageMakerSection, root: Path = 
             show()
         raise CxrError(f"job {name}: stopped by Ctrl-C; run again to resume from its checkpoint") from None
     if job["TrainingJobStatus"] != "Completed":
-        raise CxrError(why_it_ended(job))
+        raise CxrError(failure_reason(job))
     with tempfile.TemporaryDirectory() as folder:
         archive = Path(folder) / "model.tar.gz"
         store.fetch(artifact_key(job, plan), archive)
@@ -136,8 +136,8 @@ def _start(plan: JobPlan, store: Store, session: Any) -> tuple[str, bool]:
         return name, False
     request = plan.request(attempts + 1)
     name = str(request["TrainingJobName"])
-    log.info("creating job %s: %s", name, cost_class(plan.settings))
-    with faults(f"job {name}"):
+    log.info("creating job %s: %s", name, cost_estimate(plan.settings))
+    with aws_errors(f"job {name}"):
         try:
             session.client("sagemaker").create_training_job(**request)
         except ClientError as error:

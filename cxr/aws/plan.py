@@ -12,7 +12,7 @@ from sagemaker.core import image_uris
 from cxr.aws.config import SageMakerSection, has_local_disk, processor, resolve
 from cxr.aws.inputs import CodeChannel, ShardChannels, kept, plan_channels, plan_code, read_wheels
 from cxr.aws.request import JobInputs, build_request, hyperparameters
-from cxr.aws.s3 import faults
+from cxr.aws.s3 import aws_errors
 from cxr.core.code import git_revision
 from cxr.core.config import Section, read_yaml
 from cxr.core.errors import CxrError
@@ -61,7 +61,7 @@ def _pinned(uri: str, session: Any) -> str:
     account, region, domain, repository, tag, digest = parts.groups()
     if digest:
         return uri
-    with faults(where):
+    with aws_errors(where):
         try:
             # The call that a `docker pull` makes: AWS's registries allow it to every account.
             answer = session.client("ecr", region_name=region).batch_get_image(

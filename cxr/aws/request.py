@@ -142,7 +142,7 @@ def _channel(name: str, kind: str, url: str) -> dict[str, Any]:
     return {"ChannelName": name, "DataSource": {"S3DataSource": source}, "InputMode": "File"}
 
 
-def cost_class(settings: SageMakerSection) -> str:
+def cost_estimate(settings: SageMakerSection) -> str:
     """What the job can cost at most, in instance-hours and in a class of price."""
     name, size = family(settings.instance_type), settings.instance_type.rsplit(".", 1)[-1]
     if processor(settings.instance_type) == "cpu":

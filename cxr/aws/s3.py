@@ -41,19 +41,19 @@ class MissingObject(CxrError):
     """The object is not there."""
 
 
-class Passing(CxrError):
+class TransientError(CxrError):
     """A fault that may pass by itself or be mended from outside: no network, a busy service, expired credentials."""
 
 
 @contextlib.contextmanager
-def faults(where: str) -> Iterator[None]:
+def aws_errors(where: str) -> Iterator[None]:
     """Turn each fault of an AWS call into a CxrError."""
     try:
         yield
     except aws.ClientError as error:
         raise _told(error, where) from error
     except (aws.SSOError, aws.TokenRetrievalError) as error:
-        raise Passing(f"{where}: the AWS sign-in has expired ({error}); run `aws sso login`") from error
+        raise TransientError(f"{where}: the AWS sign-in has expired ({error}); run `aws sso login`") from error
     except (aws.NoCredentialsError, aws.PartialCredentialsError) as error:
         raise CxrError(f"{where}: no AWS credentials found; run `aws configure sso` or set AWS_PROFILE") from error
     except aws.ProfileNotFound as error:
@@ -61,7 +61,9 @@ def faults(where: str) -> Iterator[None]:
     except aws.NoRegionError as error:
         raise CxrError(f"{where}: no AWS region; set AWS_REGION, or sagemaker.region in compute.yaml") from error
     except (aws.ConnectionError, aws.HTTPClientError, aws.IncompleteReadError) as error:
-        raise Passing(f"{where}: no answer from the server ({error}); check the network, then run again") from error
+        raise TransientError(
+            f"{where}: no answer from the server ({error}); check the network, then run again"
+        ) from error
     except aws.BotoCoreError as error:
         raise CxrError(f"{where}: {' '.join(str(error).split())}") from error
 
@@ -74,7 +76,7 @@ def _told(error: aws.ClientError, where: str) -> CxrError:
     if code in {"404", "NoSuchKey"}:
         return MissingObject(f"{where}: no such object")
     if code in _EXPIRED:
-        return Passing(f"{where}: the AWS credentials have expired; renew them, as with `aws sso login`")
+        return TransientError(f"{where}: the AWS credentials have expired; renew them, as with `aws sso login`")
     if code in _KEYS:
         return CxrError(f"{where}: the AWS credentials are refused ({code}); renew them or choose another AWS_PROFILE")
     if code in {"AccessDenied", "AccessDeniedException", "403"}:
@@ -82,7 +84,7 @@ def _told(error: aws.ClientError, where: str) -> CxrError:
     if code == "ResourceLimitExceeded":
         return CxrError(f"{where}: the account's quota is used up ({message}); ask for more under Service Quotas")
     text = f"{where}: {error.operation_name} refused: {code}: {' '.join(message.split())}"
-    return Passing(text) if code in _BUSY or status >= 500 else CxrError(text)
+    return TransientError(text) if code in _BUSY or status >= 500 else CxrError(text)
 
 
 @dataclass(frozen=True)
@@ -113,7 +115,7 @@ def dvc_hash(md5s: Mapping[str, str]) -> str:
 
 def aws_session(region: str | None = None) -> Any:
     """A session in a region, or in that of AWS_REGION, which boto3 does not read, or of the AWS configuration."""
-    with faults("AWS"):
+    with aws_errors("AWS"):
         return boto3.Session(region_name=region or os.environ.get("AWS_REGION"))
 
 
@@ -124,7 +126,7 @@ class Store:
         self.bucket, self.prefix = parse_url(url)
         self.url = f"s3://{self.bucket}/{self.prefix}"
         self._encryption = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": kms_key} if kms_key else {}
-        with faults(self.url):
+        with aws_errors(self.url):
             self._client = (session or aws_session()).client(
                 "s3",
                 config=Config(
@@ -147,7 +149,7 @@ class Store:
 
         With `region`, a bucket elsewhere is refused: SageMaker reads and writes in its own region only.
         """
-        with faults(f"s3://{self.bucket}"):
+        with aws_errors(f"s3://{self.bucket}"):
             # A HEAD request would be the obvious one, but its answer has no body that says why it is refused.
             self._client.list_objects_v2(Bucket=self.bucket, Prefix=self.prefix, MaxKeys=1)
             there = self._client.head_bucket(Bucket=self.bucket).get("BucketRegion") if region else None
@@ -160,7 +162,7 @@ class Store:
     def exists(self, key: str) -> bool:
         """Whether an object is there."""
         try:
-            with faults(self.below(key)):
+            with aws_errors(self.below(key)):
                 self._client.head_object(Bucket=self.bucket, Key=self.prefix + key)
         except MissingObject:
             return False
@@ -169,14 +171,14 @@ class Store:
     def sizes(self, below: str = "") -> dict[str, int]:
         """Key -> bytes of every object whose key begins with `below`."""
         pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=self.prefix + below)
-        with faults(self.below(below)):
+        with aws_errors(self.below(below)):
             found = (entry for page in pages for entry in page.get("Contents", []))
             return {entry["Key"].removeprefix(self.prefix): int(entry["Size"]) for entry in found}
 
     def put(self, item: Item) -> None:
         """Upload one object. The server refuses bytes that do not match the MD5, so a file changed on the way fails."""
         checksum = base64.b64encode(bytes.fromhex(item.md5)).decode()
-        with faults(self.below(item.key)), item.open() as stream:
+        with aws_errors(self.below(item.key)), item.open() as stream:
             self._client.put_object(
                 Bucket=self.bucket,
                 Key=self.prefix + item.key,
@@ -194,12 +196,12 @@ class Store:
 
     def read(self, key: str) -> bytes:
         """The content of one small object."""
-        with faults(self.below(key)):
+        with aws_errors(self.below(key)):
             return bytes(self._client.get_object(Bucket=self.bucket, Key=self.prefix + key)["Body"].read())
 
     def fetch(self, key: str, path: Path) -> None:
         """Download one object; the file appears whole or not at all. A body that breaks off resumes where it broke."""
-        with faults(self.below(key)), atomic_path(path, durable=False) as temporary, temporary.open("wb") as stream:
+        with aws_errors(self.below(key)), atomic_path(path, durable=False) as temporary, temporary.open("wb") as stream:
             rest: dict[str, str] = {}
             for attempt in range(ATTEMPTS):
                 answer = self._client.get_object(Bucket=self.bucket, Key=self.prefix + key, **rest)

@@ -9,7 +9,7 @@ from typing import Any
 from botocore.exceptions import ClientError, WaiterError
 
 from cxr.aws.endpoint import PAYLOAD_MB, Bundle, Target, archive_url, registry_requests, requests
-from cxr.aws.s3 import Item, Store, aws_session, faults
+from cxr.aws.s3 import Item, Store, aws_errors, aws_session
 from cxr.core.errors import CxrError
 
 log = logging.getLogger(__name__)
@@ -22,7 +22,7 @@ class Deployment:
     def __init__(self, bundle: Bundle, target: Target, region: str | None = None, poll_seconds: float = 15.0) -> None:
         self.bundle, self.target, self.poll_seconds = bundle, target, poll_seconds
         session = aws_session(region)
-        with faults("AWS"):
+        with aws_errors("AWS"):
             self.client: Any = session.client("sagemaker")
             self.runtime: Any = session.client("sagemaker-runtime")
         self.store = Store(target.store_url, session)
@@ -56,7 +56,7 @@ class Deployment:
         self.store.put(item)
         made = registry_requests(self.bundle, self.target, self.store.below(item.key))
         self._create("CreateModelPackageGroup", made["CreateModelPackageGroup"])
-        with faults("model registry"):
+        with aws_errors("model registry"):
             entry = self.client.create_model_package(**made["CreateModelPackage"])
         return str(entry["ModelPackageArn"])
 
@@ -72,7 +72,7 @@ class Deployment:
             (f"model {name}", lambda: self.client.delete_model(ModelName=name)),
         ]
         for what, delete in steps:
-            with faults(what):
+            with aws_errors(what):
                 try:
                     delete()
                     found.append(what)
@@ -93,7 +93,7 @@ class Deployment:
     def _create(self, operation: str, request: dict[str, Any]) -> None:
         """Send one request; what exists already under its name, which holds the bundle's hash, is taken as it is."""
         method = "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in operation).lstrip("_")
-        with faults(operation):
+        with aws_errors(operation):
             try:
                 getattr(self.client, method)(**request)
             except ClientError as error:
@@ -115,7 +115,7 @@ class Deployment:
         what = next(iter(name.values()))
         attempts = max(1, round(MINUTES * 60 / self.poll_seconds))
         log.info("waiting for %s", what)
-        with faults(what):
+        with aws_errors(what):
             try:
                 config = {"Delay": self.poll_seconds, "MaxAttempts": attempts}
                 self.client.get_waiter(waiter).wait(**name, WaiterConfig=config)
@@ -129,7 +129,7 @@ class Deployment:
         if len(film) > limit * 1_000_000:
             raise CxrError(f"the film to try is larger than {limit} MB, which is all that {self.target.kind} takes")
         try:
-            with faults(f"endpoint {name}"):
+            with aws_errors(f"endpoint {name}"):
                 reply = self.runtime.invoke_endpoint(
                     EndpointName=name, Body=film, ContentType="application/octet-stream", Accept="application/json"
                 )

@@ -53,7 +53,7 @@ def _train_remote(options: argparse.Namespace) -> None:
     from cxr.aws.config import load_sagemaker
     from cxr.aws.handoff import stop_on_sagemaker, train_on_sagemaker
     from cxr.aws.plan import plan_job
-    from cxr.aws.request import cost_class
+    from cxr.aws.request import cost_estimate
     from cxr.core.config import load_section
     from cxr.train.config import TrainSection
 
@@ -68,7 +68,7 @@ def _train_remote(options: argparse.Namespace) -> None:
     print(json.dumps(plan.request(attempt=1), indent=2))
     print(f"data: {len(plan.data.items)} objects, {plan.data.size / 1e6:.1f} MB; code: {len(plan.code.items)} objects")
     print("image: by its tag here; a job pins its digest, which decides the job's name too")
-    print(f"cost class: {cost_class(plan.settings)}")
+    print(f"cost class: {cost_estimate(plan.settings)}")
 
 
 def _deploy(options: argparse.Namespace) -> None:

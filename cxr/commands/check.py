@@ -19,8 +19,8 @@ from cxr.films.letterbox import Image, Letterbox
 from cxr.films.manifest import SPLITS
 from cxr.films.read import decode, read_source
 from cxr.ingest.config import DataSection, demo_not_drawn, missing_films
-from cxr.ingest.layouts import Candidate, find_candidates
-from cxr.ingest.preflight import advice, require_patients
+from cxr.ingest.layouts import FilmEntry, find_entries
+from cxr.ingest.preflight import cohort_warnings, require_patients
 from cxr.ingest.pseudonyms import hashes_ids, missing_key
 from cxr.preprocess.config import PreprocessSection
 from cxr.runtime.compute import Compute, load_compute
@@ -85,7 +85,7 @@ def check(sheet: Path) -> None:
     log.info("nothing stands in the way of `dvc repro`")
 
 
-def check_cohort(settings: DataSection, report: CheckReport) -> list[Candidate]:
+def check_cohort(settings: DataSection, report: CheckReport) -> list[FilmEntry]:
     """Add what was understood of the films to the report; returns them, or nothing where they cannot be found."""
     root = Path(settings.root)
     if demo_not_drawn(settings):
@@ -95,7 +95,7 @@ def check_cohort(settings: DataSection, report: CheckReport) -> list[Candidate]:
     if report.faults:
         return []
     try:
-        films = find_candidates(settings)
+        films = find_entries(settings)
     except CxrError as error:
         report.faults.append(str(error))
         return []
@@ -111,11 +111,11 @@ def check_cohort(settings: DataSection, report: CheckReport) -> list[Candidate]:
     report.row("splits", _splits(films, settings))
     masks = settings.masks_folder
     report.row("lung masks", f"to compare with: {masks}" if masks else "none to compare with")
-    report.warnings += advice(films, settings)
+    report.warnings += cohort_warnings(films, settings)
     return [replace(film, patient_id=None) for film in films] if hashes_ids(settings) else films
 
 
-def _patients(films: Sequence[Candidate], settings: DataSection) -> str:
+def _patients(films: Sequence[FilmEntry], settings: DataSection) -> str:
     require_patients(films, settings)
     if settings.patient_from == "image":
         return f"each of the {len(films)} films is taken for a patient of its own (data.patient_from: image)"
@@ -128,7 +128,7 @@ def _patients(films: Sequence[Candidate], settings: DataSection) -> str:
     return f"{count}, from data.patient_from: {settings.patient_from}; {first.name} is of patient {first.patient_id}"
 
 
-def _splits(films: Sequence[Candidate], settings: DataSection) -> str:
+def _splits(films: Sequence[FilmEntry], settings: DataSection) -> str:
     given = Counter("train" if film.split is None else film.split for film in films)
     if settings.published_val == "merge":
         given["train"] += given.pop("val", 0)
@@ -192,9 +192,9 @@ def _place(compute: Compute) -> str:
     return f"on SageMaker: {found.instance_count} x {found.instance_type} in {found.region}, bucket {found.bucket}"
 
 
-def contact_sheet(films: Sequence[Candidate], classes: Sequence[str], most: int = 24) -> Image:
+def contact_sheet(films: Sequence[FilmEntry], classes: Sequence[str], most: int = 24) -> Image:
     """Up to `most` films, evenly spread over each class; grey, (rows of SIDE + CAPTION, COLUMNS * SIDE)."""
-    chosen: list[Candidate] = []
+    chosen: list[FilmEntry] = []
     for name in classes:
         some = [film for film in films if film.label == name]
         places = np.linspace(0, len(some) - 1, min(len(some), most // len(classes)))
@@ -205,7 +205,7 @@ def contact_sheet(films: Sequence[Candidate], classes: Sequence[str], most: int 
     return np.asarray(np.vstack(rows), np.uint8)
 
 
-def _tile(film: Candidate) -> Image:
+def _tile(film: FilmEntry) -> Image:
     tile = np.full((SIDE + CAPTION, SIDE), 255, np.uint8)
     try:
         grey = decode(read_source(film.address)).grey

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cxr.acquisition.score import conflicting, out_of_fold, told
+from cxr.acquisition.score import bias_conflicting, out_of_fold_logits, ovr_auroc
 from cxr.acquisition.table import framing, read_acquisition
 from cxr.core.errors import CxrError
 from cxr.core.files import write_csv
@@ -50,14 +50,14 @@ def hold_out(root: Path, out: Path, draw: Draw) -> None:
         ("place of the lungs", frames),
         ("both together", levels.join(frames)),
     ):
-        logits = out_of_fold(statistics.loc[names].to_numpy(), labels, table["patient_id"].tolist())
-        log.info("%s: the label at AUROC %.3f", what, told(labels, logits))
+        logits = out_of_fold_logits(statistics.loc[names].to_numpy(), labels, table["patient_id"].tolist())
+        log.info("%s: the label at AUROC %.3f", what, ovr_auroc(labels, logits))
     table["acquisition"] = logits[np.arange(len(table)), labels]  # speaks for the label, where it is above 0
     table["split"] = splits(table["patient_id"], labels, logits, draw.validation, draw.seed, draw.share)
     held_out = table["split"] == "test"
     if not held_out.any():
         raise CxrError("acquisition tells the label of every patient; none speaks against it, and none can be held out")
-    log.info("both together, on held-out films: %.3f", told(labels[held_out], logits[held_out]))
+    log.info("both together, on held-out films: %.3f", ovr_auroc(labels[held_out], logits[held_out]))
     kept = thinned(table, draw.films, draw.seed).round(4)
     write_csv(out, kept)
     log.info("%s: %s", out, ", ".join(f"{n} {name}" for name, n in kept["split"].value_counts().items()))
@@ -78,7 +78,7 @@ def splits(
     """
     patients = pd.DataFrame(logits).groupby(patient_ids.to_numpy()).mean()
     label = pd.Series(labels).groupby(patient_ids.to_numpy()).first().to_numpy()
-    held_out, random = conflicting(label, patients.to_numpy()), np.random.default_rng(seed)
+    held_out, random = bias_conflicting(label, patients.to_numpy()), np.random.default_rng(seed)
     drawn = random.random(len(patients))
     held_out &= random.random(len(patients)) < share
     split = np.where(held_out, "test", np.where(drawn < validation, "val", "train"))

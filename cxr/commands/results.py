@@ -33,11 +33,11 @@ def _compare(options: argparse.Namespace) -> None:
     """
     from cxr.core.config import load_section
     from cxr.evaluate.config import EvaluateSection
-    from cxr.report.experiments import read_side
+    from cxr.report.experiments import read_runs
     from cxr.report.verdict import as_text, compare_results
 
     section = load_section("evaluate", EvaluateSection)
-    a, b = read_side(options.a), read_side(options.b)
+    a, b = read_runs(options.a), read_runs(options.b)
     print(as_text(compare_results(a, b, section, options.split), options.a, options.b))
 
 
@@ -55,7 +55,7 @@ def _model_card(options: argparse.Namespace) -> None:
     """Write docs/model_card.md from the results of the workspace."""
     from cxr.core.files import write_text
     from cxr.report.model_card import model_card
-    from cxr.report.revisions import CARD, WORKSPACE, read_results, stale
+    from cxr.report.revisions import CARD, WORKSPACE, read_results, staleness
 
     results = read_results(WORKSPACE)
     card = model_card(results)
@@ -64,5 +64,5 @@ def _model_card(options: argparse.Namespace) -> None:
             raise CxrError(f"{CARD} does not describe the results in metrics/; run `python -m cxr model-card`")
         return
     write_text(CARD, card)
-    for warning in stale(results):
+    for warning in staleness(results):
         log.warning("%s", warning)

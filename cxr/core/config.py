@@ -60,7 +60,7 @@ def parse_section(values: Any, model: type[S], where: str) -> S:
         raise CxrError(_lines(error, model, where)[0]) from error
 
 
-def mistakes(values: Any, model: type[Section], where: str) -> list[str]:
+def validation_errors(values: Any, model: type[Section], where: str) -> list[str]:
     """Every mistake in the plain values of a section: one line each with the key, the value and what is allowed."""
     try:
         model.model_validate(values)
@@ -69,12 +69,12 @@ def mistakes(values: Any, model: type[Section], where: str) -> list[str]:
     return []
 
 
-def section_mistakes(document: dict[str, Any], sections: Mapping[str, type[Section]], path: Path) -> list[str]:
+def section_errors(document: dict[str, Any], sections: Mapping[str, type[Section]], path: Path) -> list[str]:
     """Every mistake in a file of several sections, those that are missing or unknown included."""
     found = [f"{path}: unknown section '{name}'{did_you_mean(name, sections)}" for name in document.keys() - sections]
     for name, model in sections.items():
         if name in document:
-            found += mistakes(document[name], model, f"{path}: {name}")
+            found += validation_errors(document[name], model, f"{path}: {name}")
         else:
             found.append(f"{path}: no section '{name}'; restore it with `git checkout -- {path}`")
     return found

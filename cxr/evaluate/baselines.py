@@ -7,9 +7,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
-from cxr.acquisition.score import of_others
+from cxr.acquisition.score import fit_predict_logits
 from cxr.core.errors import CxrError
-from cxr.evaluate.features import features_of, features_without_lungs
+from cxr.evaluate.features import features_lungs_masked, features_of
 from cxr.evaluate.inference import NpzSet
 from cxr.evaluate.intervals import Floats
 from cxr.npz.films import NpzRow
@@ -44,7 +44,7 @@ def acquisition_logits(
         raise CxrError(f"data/acquisition.csv: no row of {min(missing)}; run `dvc repro --force ingest`")
     labels = np.array([classes.index(row.label) for row in training])
     known = statistics.loc[[row.image_id for row in training]].to_numpy()
-    logits = of_others(known, labels, statistics.loc[ids].to_numpy(), ACQUISITION_STRENGTH)
+    logits = fit_predict_logits(known, labels, statistics.loc[ids].to_numpy(), ACQUISITION_STRENGTH)
     return np.asarray(logits[:, 1] if len(classes) == 2 else logits, np.float64)
 
 
@@ -64,7 +64,7 @@ def baseline_logits(
         return None
     both = NpzSet(films.folder, [*training.rows, *scored.rows])
     paths = [both.folder / row.file for row in both.rows]
-    compute_features = features_of if lungs else features_without_lungs
+    compute_features = features_of if lungs else features_lungs_masked
     table = np.stack(list(map_films(compute_features, paths, compute, "baseline features")))
     label = [classes.index(row.label) for row in training.rows]
     model = make_pipeline(StandardScaler(), LogisticRegression(C=HOG_STRENGTH, max_iter=500))

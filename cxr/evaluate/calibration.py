@@ -17,7 +17,7 @@ from cxr.evaluate.intervals import (
     standard_errors,
 )
 from cxr.evaluate.metrics import bin_members
-from cxr.evaluate.scored import Block, Films, interval_entries, rounded
+from cxr.evaluate.scored import Block, ScoredFilms, interval_entries, rounded
 
 STEPS, TOLERANCE = 50, 1e-10
 DRAWS = 2000
@@ -111,7 +111,7 @@ def _expit(values: Floats) -> Floats:
     return np.asarray(1 / (1 + np.exp(-np.clip(values, -500, 500))))
 
 
-def predictive_value_block(films: Films, prevalence: float) -> Block:
+def predictive_value_block(films: ScoredFilms, prevalence: float) -> Block:
     """`ppv_at_10`, `npv_at_10` … (percent) with intervals, at PREVALENCES and at one more prevalence.
 
     By Bayes' theorem from sensitivity and specificity; the interval follows from that of the likelihood ratio, as the
@@ -136,7 +136,7 @@ def predictive_value_block(films: Films, prevalence: float) -> Block:
 class Share:
     """Sensitivity or specificity, with its interval."""
 
-    def __init__(self, films: Films, name: str, values: dict[str, float], errors: dict[str, float]) -> None:
+    def __init__(self, films: ScoredFilms, name: str, values: dict[str, float], errors: dict[str, float]) -> None:
         self.name, self.value = name, values[name]
         self.interval = films.interval(name, values[name], errors[name])
 

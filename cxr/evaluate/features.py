@@ -13,7 +13,7 @@ BLACK = 2  # grey levels of 255: at most this in every pixel of a padded row or 
 SIDE, CELL, ORIENTATIONS, GREYS = 128, 16, 9, 32
 
 
-def without_lungs(images: Images) -> Images:
+def lungs_masked(images: Images) -> Images:
     """Films (N, H, W, 4) with their lungs painted in the mean grey of the rest; the outline stays visible."""
     lungs = images[..., 3] > 127
     return _paint(images, lungs, ~lungs & ~padding(images))
@@ -54,9 +54,9 @@ def features_of(path: Path) -> Floats:
     return features(read_npz(path).image)
 
 
-def features_without_lungs(path: Path) -> Floats:
+def features_lungs_masked(path: Path) -> Floats:
     """The features of an NPZ film whose lungs are painted over."""
-    return features(without_lungs(read_npz(path).image[None])[0])
+    return features(lungs_masked(read_npz(path).image[None])[0])
 
 
 def features(image: np.ndarray[Any, Any]) -> Floats:

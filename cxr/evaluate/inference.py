@@ -10,7 +10,7 @@ import torch
 from torch.nn.functional import interpolate
 
 from cxr.core.errors import CxrError
-from cxr.evaluate.features import lungs_only, without_lungs
+from cxr.evaluate.features import lungs_masked, lungs_only
 from cxr.evaluate.intervals import Bools, Floats
 from cxr.evaluate.table import KEPT, LOGIT, LUNG_AREA, LUNG_SHARE, REMOVED, put_scores
 from cxr.models.classifier import Classifier, Images, Logits, as_input, score
@@ -137,7 +137,7 @@ def put_shortcut_scores(table: pd.DataFrame, classifier: Classifier, films: NpzS
     """
     removed, kept, usable = [], [], []
     for images in films.batches("shortcut checks"):
-        removed.append(score(classifier, without_lungs(images)))
+        removed.append(score(classifier, lungs_masked(images)))
         kept.append(score(classifier, lungs_only(images)))
         usable.append(outlined(images[..., 3]))
     own, known = [row.image_id for row in films.rows], np.concatenate(usable)

@@ -8,14 +8,14 @@ import pandas as pd
 from cxr.evaluate.intervals import Bools, Figures, Floats, Indices
 
 BINS = 15
-FIGURES = (
+METRICS = (
     "auroc", "auprc", "accuracy", "balanced_accuracy", "sensitivity", "specificity", "precision", "npv", "f1", "youden",
     "mcc", "brier", "ece", "log_loss",
 )  # fmt: skip
 SIGNED = ("youden", "mcc")
 LOSSES = ("brier", "log_loss")
 TINY = 1e-15
-CLASS_FIGURES = (
+CLASS_METRICS = (
     "macro_auroc", "macro_auprc", "accuracy", "balanced_accuracy", "macro_f1", "micro_f1", "mcc", "top2_accuracy",
     "brier", "ece", "log_loss",
 )  # fmt: skip
@@ -96,7 +96,7 @@ class Scored:
     decision: Floats  # 1 or 0 at the operating point
 
 
-def binary_figures(films: Scored, weights: Floats) -> Figures:
+def binary_metrics(films: Scored, weights: Floats) -> Figures:
     """All figures for each row of weights; NaN where a figure is not defined.
 
     Args:
@@ -106,7 +106,7 @@ def binary_figures(films: Scored, weights: Floats) -> Figures:
     Returns:
         Arrays (resamples,) by name: those of FIGURES and the counts tp, fp, fn, tn.
     """
-    figures = decision_figures(films.positive, films.decision, weights)
+    figures = decision_metrics(films.positive, films.decision, weights)
     total = weights.sum(axis=1)
     p = np.clip(films.probability, TINY, 1 - TINY)
     loss = -np.where(films.positive == 1, np.log(p), np.log1p(-p))
@@ -118,8 +118,8 @@ def binary_figures(films: Scored, weights: Floats) -> Figures:
     return figures
 
 
-def decision_figures(positive: Floats, decision: Floats, weights: Floats) -> Figures:
-    """Figures of the 2x2 table; as `binary_figures`."""
+def decision_metrics(positive: Floats, decision: Floats, weights: Floats) -> Figures:
+    """Figures of the 2x2 table; as `binary_metrics`."""
     tp = weights @ (positive * decision)
     fp = weights @ ((1 - positive) * decision)
     fn = weights @ (positive * (1 - decision))
@@ -140,7 +140,7 @@ def decision_figures(positive: Floats, decision: Floats, weights: Floats) -> Fig
     return figures | {"tp": tp, "fp": fp, "fn": fn, "tn": tn}
 
 
-def counted(figure: str, label: Indices, called: Indices) -> Bools:
+def denominator_mask(figure: str, label: Indices, called: Indices) -> Bools:
     """The films in the denominator of a figure."""
     chosen = {
         "sensitivity": label == 1,
@@ -170,7 +170,7 @@ class ScoredClasses:
     decision: Indices  # class index, (films,)
 
 
-def multiclass_figures(films: ScoredClasses, weights: Floats) -> Figures:
+def multiclass_metrics(films: ScoredClasses, weights: Floats) -> Figures:
     """All figures for each row of weights (resamples, films); NaN where a figure is not defined.
 
     Returns:

@@ -16,7 +16,7 @@ from cxr.evaluate.config import EvaluateSection
 from cxr.evaluate.fit import fit_operating_point
 from cxr.evaluate.metrics import PER_CLASS, one_hot
 from cxr.evaluate.robustness import check_details, shift_details
-from cxr.evaluate.scored import Block, Films, rounded, with_reasons
+from cxr.evaluate.scored import Block, ScoredFilms, rounded, with_reasons
 from cxr.evaluate.subgroups import subgroup_details
 from cxr.evaluate.table import (
     LOGIT,
@@ -81,16 +81,16 @@ def split_block(table: pd.DataFrame, point: OperatingPoint, section: EvaluateSec
     """Sizes, figures with intervals, and what the task adds."""
     if table.empty:
         return {"films": 0, "reason": "the cohort has no film in this split"}
-    films = Films(table, point)
+    films = ScoredFilms(table, point)
     block: Block = {"films": len(table), "patients": int(table["patient_id"].nunique())}
     block |= {f"films_{name}": int((films.label == index).sum()) for index, name in enumerate(point.classes)}
     further = _of_two if isinstance(films.task, Binary) else _of_more
     return block | films.with_intervals(films.task.figures) | further(films, table, point, section)
 
 
-def _of_two(films: Films, table: pd.DataFrame, point: OperatingPoint, section: EvaluateSection) -> Block:
+def _of_two(films: ScoredFilms, table: pd.DataFrame, point: OperatingPoint, section: EvaluateSection) -> Block:
     """Counts, calibration, predictive values by prevalence, and the figures at 0.5."""
-    values, half = films.plain(), Films(table, point, threshold=0.5)
+    values, half = films.plain(), ScoredFilms(table, point, threshold=0.5)
     positive, logit = films.label.astype(np.float64), films.logits / point.temperature
     return {
         "counts": {name: int(values[name]) for name in ("tp", "fp", "fn", "tn")},
@@ -100,7 +100,7 @@ def _of_two(films: Films, table: pd.DataFrame, point: OperatingPoint, section: E
     }
 
 
-def _of_more(films: Films, table: pd.DataFrame, point: OperatingPoint, section: EvaluateSection) -> Block:
+def _of_more(films: ScoredFilms, table: pd.DataFrame, point: OperatingPoint, section: EvaluateSection) -> Block:
     """Figures of each class against the rest, and the confusion matrix."""
     values, classes = films.plain(), films.task.classes
     per_class = {}

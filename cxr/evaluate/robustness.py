@@ -5,12 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from cxr.acquisition.score import conflicting, told
+from cxr.acquisition.score import bias_conflicting, ovr_auroc
 from cxr.decision.operating_point import OperatingPoint
 from cxr.evaluate.config import EvaluateSection
 from cxr.evaluate.intervals import Floats, Indices, Sample, leave_out_weights, plain_interval, standard_error
-from cxr.evaluate.metrics import Scored, binary_figures
-from cxr.evaluate.scored import Block, Films, interval_entries, rounded, with_reasons
+from cxr.evaluate.metrics import Scored, binary_metrics
+from cxr.evaluate.scored import Block, ScoredFilms, interval_entries, rounded, with_reasons
 from cxr.evaluate.table import (
     ACQUISITION,
     BASELINE,
@@ -60,7 +60,7 @@ def shortcut_block(table: pd.DataFrame, point: OperatingPoint, section: Evaluate
         if films.empty:
             block |= {title: None, f"{title}_reason": why or "no film has a lung mask"}
             continue
-        found = Films(films, point, score).with_intervals((name,))
+        found = ScoredFilms(films, point, score).with_intervals((name,))
         block |= {key.replace(name, title, 1): value for key, value in found.items()}
         if len(films) < len(table):
             block[f"{title}_missing"] = len(table) - len(films)
@@ -94,7 +94,7 @@ def baseline_block(table: pd.DataFrame, point: OperatingPoint, section: Evaluate
 
     `gain` is the classifier's main figure minus the baseline's, with its interval over patients.
     """
-    own = Films(table, point)
+    own = ScoredFilms(table, point)
     name = own.task.main_figure
     block: Block = {"all_positive": _all_positive(own)} if isinstance(own.task, Binary) else {}
     hog = hog_films(table, point)
@@ -112,18 +112,20 @@ def baseline_block(table: pd.DataFrame, point: OperatingPoint, section: Evaluate
     return block | {"hog_logistic": found}
 
 
-def hog_films(table: pd.DataFrame, point: OperatingPoint) -> Films | None:
+def hog_films(table: pd.DataFrame, point: OperatingPoint) -> ScoredFilms | None:
     """What the HOG baseline says of the films, called positive from a half on; None where there is no baseline."""
     if with_score(table, BASELINE, point.classes).empty:
         return None
-    return Films(table, replace(point, temperature=1.0, threshold=None if point.threshold is None else 0.5), BASELINE)
+    return ScoredFilms(
+        table, replace(point, temperature=1.0, threshold=None if point.threshold is None else 0.5), BASELINE
+    )
 
 
-def _all_positive(films: Films) -> Block:
+def _all_positive(films: ScoredFilms) -> Block:
     """Every film called positive with the same probability: the share of positives, which nothing beats blindly."""
     positive, ones = films.label.astype(np.float64), np.ones(len(films.label))
     scored = Scored(positive, ones, ones * positive.mean(), ones)
-    values = {name: float(value[0]) for name, value in binary_figures(scored, ones[None]).items()}
+    values = {name: float(value[0]) for name, value in binary_metrics(scored, ones[None]).items()}
     return with_reasons(values, ALL_POSITIVE, films.why_undefined)
 
 
@@ -137,14 +139,14 @@ def shift_details(table: pd.DataFrame, point: OperatingPoint) -> Block:
         "conflicting": conflicting_films(validation, point.classes),
     }
     label, logits = _acquisition(with_score(validation, ACQUISITION, point.classes), point.classes)
-    auroc = rounded(told(label, logits)) if len(np.unique(label)) > 1 else None
+    auroc = rounded(ovr_auroc(label, logits)) if len(np.unique(label)) > 1 else None
     return {"acquisition_auroc": auroc} | {name: _figures(films, point) for name, films in views.items()}
 
 
 def conflicting_films(validation: pd.DataFrame, classes: tuple[str, ...]) -> pd.DataFrame:
     """The films whose acquisition speaks against their label; none where it was not scored."""
     scored = with_score(validation, ACQUISITION, classes)
-    return scored[conflicting(*_acquisition(scored, classes))].reset_index(drop=True)
+    return scored[bias_conflicting(*_acquisition(scored, classes))].reset_index(drop=True)
 
 
 def _acquisition(films: pd.DataFrame, classes: tuple[str, ...]) -> tuple[Indices, Floats]:
@@ -162,7 +164,7 @@ def _figures(films: pd.DataFrame, point: OperatingPoint) -> Block:
     task = task_of(point.classes)
     names = (task.main_figure, *(AT_THRESHOLD if isinstance(task, Binary) else ("accuracy",)))
     block: Block = {"films": len(films), "patients": int(films["patient_id"].nunique())}
-    block |= Films(films, point).with_intervals(names)
+    block |= ScoredFilms(films, point).with_intervals(names)
     hog, name = hog_films(films, point), task.main_figure
     if hog is None:
         return block

@@ -25,7 +25,7 @@ DIGITS = 5
 NO_INTERVAL = {"ece": "biased upwards in small samples; see ece_if_calibrated"}
 
 
-class Films:
+class ScoredFilms:
     """Some films with what the classifier, or another score of the table, says of them."""
 
     def __init__(

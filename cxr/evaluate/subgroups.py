@@ -7,7 +7,7 @@ from scipy.stats import t as student
 from cxr.decision.operating_point import OperatingPoint
 from cxr.evaluate.config import EvaluateSection
 from cxr.evaluate.intervals import Bools, Floats, Sample, holm, leave_out_weights, plain_interval, standard_error
-from cxr.evaluate.scored import Block, Films, interval_entries, rounded
+from cxr.evaluate.scored import Block, ScoredFilms, interval_entries, rounded
 from cxr.evaluate.table import SPLIT_NAMES, films_of, reported_split
 
 MAX_GROUPS = 20
@@ -50,7 +50,7 @@ def _column(table: pd.DataFrame, column: str, point: OperatingPoint, section: Ev
             too_small[group] = patients
             continue
         own = table[inside].reset_index(drop=True)
-        films = Films(own, point)
+        films = ScoredFilms(own, point)
         block[group] = {"films": len(own), "patients": patients, **films.with_intervals(films.task.subgroup_figures)}
         block[group] |= _difference(table, inside, point)
     return block | ({"too_small": too_small} if too_small else {})
@@ -58,7 +58,7 @@ def _column(table: pd.DataFrame, column: str, point: OperatingPoint, section: Ev
 
 def _difference(table: pd.DataFrame, inside: Bools, point: OperatingPoint) -> Block:
     """The main figure inside minus outside, with interval and p-value; patients may have films on both sides."""
-    films = Films(table, point)
+    films = ScoredFilms(table, point)
     name, weights = films.task.main_figure, leave_out_weights(films.patients)
 
     def gap(rows: Floats) -> Floats:

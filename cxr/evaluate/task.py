@@ -8,13 +8,13 @@ from typing_extensions import override
 
 from cxr.evaluate.intervals import Bools, Floats, Indices, Measure
 from cxr.evaluate.metrics import (
-    CLASS_FIGURES,
-    FIGURES,
+    CLASS_METRICS,
+    METRICS,
     Scored,
     ScoredClasses,
-    binary_figures,
-    counted,
-    multiclass_figures,
+    binary_metrics,
+    denominator_mask,
+    multiclass_metrics,
     one_hot,
     why_class_undefined,
     why_undefined,
@@ -70,7 +70,7 @@ class Binary(Task):
 
     classes: tuple[str, ...]
     main_figure: str = "auroc"
-    figures: tuple[str, ...] = FIGURES
+    figures: tuple[str, ...] = METRICS
     short: tuple[str, ...] = ("auroc", "auprc", "accuracy", "sensitivity", "specificity", "f1", "ece")
     subgroup_figures: tuple[str, ...] = ("auroc", "sensitivity", "specificity", "accuracy")
     chance: float = 0.5
@@ -86,11 +86,11 @@ class Binary(Task):
     @override
     def measure(self, label: Indices, logits: Floats, probability: Floats, called: Indices) -> Measure:
         films = Scored(label.astype(np.float64), logits, probability, called.astype(np.float64))
-        return lambda weights: binary_figures(films, weights)
+        return lambda weights: binary_metrics(films, weights)
 
     @override
     def counted(self, figure: str, label: Indices, called: Indices) -> Bools:
-        return counted(figure, label, called)
+        return denominator_mask(figure, label, called)
 
     @override
     def why_undefined(self, figure: str, label: Indices, called: Indices) -> str:
@@ -122,7 +122,7 @@ class Multiclass(Task):
 
     classes: tuple[str, ...]
     main_figure: str = "macro_auroc"
-    figures: tuple[str, ...] = CLASS_FIGURES
+    figures: tuple[str, ...] = CLASS_METRICS
     short: tuple[str, ...] = ("macro_auroc", "macro_auprc", "accuracy", "balanced_accuracy", "macro_f1", "mcc", "ece")
     subgroup_figures: tuple[str, ...] = ("accuracy", "macro_f1")
     chance: float = 0.5
@@ -138,7 +138,7 @@ class Multiclass(Task):
     @override
     def measure(self, label: Indices, logits: Floats, probability: Floats, called: Indices) -> Measure:
         films = ScoredClasses(label, probability, called)
-        return lambda weights: multiclass_figures(films, weights)
+        return lambda weights: multiclass_metrics(films, weights)
 
     @override
     def counted(self, figure: str, label: Indices, called: Indices) -> Bools:

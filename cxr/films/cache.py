@@ -88,15 +88,15 @@ def _checksum(body: bytes) -> bytes:
 
 
 @dataclass(frozen=True)
-class Work:
+class FilmTask:
     """One film's work: what names its result, and how to compute it. An empty key: never stored."""
 
     key: str
     compute: Callable[[], Entry]
 
 
-def map_cached(
-    function: Callable[[T], Work], films: Sequence[T], cache: FilmCache, compute: Compute, description: str
+def cached_map(
+    function: Callable[[T], FilmTask], films: Sequence[T], cache: FilmCache, compute: Compute, description: str
 ) -> Iterator[Entry]:
     """Yield the entry of each film, in order, read from the cache or computed and stored there.
 
@@ -120,12 +120,12 @@ def map_cached(
             next(fresh, None)  # its bar ends full
 
 
-def _known_key(function: Callable[[T], Work], cache: FilmCache, film: T) -> str:
+def _known_key(function: Callable[[T], FilmTask], cache: FilmCache, film: T) -> str:
     key = function(film).key
     return key if key and key in cache else ""
 
 
-def _compute(function: Callable[[T], Work], cache: FilmCache, film: T) -> Entry:
+def _compute(function: Callable[[T], FilmTask], cache: FilmCache, film: T) -> Entry:
     work = function(film)
     entry = work.compute()
     if work.key:

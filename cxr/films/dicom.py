@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from cxr.core.errors import CxrError
-from cxr.films.film import Film, Refused, refusal, scale
+from cxr.films.film import Film, NotAChestFilm, not_a_chest_film, scale
 
 DICOM_SUFFIXES = (".dcm", ".dicom")
 # The attributes that may reach an output, and what they may say; anything else in them is left blank, as it could name
@@ -60,14 +60,14 @@ def decode_dicom(address: str, content: bytes) -> Film:
 
     try:
         dataset = parse_dicom(content)
-        reason = refusal(*(_text(dataset, tag) for tag in ("Modality", "BodyPartExamined", "ViewPosition")))
+        reason = not_a_chest_film(*(_text(dataset, tag) for tag in ("Modality", "BodyPartExamined", "ViewPosition")))
         photometric, bits = _text(dataset, "PhotometricInterpretation"), int(dataset.get("BitsStored", 8))
         header = {name: _allowed(dataset, *rule) for name, rule in _HEADER.items()}
         burned_in = _text(dataset, "BurnedInAnnotation").strip().upper() == "YES"
     except Exception as error:  # pydicom raises many types on damaged files
         raise _damaged(address, error) from error
     if reason:
-        raise Refused(f"{address}: {reason}")
+        raise NotAChestFilm(f"{address}: {reason}")
     try:
         stored = dataset.pixel_array
         values = apply_voi_lut(apply_modality_lut(stored, dataset), dataset)

@@ -134,11 +134,11 @@ def _to_8_bit(pixels: np.ndarray[Any, Any]) -> Image:
     return pixels if pixels.dtype == np.uint8 else scale(pixels.astype(np.float32))
 
 
-class Refused(CxrError):
+class NotAChestFilm(CxrError):
     """A file that is sound, but no frontal chest film."""
 
 
-def refusal(modality: str, body_part: str, view: str) -> str:
+def not_a_chest_film(modality: str, body_part: str, view: str) -> str:
     """Why a picture with these DICOM attributes is no frontal chest film and what to do, or an empty string.
 
     An empty attribute says nothing: many archives blank them.
@@ -157,7 +157,7 @@ def _told(value: str, known: tuple[str, ...]) -> str:
     return value if value in known else "is another word"
 
 
-def unusable(film: Film, min_px: int) -> str:
+def rejection_reason(film: Film, min_px: int) -> str:
     """Why a film cannot be used and what to do, in one line, or an empty string.
 
     `min_px`: shortest side accepted, pixels.

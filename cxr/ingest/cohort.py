@@ -15,15 +15,15 @@ from cxr.core.errors import CxrError
 from cxr.core.files import digest
 from cxr.films.manifest import FIELDS, SPLITS, Record
 from cxr.ingest.config import DataSection
-from cxr.ingest.film import Finding
-from cxr.ingest.layouts import Candidate, reference_masks
+from cxr.ingest.film import FilmFacts
+from cxr.ingest.layouts import FilmEntry, reference_masks
 from cxr.ingest.pseudonyms import pseudonym
 
 MAX_BYTES = 160  # of an image id; file systems take 255, and stages add endings
 SHOWN = 5  # culprits named in an error
 
 
-def image_ids(candidates: Sequence[Candidate]) -> list[str]:
+def image_ids(candidates: Sequence[FilmEntry]) -> list[str]:
     """A unique id for each film: the stem of its name, or its whole path where two films share a stem."""
     stems = Counter(Path(candidate.name).stem for candidate in candidates)
     ids = []
@@ -46,7 +46,7 @@ def _safe(text: str) -> str:
     return safe
 
 
-def film_records(usable: list[tuple[Candidate, Finding]], settings: DataSection, key: bytes) -> list[Record]:
+def film_records(usable: list[tuple[FilmEntry, FilmFacts]], settings: DataSection, key: bytes) -> list[Record]:
     """A record of each usable film, without a split where none is given; `key` hashes patient ids, empty keeps them.
 
     Raises:
@@ -77,12 +77,12 @@ def film_records(usable: list[tuple[Candidate, Finding]], settings: DataSection,
     return records
 
 
-def _attributes(candidate: Candidate, finding: Finding) -> dict[str, str]:
+def _attributes(candidate: FilmEntry, finding: FilmFacts) -> dict[str, str]:
     found = {**(finding.header or {}), **candidate.attributes}
     return {name: value for name, value in found.items() if name not in (*FIELDS, "classes")}
 
 
-def _patient(candidate: Candidate, finding: Finding, image_id: str, settings: DataSection, key: bytes) -> str:
+def _patient(candidate: FilmEntry, finding: FilmFacts, image_id: str, settings: DataSection, key: bytes) -> str:
     if settings.patient_from == "image":
         return pseudonym(image_id, key)
     named = pseudonym(candidate.patient_id or "", key)
@@ -172,7 +172,7 @@ def find_leaks(records: Sequence[Record]) -> list[Leak]:
     return leaks
 
 
-def settle_leaks(records: Sequence[Record], policy: str) -> tuple[list[Record], list[Leak]]:
+def resolve_leaks(records: Sequence[Record], policy: str) -> tuple[list[Record], list[Leak]]:
     """Stop on leakage, or drop the leaking films from train (and from validation, where test has them too).
 
     Raises:

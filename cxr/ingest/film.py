@@ -10,7 +10,7 @@ from cxr.acquisition.statistics import acquisition_statistics
 from cxr.core.errors import CxrError
 from cxr.core.files import digest
 from cxr.films.dicom import dicom_tag, is_dicom
-from cxr.films.film import Refused, unusable
+from cxr.films.film import NotAChestFilm, rejection_reason
 from cxr.films.letterbox import Image
 from cxr.films.read import Source, decode
 from cxr.ingest.pseudonyms import pseudonym
@@ -19,7 +19,7 @@ SIDE = 48  # pixels of a thumbnail
 
 
 @dataclass(frozen=True)
-class Finding:
+class FilmFacts:
     """What opening a film showed. `reason` is empty for a usable one."""
 
     reason: str = ""
@@ -36,7 +36,7 @@ class Finding:
 
 
 def inspect_film(source: Source, min_px: int, patient_tag: str, key: bytes) -> tuple[dict[str, Any], bytes]:
-    """The fields of a film's `Finding`, and its thumbnail. A film that cannot be used is a finding, never an error.
+    """The fields of a film's `FilmFacts`, and its thumbnail. A film that cannot be used is a finding, never an error.
 
     Args:
         source: the film's bytes.
@@ -48,14 +48,14 @@ def inspect_film(source: Source, min_px: int, patient_tag: str, key: bytes) -> t
     try:
         film = decode(source)
         patient = pseudonym(_patient(source, patient_tag), key) if patient_tag else ""
-    except Refused as error:
+    except NotAChestFilm as error:
         return {**found, "reason": _reason(error, source.address)}, b""
     except CxrError as error:
         return {**found, "reason": unreadable(error, source.address)}, b""
     width, height = film.size
     facts = {
         **found,
-        "reason": unusable(film, min_px),
+        "reason": rejection_reason(film, min_px),
         "width": width,
         "height": height,
         "bits": film.bits,

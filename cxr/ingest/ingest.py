@@ -13,21 +13,21 @@ from cxr.acquisition.table import write_acquisition
 from cxr.core.code import code_version
 from cxr.core.errors import CxrError
 from cxr.core.files import digest, utf8, write_csv, write_json
-from cxr.films.cache import FilmCache, Work, cache_root, map_cached, spec_key
+from cxr.films.cache import FilmCache, FilmTask, cache_root, cached_map, spec_key
 from cxr.films.manifest import write_manifest
 from cxr.films.read import decoder_versions, read_source
-from cxr.ingest.cohort import assign_splits, audit_report, film_records, settle_leaks
+from cxr.ingest.cohort import assign_splits, audit_report, film_records, resolve_leaks
 from cxr.ingest.config import DEMO, DataSection
-from cxr.ingest.film import SIDE, Finding, inspect_film, unreadable
-from cxr.ingest.layouts import Candidate, find_candidates
+from cxr.ingest.film import SIDE, FilmFacts, inspect_film, unreadable
+from cxr.ingest.layouts import FilmEntry, find_entries
 from cxr.ingest.near_duplicates import near_duplicates
 from cxr.ingest.pair_sheet import write_pairs
-from cxr.ingest.preflight import advice, require_patients
-from cxr.ingest.pseudonyms import key_print, patient_key
+from cxr.ingest.preflight import cohort_warnings, require_patients
+from cxr.ingest.pseudonyms import key_fingerprint, patient_key
 from cxr.runtime.compute import Compute
 
 log = logging.getLogger(__name__)
-Refused = tuple[Candidate, str]
+Refused = tuple[FilmEntry, str]
 
 
 def ingest(settings: DataSection, compute: Compute, folder: Path) -> None:
@@ -37,9 +37,9 @@ def ingest(settings: DataSection, compute: Compute, folder: Path) -> None:
         CxrError: unusable settings, key or label file, too many films refused, a patient unknown, or leakage.
     """
     key = patient_key(settings)
-    candidates = find_candidates(settings)
+    candidates = find_entries(settings)
     require_patients(candidates, settings)
-    for line in advice(candidates, settings):
+    for line in cohort_warnings(candidates, settings):
         log.warning("%s", line)
     opened = list(zip(candidates, _findings(candidates, settings, compute, key), strict=True))
     refused = [(candidate, finding.reason) for candidate, finding in opened if finding.reason]
@@ -48,7 +48,7 @@ def ingest(settings: DataSection, compute: Compute, folder: Path) -> None:
 
     usable = [(candidate, finding) for candidate, finding in opened if not finding.reason]
     records = assign_splits(film_records(usable, settings, key), settings)
-    kept, leaks = settle_leaks(records, settings.on_leakage)
+    kept, leaks = resolve_leaks(records, settings.on_leakage)
     dropped = len(records) - len(kept)
     for leak in leaks:
         log.warning("leakage: %s %s in %s", leak.kind, leak.who, " and ".join(leak.paths))
@@ -60,7 +60,7 @@ def ingest(settings: DataSection, compute: Compute, folder: Path) -> None:
     report = audit_report(kept, reasons, dropped, leaks, settings.classes) | {
         "likely_duplicates_across_splits": len(pairs),
         "burned_in_text": sum(finding.burned_in for finding in findings),
-        "patient_ids": f"hashed, key {key_print(key)}" if key else "as they are",
+        "patient_ids": f"hashed, key {key_fingerprint(key)}" if key else "as they are",
         "synthetic": Path(settings.root) == DEMO,  # then Git may keep pictures of the films
     }
     _warn_burned_in([record.path for record, finding in zip(kept, findings, strict=True) if finding.burned_in])
@@ -78,26 +78,26 @@ def ingest(settings: DataSection, compute: Compute, folder: Path) -> None:
     )
 
 
-def _findings(candidates: Sequence[Candidate], settings: DataSection, compute: Compute, key: bytes) -> list[Finding]:
+def _findings(candidates: Sequence[FilmEntry], settings: DataSection, compute: Compute, key: bytes) -> list[FilmFacts]:
     tag = settings.patient_tag if settings.patient_from == "dicom" else ""
     versions = [f"{name} {version}" for name, version in decoder_versions().items()]
-    spec = spec_key([str(settings.min_px), tag, key_print(key), code_version("cxr.ingest.film"), *versions])
+    spec = spec_key([str(settings.min_px), tag, key_fingerprint(key), code_version("cxr.ingest.film"), *versions])
     work = functools.partial(_open, settings.min_px, tag, key)
-    entries = map_cached(work, candidates, FilmCache(cache_root(), "ingest", spec), compute, "ingest")
-    return [Finding(**facts, thumbnail=blob) for facts, blob in entries]
+    entries = cached_map(work, candidates, FilmCache(cache_root(), "ingest", spec), compute, "ingest")
+    return [FilmFacts(**facts, thumbnail=blob) for facts, blob in entries]
 
 
-def _open(min_px: int, tag: str, patient_key: bytes, candidate: Candidate) -> Work:
+def _open(min_px: int, tag: str, patient_key: bytes, candidate: FilmEntry) -> FilmTask:
     try:
         if utf8(candidate.address) != candidate.address:
             raise CxrError("its name is not UTF-8, as tables are; rename it")
         source = read_source(candidate.address)
     except CxrError as error:
         reason = unreadable(error, candidate.address)
-        return Work("", lambda: ({"reason": reason}, b""))
+        return FilmTask("", lambda: ({"reason": reason}, b""))
     # The suffix is part of the message about a damaged film.
     key = digest(source.film_hash.encode(), Path(candidate.address).suffix.encode())
-    return Work(key, lambda: inspect_film(source, min_px, tag, patient_key))
+    return FilmTask(key, lambda: inspect_film(source, min_px, tag, patient_key))
 
 
 def _warn_burned_in(paths: list[str]) -> None:

@@ -20,7 +20,7 @@ SUFFIXES = (*IMAGE_SUFFIXES, *DICOM_SUFFIXES)
 
 
 @dataclass(frozen=True)
-class Candidate:
+class FilmEntry:
     """A film as its layout names it."""
 
     address: str  # as `cxr.films.read` takes it
@@ -31,7 +31,7 @@ class Candidate:
     attributes: dict[str, str] = field(default_factory=dict)
 
 
-def find_candidates(settings: DataSection) -> list[Candidate]:
+def find_entries(settings: DataSection) -> list[FilmEntry]:
     """Every film under `data.root`, sorted by name.
 
     Raises:
@@ -85,7 +85,7 @@ def from_path(name: str, settings: DataSection) -> dict[str, str]:
     return {group: (match[group] or "") if match else "" for group in pattern.groupindex}
 
 
-def _folders(root: Path, settings: DataSection) -> Iterator[Candidate]:
+def _folders(root: Path, settings: DataSection) -> Iterator[FilmEntry]:
     for path in files_under(root, settings):
         name = path.relative_to(root).as_posix()
         folders = name.split("/")[:-1]
@@ -97,7 +97,7 @@ def _folders(root: Path, settings: DataSection) -> Iterator[Candidate]:
             yield _candidate(path, name, class_name(raw, str(path), settings), split, groups)
 
 
-def _label_file(root: Path, settings: DataSection) -> Iterator[Candidate]:
+def _label_file(root: Path, settings: DataSection) -> Iterator[FilmEntry]:
     csv, columns = root / settings.labels_csv, settings.columns
     table = _read_labels(csv, settings)
     films = _films_by_name(root, settings)
@@ -152,14 +152,14 @@ def _films_by_name(root: Path, settings: DataSection) -> dict[str, Path]:
     return films
 
 
-def _medmnist(root: Path, settings: DataSection) -> Iterator[Candidate]:
+def _medmnist(root: Path, settings: DataSection) -> Iterator[FilmEntry]:
     for split in SPLITS:
         if f"{split}_images" not in medmnist_names(str(root)):
             continue
         for index, label in enumerate(medmnist_array(str(root), f"{split}_labels").reshape(-1)):
             address = f"{root}#{split}/{index}"
             name = class_name(str(int(label)), address, settings)
-            yield Candidate(address, f"{split}_{index:05d}", name, split, None)
+            yield FilmEntry(address, f"{split}_{index:05d}", name, split, None)
 
 
 def files_under(root: Path, settings: DataSection) -> Iterator[Path]:
@@ -176,9 +176,9 @@ def files_under(root: Path, settings: DataSection) -> Iterator[Path]:
             yield path
 
 
-def _candidate(path: Path, name: str, label: str, split: str | None, groups: dict[str, str]) -> Candidate:
+def _candidate(path: Path, name: str, label: str, split: str | None, groups: dict[str, str]) -> FilmEntry:
     patient = groups.pop("patient_id", None)
-    return Candidate(path.as_posix(), name, label, split, patient, groups)
+    return FilmEntry(path.as_posix(), name, label, split, patient, groups)
 
 
 def reference_masks(names: Iterable[str], settings: DataSection) -> dict[str, str]:

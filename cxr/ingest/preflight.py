@@ -11,12 +11,12 @@ from cxr.core.files import utf8
 from cxr.films.dicom import DICOM_SUFFIXES
 from cxr.films.manifest import SPLITS
 from cxr.ingest.config import DataSection
-from cxr.ingest.layouts import SUFFIXES, Candidate, files_under
+from cxr.ingest.layouts import SUFFIXES, FilmEntry, files_under
 
 SHAPES = 4  # kinds of names that a suggested pattern covers
 
 
-def advice(candidates: Sequence[Candidate], settings: DataSection) -> list[str]:
+def cohort_warnings(candidates: Sequence[FilmEntry], settings: DataSection) -> list[str]:
     """One line for each thing that is likely not meant, with its remedy; opens no film."""
     found = []
     given = {split: [one for one in candidates if one.split == split] for split in SPLITS}
@@ -38,7 +38,7 @@ def advice(candidates: Sequence[Candidate], settings: DataSection) -> list[str]:
     return found
 
 
-def _no_files(candidates: Sequence[Candidate], root: Path) -> Iterator[str]:
+def _no_files(candidates: Sequence[FilmEntry], root: Path) -> Iterator[str]:
     """Links to folders, whose films nobody sees; and what DVC stops at, or waits at for ever."""
     folders = (Path(folder, name) for folder, below, _ in os.walk(root) for name in below)
     linked = [folder for folder in folders if folder.is_symlink()]
@@ -55,7 +55,7 @@ def _no_files(candidates: Sequence[Candidate], root: Path) -> Iterator[str]:
         yield f"{len(odd)} names under {root} are not UTF-8, such as {utf8(odd[0])}; rename them: DVC stops at them"
 
 
-def _rows_and_films(candidates: Sequence[Candidate], settings: DataSection) -> list[str]:
+def _rows_and_films(candidates: Sequence[FilmEntry], settings: DataSection) -> list[str]:
     csv, found = f"{settings.root}/{settings.labels_csv}", []
     lost = [one for one in candidates if not os.path.lexists(one.address)]
     if lost:
@@ -75,7 +75,7 @@ def _rows_and_films(candidates: Sequence[Candidate], settings: DataSection) -> l
     return found
 
 
-def require_patients(candidates: Sequence[Candidate], settings: DataSection) -> None:
+def require_patients(candidates: Sequence[FilmEntry], settings: DataSection) -> None:
     """Raise CxrError where `data.path_pattern` finds no patient in a film's path, with a pattern that would."""
     if settings.patient_from != "pattern":
         return

@@ -57,6 +57,6 @@ def pseudonym(patient: str, key: bytes) -> str:
     return hmac.new(key, patient.encode("utf-8", "surrogateescape"), hashlib.sha256).hexdigest()[:DIGITS]
 
 
-def key_print(key: bytes) -> str:
+def key_fingerprint(key: bytes) -> str:
     """What tells keys apart without telling them."""
     return hmac.new(key, b"fingerprint", hashlib.sha256).hexdigest()[:8] if key else ""

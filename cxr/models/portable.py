@@ -20,7 +20,7 @@ VARIABLES = {
 }
 
 
-def share_cores() -> None:
+def passive_waiting() -> None:
     """Threads that wait for each other sleep, unless the environment says otherwise; torch is not loaded yet.
 
     By default they spin for some milliseconds at the end of each loop. Where another training wants the cores as well,
@@ -31,11 +31,11 @@ def share_cores() -> None:
 
 def use_portable_arithmetic() -> None:
     """Set the variables for this process and its children; neither torch nor numpy is loaded yet."""
-    share_cores()
+    passive_waiting()
     os.environ.update(VARIABLES)
 
 
-def why_not_portable(compiled: bool = False) -> str:
+def portability_problem(compiled: bool = False) -> str:
     """What keeps this process from portable arithmetic, in words for a warning; empty where nothing does."""
     import torch
 

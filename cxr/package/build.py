@@ -34,7 +34,7 @@ from cxr.npz.preparation import Preparation, from_json
 from cxr.package.config import PackageSection
 from cxr.package.documents import model_card, write_licences, write_sbom
 from cxr.package.export import ServedClassifier, check_onnx, check_script, to_onnx, to_torchscript
-from cxr.package.reference import meaning, remember
+from cxr.package.reference import fit_reference, probability_bins
 from cxr.segment.segmenter import model_hash
 
 log = logging.getLogger(__name__)
@@ -69,7 +69,7 @@ def build_bundle(places: Places, section: PackageSection, folder: Path, archive:
     with atomic_folder(folder) as bundle:
         parity = _write_networks(bundle, classifier, _parity_films(places.npz, rows), section)
         network = load_network(bundle / CLASSIFIER)
-        reference, familiar = remember(network, places.npz, rows, places.acquisition, section.familiar)
+        reference, familiar = fit_reference(network, places.npz, rows, places.acquisition, section.familiar)
         write_reference(bundle / REFERENCE, reference)
         config = _config(classifier, preparation, point, familiar, places)
         write_config(bundle / CONFIG, config)
@@ -128,7 +128,7 @@ def _config(
         preparation=preparation,
         operating_point=point,
         familiar=familiar,
-        meaning=meaning(places.metrics / "predictions.csv", point),
+        meaning=probability_bins(places.metrics / "predictions.csv", point),
     )
 
 

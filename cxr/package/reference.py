@@ -21,7 +21,7 @@ MIN_FILMS = 2  # of each split, without which nothing varies; few films make a l
 EDGES = np.array([0, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 1.0])  # narrow where films of a good classifier lie
 
 
-def remember(
+def fit_reference(
     network: Network, npz: Path, rows: list[NpzRow], acquisition: Path, share: float
 ) -> tuple[Reference, Familiar]:
     """Run the training and validation films through the packed classifier.
@@ -78,7 +78,7 @@ def batches(npz: Path, rows: list[NpzRow], description: str) -> Iterator[list[Np
         yield films
 
 
-def meaning(predictions: Path, point: OperatingPoint) -> tuple[Bin, ...]:
+def probability_bins(predictions: Path, point: OperatingPoint) -> tuple[Bin, ...]:
     """Films and findings of the validation set by calibrated probability; none for three or more classes.
 
     Raises:

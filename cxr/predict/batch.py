@@ -35,7 +35,7 @@ class Record:
     statistics: list[float]  # acquisition statistics; empty for a film that was refused, or where nobody asked
 
 
-class Journal:
+class ProgressLog:
     """A file beside the output, that vanishes when the output is there."""
 
     def __init__(self, output: Path, bundle: str) -> None:
@@ -48,7 +48,7 @@ class Journal:
         return self.records.get(_key(film))
 
     @contextmanager
-    def open(self) -> Iterator["Journal"]:
+    def open(self) -> Iterator["ProgressLog"]:
         """Add films until the end of the block; whole lines only, so that a kill costs one film."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         anew = not self.records
@@ -112,7 +112,7 @@ _Waiting = tuple[NamedFilm, _Ready | str]
 def predict_all(
     predictor: Predictor,
     films: Sequence[NamedFilm],
-    journal: Journal,
+    journal: ProgressLog,
     workers: int,
     overlays: Path | None = None,
     statistics: bool = False,
@@ -211,7 +211,7 @@ def predict_into(
     Raises:
         CxrError: a name stands for no film.
     """
-    journal = Journal(out, f"{predictor.version}{' with statistics' if statistics else ''}")
+    journal = ProgressLog(out, f"{predictor.version}{' with statistics' if statistics else ''}")
     records = predict_all(predictor, find_films(names), journal, workers, overlays, statistics)
     rows = [record.row for record in records]
     write_rows(out, rows, predictor.config.classes)

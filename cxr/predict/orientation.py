@@ -27,13 +27,13 @@ VIEWS: dict[str, tuple[str, Callable[[Image], Image]]] = {
 }
 
 
-def sureness(probability: Probability, found: Image) -> float:
+def lung_confidence(probability: Probability, found: Image) -> float:
     """Mean probability inside the lungs as found; 0 where there are none."""
     inside = probability[found > 0]
     return float(inside.mean()) if inside.size else 0.0
 
 
-def doubtful(
+def orientation_flag(
     picture: Image, frame: Letterbox, sure: float, segmenter: Segmenter, settings: SegmentSection
 ) -> Flag | None:
     """How the film seems to be turned or inverted, or that its lungs are hardly lungs; None for most films.
@@ -41,7 +41,7 @@ def doubtful(
     Args:
         picture: the film in the frame, grey or RGB.
         frame: its place there.
-        sure: `sureness` of its lungs as it is.
+        sure: `lung_confidence` of its lungs as it is.
         segmenter: finds lungs.
         settings: the bundle's.
     """
@@ -64,4 +64,4 @@ def _sureness_of(film: Image, segmenter: Segmenter, settings: SegmentSection) ->
     height, width = film.shape[:2]
     frame = Letterbox(width, height, segmenter.frame_px)
     probability = segmenter.probability(frame.to_frame(np.ascontiguousarray(film)))
-    return sureness(probability, clean(probability, frame, settings.threshold))
+    return lung_confidence(probability, clean(probability, frame, settings.threshold))

@@ -11,10 +11,10 @@ from cxr.bundle.files import CARD, CLASSIFIER, CONFIG, REFERENCE, SEGMENTER, ver
 from cxr.bundle.network import Network, Scores, load_network
 from cxr.bundle.reference import Reference, read_reference
 from cxr.core.errors import CxrError
-from cxr.films.film import Film, unusable
+from cxr.films.film import Film, rejection_reason
 from cxr.films.letterbox import Box, Image, Letterbox
 from cxr.films.read import Source, decode, read_source
-from cxr.predict.orientation import doubtful, sureness
+from cxr.predict.orientation import lung_confidence, orientation_flag
 from cxr.predict.prediction import Array, Flag, Prediction
 from cxr.preprocess.prepare import prepare_film, stored_frame
 from cxr.segment.lungs import POOR, Lungs, film_in_frame, lungs_in_frame
@@ -91,14 +91,14 @@ class Predictor:
     def prepare(self, source: Source) -> PreparedFilm:
         """Decode a film, find its lungs and make the stored image; raises CxrError as above."""
         film = decode(source)
-        reason = unusable(film, MIN_PX)
+        reason = rejection_reason(film, MIN_PX)
         if reason:
             raise CxrError(f"{source.address}: {reason}")
         frame = Letterbox(*film.size, self.segmenter.frame_px)
         picture = film_in_frame(source, film.size, frame, self.segment_settings.seg_on_gray)
         lungs = lungs_in_frame(picture, frame, self.segmenter, self.segment_settings)
-        sure = sureness(lungs.probability, lungs.found)
-        doubt = doubtful(picture, frame, sure, self.segmenter, self.segment_settings)
+        sure = lung_confidence(lungs.probability, lungs.found)
+        doubt = orientation_flag(picture, frame, sure, self.segmenter, self.segment_settings)
         image, box = prepare_film(film, lungs.mask, self.pixel_settings, source.film_hash)
         flags = (*_flags(film, lungs, image), *([doubt] if doubt else []))
         return PreparedFilm(source, film, picture, lungs, image, box, flags)

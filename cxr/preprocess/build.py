@@ -9,14 +9,14 @@ from pathlib import Path
 from cxr.core.code import code_version
 from cxr.core.errors import CxrError, did_you_mean
 from cxr.core.files import atomic_folder, digest
-from cxr.films.cache import Entry, FilmCache, Work, cache_root, map_cached, spec_key
+from cxr.films.cache import Entry, FilmCache, FilmTask, cache_root, cached_map, spec_key
 from cxr.films.manifest import Record, read_manifest, read_recorded
 from cxr.films.read import Source, decoder_versions
 from cxr.npz.films import INDEX, SUFFIX, NpzRow, write_index
 from cxr.npz.preparation import SEGMENT_FACTS, Preparation, SegmentStep, Step, from_json, to_json
 from cxr.preprocess.config import PixelSection, PreprocessSection
 from cxr.preprocess.film import npz_of_film
-from cxr.preprocess.perturb import CORRUPTED, SWAPPED, Copy
+from cxr.preprocess.perturb import CORRUPTED, SWAPPED, Perturbation
 from cxr.runtime.compute import Compute
 
 NAME_FIELDS = ("patient_id", "image_id", "split")
@@ -32,7 +32,7 @@ class Item:
     reference: Record | None = None  # of a swapped copy
 
 
-def copies(records: Sequence[Record]) -> list[Item]:
+def perturbations(records: Sequence[Record]) -> list[Item]:
     """The copies of the validation films: a corrupted one, and one with the acquisition of a training film of another
     class; none of the latter where the training films are of one class.
 
@@ -85,7 +85,7 @@ def index_row(item: Item, classes: tuple[str, ...]) -> NpzRow:
     record = item.record
     return NpzRow(
         item.name,
-        Copy(item.kind).image_id(record.image_id) if item.kind else record.image_id,
+        Perturbation(item.kind).image_id(record.image_id) if item.kind else record.image_id,
         record.patient_id,
         item.kind or record.split,
         record.label,
@@ -119,10 +119,10 @@ def build_npz_set(manifest: Path, masks: Path, out: Path, settings: PreprocessSe
     spec = to_json(Preparation(segment=_segment_facts(masks), preprocess=preprocess_step(pixels)))
     cache = FilmCache(cache_root(), "preprocess", spec_key([spec]))
     items = [Item(record, name) for record, name in zip(records, names, strict=True)]
-    items += copies(records)
+    items += perturbations(records)
     work = functools.partial(_prepare, Job(pixels, classes, masks, spec))
     with atomic_folder(out) as folder:
-        for item, (_, npz) in zip(items, map_cached(work, items, cache, compute, "preprocess"), strict=True):
+        for item, (_, npz) in zip(items, cached_map(work, items, cache, compute, "preprocess"), strict=True):
             path = folder / item.name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(npz)  # the folder appears as a whole
@@ -142,7 +142,7 @@ def _segment_facts(masks: Path) -> SegmentStep:
         raise CxrError(f"{path}: no facts of how the masks were found; run `dvc repro segment`") from error
 
 
-def _prepare(job: Job, item: Item) -> Work:
+def _prepare(job: Job, item: Item) -> FilmTask:
     record, reference = item.record, item.reference
     path = job.masks / f"{record.image_id}.png"
     try:
@@ -154,7 +154,7 @@ def _prepare(job: Job, item: Item) -> Work:
     key = digest(*(text.encode() for text in facts), mask.content)
 
     def compute() -> Entry:
-        copy = Copy(item.kind, read_recorded(reference) if reference else None) if item.kind else None
+        copy = Perturbation(item.kind, read_recorded(reference) if reference else None) if item.kind else None
         return {}, npz_of_film(read_recorded(record), mask, record, job.classes, job.settings, job.spec, copy)
 
-    return Work(key, compute)
+    return FilmTask(key, compute)

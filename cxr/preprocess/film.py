@@ -8,7 +8,7 @@ from cxr.films.manifest import Record
 from cxr.films.read import Source, decode
 from cxr.npz.films import NpzFilm, encode_npz
 from cxr.preprocess.config import PixelSection
-from cxr.preprocess.perturb import Copy, copied
+from cxr.preprocess.perturb import Perturbation, perturbed
 from cxr.preprocess.prepare import prepare_film
 
 
@@ -19,7 +19,7 @@ def npz_of_film(
     classes: tuple[str, ...],
     settings: PixelSection,
     spec: str,
-    copy: Copy | None = None,
+    copy: Perturbation | None = None,
 ) -> bytes:
     """The bytes of a film's NPZ, or of a copy's.
 
@@ -41,7 +41,7 @@ def npz_of_film(
         raise CxrError(f"{mask.address}: not a readable mask; run `dvc repro --force segment`")
     lungs = np.asarray(pixels, np.uint8)
     if copy is not None:
-        film, lungs = copied(film, lungs, copy, source.film_hash)
+        film, lungs = perturbed(film, lungs, copy, source.film_hash)
     image, box = prepare_film(film, lungs, settings, source.film_hash)
     npz = NpzFilm(
         image=image,

@@ -25,7 +25,7 @@ GAIN = 3.0  # largest change of a ring's amplitude, either way
 
 
 @dataclass(frozen=True)
-class Copy:
+class Perturbation:
     """Which copy of a film is made."""
 
     kind: str  # CORRUPTED or SWAPPED
@@ -36,7 +36,7 @@ class Copy:
         return f"{film}.{self.kind}"
 
 
-def copied(film: Film, mask: Image, copy: Copy, film_hash: str) -> tuple[Film, Image]:
+def perturbed(film: Film, mask: Image, copy: Perturbation, film_hash: str) -> tuple[Film, Image]:
     """The copy of a film and of its lung mask (in the letterbox frame). A copy is grey, also of a film with colours.
 
     Raises:

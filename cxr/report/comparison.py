@@ -13,7 +13,7 @@ from cxr.decision.operating_point import OperatingPoint
 from cxr.evaluate.config import EvaluateSection
 from cxr.evaluate.intervals import Floats, Measure, holm, percentile_interval, resampled
 from cxr.evaluate.metrics import LOSSES
-from cxr.evaluate.scored import Films
+from cxr.evaluate.scored import ScoredFilms
 from cxr.evaluate.task import task_of
 
 SEEDS = "metrics/seeds.json"  # written by `python -m cxr seeds`; figures by their dotted name in metrics.json
@@ -151,7 +151,7 @@ def compare(
         CxrError: the classes differ, no film is common, or a film's label or patient differs.
     """
     tables = _common([*a, *b], split)
-    runs = [Films(table, run.point) for table, run in zip(tables, [*a, *b], strict=True)]
+    runs = [ScoredFilms(table, run.point) for table, run in zip(tables, [*a, *b], strict=True)]
     of_a, of_b, table = runs[: len(a)], runs[len(a) :], tables[0]
     same_weights = len({run.point.classifier for run in (*a, *b)}) == 1
     names = task_of(a[0].point.classes).figures
@@ -176,7 +176,7 @@ def compare(
     )  # fmt: skip
 
 
-def _gap(a: list[Films], b: list[Films], names: tuple[str, ...]) -> Measure:
+def _gap(a: list[ScoredFilms], b: list[ScoredFilms], names: tuple[str, ...]) -> Measure:
     """Mean over the runs of B minus that of A, for weighted films."""
 
     def measure(weights: Floats) -> dict[str, Floats]:
@@ -230,7 +230,7 @@ def _common(runs: list[Run], split: str) -> list[pd.DataFrame]:
     return tables
 
 
-def _identical(a: list[Films], b: list[Films]) -> bool:
+def _identical(a: list[ScoredFilms], b: list[ScoredFilms]) -> bool:
     return len(a) == len(b) and all(
         np.array_equal(one.logits, other.logits)
         and np.array_equal(one.probability, other.probability)

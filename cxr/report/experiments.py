@@ -204,7 +204,7 @@ def _cell(blocks: Sequence[Block | None], name: str) -> str:
     return f"{values[0]:.3f}" + (f" [{low:.3f}, {high:.3f}]" if low is not None and high is not None else "")
 
 
-def read_side(text: str, repository: Path = Path(".")) -> list[RunResults]:
+def read_runs(text: str, repository: Path = Path(".")) -> list[RunResults]:
     """The runs that a command line means by `main`, `exp-a,exp-b,exp-c` or `main~seeds`.
 
     `main~seeds` is the results of `main` and the experiments, from whichever commit, that differ from it by nothing

@@ -123,7 +123,7 @@ def _trained_on(lock: str) -> dict[str, str]:
     return {dep["path"]: dep["md5"] for dep in stage.get("deps", [])}
 
 
-def stale(results: Results, repository: Path = Path(".")) -> list[str]:
+def staleness(results: Results, repository: Path = Path(".")) -> list[str]:
     """Warnings: results that were made with other parameters, and a model card of another cohort or classifier."""
     found = []
     changed = changed_parameters(repository)

@@ -63,7 +63,7 @@ def fill_holes(mask: Image) -> Image:
     return filled
 
 
-def measure(
+def mask_confidence(
     picture: Image, probability: Probability, found: Image, frame: Letterbox, segmenter: Segmenter, threshold: float
 ) -> tuple[float, float | None]:
     """Soft Dice of a mask, and where that leaves doubt the agreement with a second look; else None.
@@ -77,7 +77,7 @@ def measure(
         threshold: probability from which a pixel is lung.
     """
     sure = soft_dice(probability, found, frame)
-    return sure, None if sure >= SURE else agreement(picture, found, frame, segmenter, threshold)
+    return sure, None if sure >= SURE else scale_agreement(picture, found, frame, segmenter, threshold)
 
 
 def expected_dice(sure: float, agreed: float | None) -> float:
@@ -93,7 +93,7 @@ def soft_dice(probability: Probability, found: Image, frame: Letterbox) -> float
     return float(2 * on_film[inside].sum(dtype=np.float64) / total) if inside.any() else 0.0
 
 
-def agreement(picture: Image, found: Image, frame: Letterbox, segmenter: Segmenter, threshold: float) -> float:
+def scale_agreement(picture: Image, found: Image, frame: Letterbox, segmenter: Segmenter, threshold: float) -> float:
     """Dice of the mask and what is found on the film made smaller; 0 where there is no lung on either."""
     side = frame.frame
     matrix = cv2.getRotationMatrix2D(((side - 1) / 2, (side - 1) / 2), 0, SMALLER)
@@ -123,7 +123,9 @@ class Lungs:
     reason: str  # why the mask is the whole film; empty when it is the lungs
 
 
-def judge(probability: Probability, found: Image, frame: Letterbox, quality: float, settings: SegmentSection) -> Lungs:
+def validate_mask(
+    probability: Probability, found: Image, frame: Letterbox, quality: float, settings: SegmentSection
+) -> Lungs:
     """Measure the lungs as found; where their quality is too low, the mask is the whole film.
 
     Args:
@@ -231,5 +233,5 @@ def lungs_in_frame(picture: Image, frame: Letterbox, segmenter: Segmenter, setti
     """Find the lungs of a film that is in the letterbox already."""
     probability = segmenter.probability(picture)
     found = clean(probability, frame, settings.threshold)
-    quality = expected_dice(*measure(picture, probability, found, frame, segmenter, settings.threshold))
-    return judge(probability, found, frame, quality, settings)
+    quality = expected_dice(*mask_confidence(picture, probability, found, frame, segmenter, settings.threshold))
+    return validate_mask(probability, found, frame, quality, settings)

@@ -8,7 +8,7 @@ import onnxruntime
 
 from cxr.core.code import code_version
 from cxr.core.files import atomic_folder, digest, write_text
-from cxr.films.cache import Entry, FilmCache, Work, cache_root, map_cached, spec_key
+from cxr.films.cache import Entry, FilmCache, FilmTask, cache_root, cached_map, spec_key
 from cxr.films.manifest import Record, read_manifest, read_recorded
 from cxr.films.read import decoder_versions, read_source
 from cxr.npz.preparation import SEGMENT_FACTS, SegmentStep, to_json
@@ -46,7 +46,7 @@ def segment_cohort(
     work = functools.partial(_segment, Job(settings, model.resolve(), facts.lung_model))
     rows = []
     with atomic_folder(masks) as folder:
-        for record, (row, png) in zip(records, map_cached(work, records, cache, compute, "segment"), strict=True):
+        for record, (row, png) in zip(records, cached_map(work, records, cache, compute, "segment"), strict=True):
             (folder / f"{record.image_id}.png").write_bytes(png)  # the folder appears as a whole
             rows.append(MaskRow(record.image_id, record.film_hash, **row))
         write_text(folder / SEGMENT_FACTS, to_json(facts) + "\n")
@@ -63,7 +63,7 @@ def segment_step(settings: SegmentSection, lung_model: str) -> SegmentStep:
     )
 
 
-def _segment(job: Job, record: Record) -> Work:
+def _segment(job: Job, record: Record) -> FilmTask:
     reference = read_source(record.mask_path) if record.mask_path else None
     key = digest(record.film_hash.encode(), reference.content if reference else b"")
 
@@ -71,7 +71,7 @@ def _segment(job: Job, record: Record) -> Work:
         segmenter = _open(job.model, job.model_hash)
         return segment_film(read_recorded(record), (record.width, record.height), reference, segmenter, job.settings)
 
-    return Work(key, compute)
+    return FilmTask(key, compute)
 
 
 @functools.lru_cache(maxsize=1)

@@ -10,7 +10,7 @@ import logging
 import cv2
 import numpy as np
 
-from cxr.acquisition.score import out_of_fold, told
+from cxr.acquisition.score import out_of_fold_logits, ovr_auroc
 from cxr.acquisition.statistics import acquisition_statistics
 from cxr.core.errors import CxrError
 from cxr.runtime.console import progress
@@ -27,15 +27,17 @@ def sampling_weights(films: FilmSet) -> Array | None:
     places = progress(range(len(labels)), len(labels), "acquisition of training films")
     statistics = np.stack([acquisition_features(images[np.array([place])][0]) for place in places])
     try:
-        logits = out_of_fold(statistics, labels, films.patients).round(1)  # the last digits depend on the processor
+        logits = out_of_fold_logits(statistics, labels, films.patients).round(
+            1
+        )  # the last digits depend on the processor
     except CxrError as error:
         log.warning("train.balance: acquisition: %s. The films of a class are drawn alike", error)
         return None
     weights = np.exp(-logits[np.arange(len(labels)), labels] / SCALE).clip(LEAST, MOST)
     log.info(
         "acquisition tells the label of training films at AUROC %.3f, and at %.3f as they are drawn",
-        told(labels, logits),
-        told(labels, logits, weights),
+        ovr_auroc(labels, logits),
+        ovr_auroc(labels, logits, weights),
     )
     return np.asarray(weights)
 

@@ -20,7 +20,7 @@ from cxr.core.code import code_version, git_revision
 from cxr.core.errors import CxrError
 from cxr.core.files import digest, write_bytes, write_json
 from cxr.models.classifier import Classifier, new_classifier
-from cxr.models.portable import why_not_portable
+from cxr.models.portable import portability_problem
 from cxr.models.weights import load_weights
 from cxr.runtime.compute import Compute
 from cxr.train.config import TrainSection
@@ -64,7 +64,7 @@ def train(settings: TrainSection, compute: Compute, paths: RunPaths) -> None:
     with Sigterm() as sigterm:
         films = open_films(paths.shards)
         accelerator, devices = pick_devices(compute, batch_size(len(films.train.labels), settings))
-        if settings.portable and accelerator == "cpu" and (why := why_not_portable(settings.compile)):
+        if settings.portable and accelerator == "cpu" and (why := portability_problem(settings.compile)):
             log.warning("train.portable: the weights will be those of this machine: %s", why)
         facts = provenance(films.data_hash, accelerator)
         processes = devices * compute.nodes

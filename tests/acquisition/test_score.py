@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from cxr.acquisition.score import conflicting, out_of_fold, told
+from cxr.acquisition.score import bias_conflicting, out_of_fold_logits, ovr_auroc
 from cxr.core.errors import CxrError
 
 
@@ -10,8 +10,8 @@ def test_what_tells_the_label_is_found_and_what_does_not_is_not() -> None:
     random, positive = np.random.default_rng(0), np.arange(200) % 2 == 1
     patients = [f"P{place // 4}" for place in range(200)]
     telling = (positive + random.normal(0, 0.5, 200))[:, None]
-    assert roc_auc_score(positive, out_of_fold(telling, positive, patients)[:, 1]) > 0.9
-    nothing = out_of_fold(random.normal(size=(200, 1)), positive, patients)
+    assert roc_auc_score(positive, out_of_fold_logits(telling, positive, patients)[:, 1]) > 0.9
+    nothing = out_of_fold_logits(random.normal(size=(200, 1)), positive, patients)
     assert 0.3 < roc_auc_score(positive, nothing[:, 1]) < 0.6
     assert nothing[:, 0] == pytest.approx(-nothing[:, 1])
 
@@ -19,7 +19,7 @@ def test_what_tells_the_label_is_found_and_what_does_not_is_not() -> None:
 def test_of_three_classes_each_is_told_from_all_others() -> None:
     random, labels = np.random.default_rng(0), np.arange(300) % 3
     telling = np.stack([labels == 1, labels == 2], axis=1) + random.normal(0, 0.3, (300, 2))
-    logits = out_of_fold(telling, labels, [f"P{place // 3}" for place in range(300)])
+    logits = out_of_fold_logits(telling, labels, [f"P{place // 3}" for place in range(300)])
     assert logits.shape == (300, 3)
     assert all(roc_auc_score(labels == place, logits[:, place]) > 0.9 for place in range(3))
     assert (1 / (1 + np.exp(-logits))).sum(axis=1) == pytest.approx(1)  # the classes' probabilities
@@ -29,19 +29,21 @@ def test_a_patient_is_judged_by_the_films_of_others_alone() -> None:
     positive = np.repeat(np.arange(40) % 2 == 1, 5)
     patients = [f"P{place}" for place in np.repeat(np.arange(40), 5)]
     told_by_name = np.eye(40)[np.repeat(np.arange(40), 5)]  # a column a patient: tells the label of films in sight only
-    assert roc_auc_score(positive, out_of_fold(told_by_name, positive, patients)[:, 1]) == pytest.approx(0.5, abs=0.1)
+    assert roc_auc_score(positive, out_of_fold_logits(told_by_name, positive, patients)[:, 1]) == pytest.approx(
+        0.5, abs=0.1
+    )
 
 
 def test_too_few_patients_are_one_line() -> None:
     with pytest.raises(CxrError, match="acquisition says: 1 of one class; 5 are needed"):
-        out_of_fold(np.zeros((8, 1)), np.arange(8) % 2 == 1, ["A", "B", "A", "C", "A", "B", "A", "C"])
+        out_of_fold_logits(np.zeros((8, 1)), np.arange(8) % 2 == 1, ["A", "B", "A", "C", "A", "B", "A", "C"])
 
 
 @pytest.mark.parametrize(("gap", "share"), [(0.0, 1 / 3), (2.0, 1 / 3), (3.0, 0.15), (4.0, 0.04), (99.0, 0.0)])
 def test_the_better_acquisition_tells_the_label_the_fewer_films_conflict(gap: float, share: float) -> None:
     positive = np.minimum(np.arange(2000) % 4, 1)
     score = np.random.default_rng(0).normal(gap * positive)
-    chosen = conflicting(positive, np.column_stack([-score, score]))
+    chosen = bias_conflicting(positive, np.column_stack([-score, score]))
     assert chosen[positive == 1].mean() == pytest.approx(share, abs=0.02)
     assert chosen[positive == 0].mean() == pytest.approx(share, abs=0.02)
 
@@ -49,9 +51,9 @@ def test_the_better_acquisition_tells_the_label_the_fewer_films_conflict(gap: fl
 def test_of_three_classes_the_same_share_of_each_conflicts_and_acquisition_does_not_tell_them_apart() -> None:
     labels = np.arange(3000) % 6 // 2 * (np.arange(3000) % 6 > 1)
     logits = np.random.default_rng(0).normal(1.5 * np.eye(3)[labels])
-    chosen = conflicting(labels, logits)
-    assert told(labels, logits) > 0.8
-    assert 0.45 < told(labels[chosen], logits[chosen]) <= 0.5
+    chosen = bias_conflicting(labels, logits)
+    assert ovr_auroc(labels, logits) > 0.8
+    assert 0.45 < ovr_auroc(labels[chosen], logits[chosen]) <= 0.5
     shares = [chosen[labels == label].mean() for label in range(3)]
     assert min(shares) > 0.05
     assert max(shares) - min(shares) < 0.01

@@ -10,7 +10,7 @@ import pytest
 from cxr.__main__ import main
 from cxr.aws.config import resolve
 from cxr.aws.plan import choose_image
-from cxr.aws.request import cost_class
+from cxr.aws.request import cost_estimate
 from cxr.core.errors import CxrError
 from tests.aws import service_model
 from tests.aws.project import Project
@@ -96,7 +96,7 @@ def test_whatever_does_not_decide_the_result_leaves_the_job_its_name(project: Pr
     ],
 )
 def test_cost_classes(instance: str, words: str) -> None:
-    assert words in cost_class(sagemaker(instance_type=instance))
+    assert words in cost_estimate(sagemaker(instance_type=instance))
 
 
 def test_all_missing_settings_are_told_at_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

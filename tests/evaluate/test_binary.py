@@ -6,7 +6,7 @@ import torch
 from sklearn import metrics as sk
 from torchmetrics.classification import BinaryCalibrationError
 
-from cxr.evaluate.metrics import FIGURES, Scored, binary_figures, decision_figures
+from cxr.evaluate.metrics import METRICS, Scored, binary_metrics, decision_metrics
 
 
 def _films(seed: int = 0, films: int = 200, ties: bool = False) -> Scored:
@@ -42,7 +42,7 @@ def _sklearn(films: Scored, weight: np.ndarray) -> dict[str, float]:
 @pytest.mark.parametrize("ties", [False, True])
 def test_figures_agree_with_scikit_learn(ties: bool):
     films = _films(ties=ties)
-    found = binary_figures(films, np.ones((1, 200)))
+    found = binary_metrics(films, np.ones((1, 200)))
     for name, value in _sklearn(films, np.ones(200)).items():
         assert found[name][0] == pytest.approx(value, abs=1e-12), name
 
@@ -51,7 +51,7 @@ def test_figures_agree_with_scikit_learn(ties: bool):
 def test_weighted_figures_agree_with_scikit_learn_for_every_row_of_weights(ties: bool):
     films = _films(seed=1, ties=ties)
     weights = np.random.default_rng(2).poisson(1.0, (5, 200)).astype(float)
-    found = binary_figures(films, weights)
+    found = binary_metrics(films, weights)
     for row in range(5):
         for name, value in _sklearn(films, weights[row]).items():
             assert found[name][row] == pytest.approx(value, abs=1e-10), name
@@ -62,14 +62,14 @@ def test_calibration_error_agrees_with_torchmetrics():
     expected = BinaryCalibrationError(n_bins=15, norm="l1")(
         torch.tensor(films.probability), torch.tensor(films.positive).long()
     )
-    assert binary_figures(films, np.ones((1, 200)))["ece"][0] == pytest.approx(float(expected), abs=1e-6)
+    assert binary_metrics(films, np.ones((1, 200)))["ece"][0] == pytest.approx(float(expected), abs=1e-6)
 
 
 def test_a_hand_worked_table():
     """90 of 100 ill films and 20 of 900 healthy ones called positive."""
     positive = np.r_[np.ones(100), np.zeros(900)]
     called = np.r_[np.ones(90), np.zeros(10), np.ones(20), np.zeros(880)]
-    found = {name: value[0] for name, value in decision_figures(positive, called, np.ones((1, 1000))).items()}
+    found = {name: value[0] for name, value in decision_metrics(positive, called, np.ones((1, 1000))).items()}
     assert (found["tp"], found["fp"], found["fn"], found["tn"]) == (90, 20, 10, 880)
     assert found["sensitivity"] == pytest.approx(0.9)
     assert found["specificity"] == pytest.approx(880 / 900)
@@ -79,6 +79,6 @@ def test_a_hand_worked_table():
 
 def test_a_sample_of_one_class_gives_no_number_where_none_is_defined():
     films = Scored(np.ones(4), np.arange(4.0), np.full(4, 0.7), np.ones(4))
-    found = binary_figures(films, np.ones((1, 4)))
-    undefined = {name for name in FIGURES if np.isnan(found[name][0])}
+    found = binary_metrics(films, np.ones((1, 4)))
+    undefined = {name for name in METRICS if np.isnan(found[name][0])}
     assert undefined == {"auroc", "auprc", "specificity", "npv", "balanced_accuracy", "youden", "mcc"}

@@ -4,7 +4,7 @@ import torch
 from sklearn import metrics as sk
 from torchmetrics.classification import MulticlassCalibrationError
 
-from cxr.evaluate.metrics import ScoredClasses, multiclass_figures, why_class_undefined
+from cxr.evaluate.metrics import ScoredClasses, multiclass_metrics, why_class_undefined
 
 
 def _films(classes: int = 4, films: int = 240) -> ScoredClasses:
@@ -20,7 +20,7 @@ def test_figures_agree_with_scikit_learn(weight: np.ndarray):
     films = _films()
     y, p, called = films.label, films.probability, films.decision
     w = {"sample_weight": weight}
-    found = {name: value[0] for name, value in multiclass_figures(films, weight[None]).items()}
+    found = {name: value[0] for name, value in multiclass_metrics(films, weight[None]).items()}
     truth = np.eye(4)[y]
     expected = {
         "accuracy": sk.accuracy_score(y, called, **w),
@@ -47,7 +47,7 @@ def test_calibration_error_agrees_with_torchmetrics():
     films = _films()
     metric = MulticlassCalibrationError(num_classes=4, n_bins=15, norm="l1")
     expected = metric(torch.tensor(films.probability), torch.tensor(films.label))
-    assert multiclass_figures(films, np.ones((1, 240)))["ece"][0] == pytest.approx(float(expected), abs=1e-6)
+    assert multiclass_metrics(films, np.ones((1, 240)))["ece"][0] == pytest.approx(float(expected), abs=1e-6)
 
 
 def test_a_missing_class_is_named_as_the_reason():

@@ -1,6 +1,6 @@
 import numpy as np
 
-from cxr.evaluate.features import lungs_only, padding, without_lungs
+from cxr.evaluate.features import lungs_masked, lungs_only, padding
 
 
 def _film(lung_grey: int) -> np.ndarray:
@@ -13,13 +13,13 @@ def _film(lung_grey: int) -> np.ndarray:
 
 def test_the_paint_over_removed_lungs_says_nothing_of_the_lungs():
     """An opacity makes them brighter; the painted films are equal all the same."""
-    assert np.array_equal(without_lungs(_film(60)), without_lungs(_film(180)))
-    assert (without_lungs(_film(60))[0, 10:20, 12:24, :3] == 100).all()
+    assert np.array_equal(lungs_masked(_film(60)), lungs_masked(_film(180)))
+    assert (lungs_masked(_film(60))[0, 10:20, 12:24, :3] == 100).all()
 
 
 def test_the_rest_of_the_film_stays_as_it_is():
     film = _film(60)
-    removed = without_lungs(film)
+    removed = lungs_masked(film)
     outside = film[..., 3] == 0
     assert np.array_equal(removed[outside], film[outside])
     assert np.array_equal(removed[..., 3], film[..., 3])
@@ -46,4 +46,4 @@ def test_padding_is_black_lines_at_the_edge_and_not_a_dark_lung():
 def test_a_film_without_a_mask_is_left_as_it_is():
     film = _film(60)
     film[..., 3] = 0
-    assert np.array_equal(without_lungs(film), film)
+    assert np.array_equal(lungs_masked(film), film)

@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 from joblib.externals.loky import get_reusable_executor
 
-from cxr.films.cache import Entry, FilmCache, Work, map_cached
+from cxr.films.cache import Entry, FilmCache, FilmTask, cached_map
 from cxr.runtime.compute import Compute
 from tests.settings import machine
 
 FILMS = 40  # more than two chunks
 
 
-def square(log: Path, value: int) -> Work:
+def square(log: Path, value: int) -> FilmTask:
     """A film's work, which leaves a line in the log and names the process that did it."""
 
     def compute() -> Entry:
@@ -23,7 +23,7 @@ def square(log: Path, value: int) -> Work:
             stream.write(f"{value}\n")
         return {"square": value * value, "process": os.getpid()}, bytes([abs(value)])
 
-    return Work("" if value < 0 else f"{value:04d}", compute)
+    return FilmTask("" if value < 0 else f"{value:04d}", compute)
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def two_processes(workspace: Path) -> Iterator[Compute]:
 
 
 def run(cache: FilmCache, compute: Compute, films: list[int]) -> list[Entry]:
-    return list(map_cached(functools.partial(square, Path("log").resolve()), films, cache, compute, "square"))
+    return list(cached_map(functools.partial(square, Path("log").resolve()), films, cache, compute, "square"))
 
 
 def computed() -> list[int]:
@@ -87,7 +87,7 @@ def test_work_without_a_key_is_never_stored(cache: FilmCache) -> None:
 
 
 def test_entries_are_streamed_while_later_films_are_still_at_work(cache: FilmCache) -> None:
-    entries = map_cached(
+    entries = cached_map(
         functools.partial(square, Path("log").resolve()), range(FILMS), cache, machine(workers=1), "square"
     )
     assert next(entries)[0]["square"] == 0

@@ -9,7 +9,7 @@ import PIL.Image
 import pytest
 
 from cxr.core.errors import CxrError
-from cxr.films.film import Refused
+from cxr.films.film import NotAChestFilm
 from cxr.films.read import Source, decode, decode_reduced, read_film, read_source
 from tests.conftest import phantom, write_dicom, write_image
 
@@ -169,7 +169,7 @@ def test_a_dicom_that_is_no_frontal_chest_film_is_refused_before_its_pixels_are_
 ) -> None:
     path = write_dicom(tmp_path / "a.dcm", FILM, **tags)
     path.write_bytes(path.read_bytes()[:-5000])
-    with pytest.raises(Refused, match=rf"^{path}: {reason}") as caught:
+    with pytest.raises(NotAChestFilm, match=rf"^{path}: {reason}") as caught:
         read_film(str(path))
     assert "\n" not in str(caught.value)
 

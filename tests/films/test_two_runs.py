@@ -8,26 +8,26 @@ from pathlib import Path
 
 import pytest
 
-from cxr.films.cache import Entry, FilmCache, Work, map_cached
+from cxr.films.cache import Entry, FilmCache, FilmTask, cached_map
 from tests.settings import machine
 
 FILMS = range(300)
 
 
-def noise(value: int) -> Work:
+def noise(value: int) -> FilmTask:
     """A film whose result is large enough to be written in pieces."""
 
     def compute() -> Entry:
         return {"film": value}, hashlib.blake2b(str(value).encode()).digest() * 500
 
-    return Work(hashlib.md5(str(value).encode()).hexdigest(), compute)
+    return FilmTask(hashlib.md5(str(value).encode()).hexdigest(), compute)
 
 
 def run(root: Path, films: list[int], start: Barrier | None, out: Path) -> None:
     """One run; leaves a hash of all its results."""
     if start is not None:
         start.wait(60)
-    entries = list(map_cached(noise, films, FilmCache(root, "noise", "spec"), machine(workers=1), "noise"))
+    entries = list(cached_map(noise, films, FilmCache(root, "noise", "spec"), machine(workers=1), "noise"))
     found = {str(facts["film"]): hashlib.md5(blob).hexdigest() for facts, blob in entries}
     out.write_text(json.dumps(found, sort_keys=True))
 

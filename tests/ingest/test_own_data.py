@@ -7,8 +7,8 @@ import pytest
 
 from cxr.core.errors import CxrError
 from cxr.films.manifest import SPLITS
-from cxr.ingest.layouts import find_candidates
-from cxr.ingest.preflight import advice, suggest_pattern
+from cxr.ingest.layouts import find_entries
+from cxr.ingest.preflight import cohort_warnings, suggest_pattern
 from tests.conftest import phantom, write_image
 from tests.ingest.test_ingest import run, settings, write_cohort
 
@@ -68,7 +68,7 @@ def test_rows_and_films_that_miss_each_other_are_counted_and_named(workspace: Pa
         write_image(root / f"{name}.png", phantom(len(name))[0])
     (root / "labels.csv").write_text("path,label,split\na1.png,0,train\na2.png,1,\nb1.png,1,test\nlost.png,0,test\n")
     given = settings(layout="csv", patient_from="image", path_pattern="none")
-    assert advice(find_candidates(given), given) == [
+    assert cohort_warnings(find_entries(given), given) == [
         "1 of 4 films name no split and join train, such as a2.png; name a split for each film or for none",
         "films/labels.csv: 1 of 4 rows name a file that is not there, such as lost.png; add the file, or correct or "
         "remove the row",

@@ -45,11 +45,11 @@ except Reached: print("reached")
 def test_what_keeps_a_process_from_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in portable.VARIABLES:
         monkeypatch.delenv(name, raising=False)
-    assert "without the variables" in portable.why_not_portable()
+    assert "without the variables" in portable.portability_problem()
     monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX")
     monkeypatch.setattr(torch, "get_num_threads", lambda: portable.THREADS)
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "DEFAULT")
-    assert "no AVX2" in portable.why_not_portable()
+    assert "no AVX2" in portable.portability_problem()
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX2")
-    assert portable.why_not_portable() == ""
-    assert "torch.compile" in portable.why_not_portable(compiled=True)
+    assert portable.portability_problem() == ""
+    assert "torch.compile" in portable.portability_problem(compiled=True)

@@ -13,7 +13,7 @@ import pytest
 from cxr.__main__ import main
 from cxr.core.errors import CxrError
 from cxr.predict import batch as many
-from cxr.predict.batch import Journal, predict_into
+from cxr.predict.batch import ProgressLog, predict_into
 from cxr.predict.inputs import find_films
 from cxr.predict.predictor import Predictor
 from tests.bundles import Project
@@ -97,12 +97,12 @@ def test_a_changed_film_and_another_bundle_are_not_resumed(
     predictor: Predictor, films: Path, tmp_path: Path, project_of_three: Project
 ) -> None:
     out, named = tmp_path / "out.csv", find_films([str(films)])
-    many.predict_all(predictor, named, Journal(out, predictor.version), 1)
+    many.predict_all(predictor, named, ProgressLog(out, predictor.version), 1)
     shutil.copy(films / "sub1/film01.png", films / "sub0/film00.png")
     again = find_films([str(films)])
-    journal = Journal(out, predictor.version)
+    journal = ProgressLog(out, predictor.version)
     assert [film.address for film in again if journal.done(film) is None] == [str(films / "sub0/film00.png")]
-    assert Journal(out, Predictor.load(project_of_three.bundle).version).records == {}
+    assert ProgressLog(out, Predictor.load(project_of_three.bundle).version).records == {}
 
 
 def test_what_a_decoder_raises_ends_no_run(

@@ -10,7 +10,7 @@ from cxr.films.manifest import Record, write_manifest
 from cxr.npz.films import read_index, read_npz
 from cxr.npz.preparation import Preparation, from_json
 from cxr.preprocess import build
-from cxr.preprocess.build import build_npz_set, copies, npz_names
+from cxr.preprocess.build import build_npz_set, npz_names, perturbations
 from cxr.preprocess.config import PreprocessSection
 from tests.conftest import PREPARATION, phantom, write_image, write_segment_facts
 from tests.settings import machine, section
@@ -65,8 +65,8 @@ def test_each_validation_film_has_a_corrupted_copy_and_one_with_the_acquisition_
 
 def test_a_training_film_that_is_added_later_changes_few_of_the_swapped_copies(workspace: Path) -> None:
     records = [write_film(index) for index in range(40)]
-    before = {item.name: item.reference for item in copies(records)}
-    after = {item.name: item.reference for item in copies([*records, write_film(41)])}
+    before = {item.name: item.reference for item in perturbations(records)}
+    after = {item.name: item.reference for item in perturbations([*records, write_film(41)])}
     assert sum(before[name] != after[name] for name in before) <= 2
 
 

@@ -6,7 +6,7 @@ from cxr.acquisition.statistics import GREY_STATISTICS, acquisition_statistics
 from cxr.films.film import film_from_array
 from cxr.films.letterbox import Letterbox
 from cxr.films.read import Source
-from cxr.preprocess.perturb import CORRUPTED, SWAPPED, Copy, copied, corrupt, swap_acquisition
+from cxr.preprocess.perturb import CORRUPTED, SWAPPED, Perturbation, corrupt, perturbed, swap_acquisition
 from tests.conftest import phantom
 
 HASH = "8d3f" * 8
@@ -62,7 +62,7 @@ def test_a_copy_of_a_film_with_colours_is_grey(kind: str) -> None:
     film = film_from_array("a.png", np.dstack([grey, grey // 2, grey]))
     ok, png = cv2.imencode(".png", phantom(4)[0])
     assert ok
-    copy, _ = copied(
-        film, Letterbox(160, 128, 512).mask_to_frame(mask), Copy(kind, Source("b.png", png.tobytes())), HASH
+    copy, _ = perturbed(
+        film, Letterbox(160, 128, 512).mask_to_frame(mask), Perturbation(kind, Source("b.png", png.tobytes())), HASH
     )
     assert copy.colour is None

@@ -17,7 +17,7 @@ from cxr.report.build import compared
 from cxr.report.markdown import report_markdown
 from cxr.report.model_card import model_card
 from cxr.report.page import report_page
-from cxr.report.revisions import WORKSPACE, read_results, stale
+from cxr.report.revisions import WORKSPACE, read_results, staleness
 from tests.evaluate.conftest import THREE
 from tests.report.conftest import figures, git, write_results
 
@@ -260,11 +260,11 @@ def test_results_of_other_parameters_and_a_card_of_another_cohort_are_told(two_r
     main(["model-card"])
     main(["model-card", "--check"])
     results = read_results(WORKSPACE)
-    assert stale(results) == []
+    assert staleness(results) == []
     write_results(two_revisions, 0.5, "0.01")
     lock = "stages:\n  train:\n    params:\n      params.yaml:\n        train.lr: 0.01\n        train.seed: 7\n"
     Path("dvc.lock").write_text(lock)
-    told = stale(read_results(WORKSPACE))
+    told = staleness(read_results(WORKSPACE))
     assert told[0].startswith("These results belong to other parameters: train.seed changed in params.yaml since;")
     assert told[1] == "docs/model_card.md describes another classifier or cohort; run `python -m cxr model-card`."
     with pytest.raises(

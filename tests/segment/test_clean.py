@@ -4,14 +4,14 @@ import pytest
 
 from cxr.films.letterbox import Letterbox
 from cxr.segment.config import SegmentSection
-from cxr.segment.lungs import Lungs, clean, judge
+from cxr.segment.lungs import Lungs, clean, validate_mask
 
 SIDE = 128
 WHOLE = Letterbox(SIDE, SIDE, SIDE)
 
 
 def postprocess(probability: np.ndarray, frame: Letterbox, settings: SegmentSection, quality: float = 1.0) -> Lungs:
-    return judge(probability, clean(probability, frame, settings.threshold), frame, quality, settings)
+    return validate_mask(probability, clean(probability, frame, settings.threshold), frame, quality, settings)
 
 
 def lungs(right: int = 17, left: int = 17, middle: tuple[int, int] = (64, 64)) -> np.ndarray:

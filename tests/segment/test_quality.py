@@ -3,7 +3,7 @@ import pytest
 
 from cxr.films.letterbox import Letterbox
 from cxr.segment.config import SegmentSection
-from cxr.segment.lungs import AT_ONE_LOOK, AT_TWO_LOOKS, SURE, agreement, expected_dice, lungs_in_frame, soft_dice
+from cxr.segment.lungs import AT_ONE_LOOK, AT_TWO_LOOKS, SURE, expected_dice, lungs_in_frame, scale_agreement, soft_dice
 from tests.conftest import phantom
 
 SIDE = 128
@@ -48,16 +48,16 @@ def test_soft_dice_matches_its_definition_and_counts_nothing_outside_of_the_film
 
 
 def test_a_mask_found_again_on_the_smaller_film_agrees_with_itself() -> None:
-    assert agreement(FILM, MASK, segmenter=Dark(1.0), **SHARED) > 0.9
+    assert scale_agreement(FILM, MASK, segmenter=Dark(1.0), **SHARED) > 0.9
 
 
 def test_lung_that_the_second_look_does_not_find_again_costs_agreement() -> None:
     spoilt = MASK.copy()
     spoilt[30:100, 45:90] = 255
-    whole = agreement(FILM, MASK, segmenter=Dark(1.0), **SHARED)
-    assert agreement(FILM, spoilt, segmenter=Dark(1.0), **SHARED) < whole - 0.1
+    whole = scale_agreement(FILM, MASK, segmenter=Dark(1.0), **SHARED)
+    assert scale_agreement(FILM, spoilt, segmenter=Dark(1.0), **SHARED) < whole - 0.1
     empty = np.zeros_like(MASK)
-    assert agreement(empty, empty, segmenter=Dark(1.0), **SHARED) == 0
+    assert scale_agreement(empty, empty, segmenter=Dark(1.0), **SHARED) == 0
 
 
 @pytest.mark.parametrize(("sure", "looks"), [(0.999, 1), (0.9, 2)])

@@ -17,7 +17,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 
 from cxr.core.errors import CxrError
 from cxr.predict.predictor import Predictor
-from cxr.predict.service.requests import JSON, RESEARCH_ONLY, answer, input_fn, output_fn
+from cxr.predict.service.requests import JSON, RESEARCH_ONLY, input_fn, output_fn, response
 from cxr.predict.service.workers import Busy, Limits, Workers
 
 SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
@@ -104,7 +104,7 @@ def create_app(load: Callable[[], Predictor], limits: Limits) -> FastAPI:
         return response
 
     async def _invoke(request: Request, pictures: bool) -> tuple[Response, int]:
-        read = functools.partial(answer, predictor=app.state.predictor, pictures=pictures)
+        read = functools.partial(response, predictor=app.state.predictor, pictures=pictures)
         try:
             body = await _body(request, limits.max_bytes, keep=not workers.full)
             films = input_fn(body, request.headers.get("content-type", ""))
@@ -130,7 +130,7 @@ def create_app(load: Callable[[], Predictor], limits: Limits) -> FastAPI:
 def _loaded(load: Callable[[], Predictor], warm_up: bool) -> Predictor:
     predictor = load()
     if warm_up:
-        answer("warm-up", _synthetic_film(), predictor, pictures=True)
+        response("warm-up", _synthetic_film(), predictor, pictures=True)
     return predictor
 
 

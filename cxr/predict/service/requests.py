@@ -30,14 +30,14 @@ FORM = '{"films": [{"name": "a.dcm", "content": "<base64>"}]}'
 
 
 @dataclass(frozen=True)
-class Answer:
+class Response:
     """The prediction, or None where the film was refused, and the facts as they are sent."""
 
     facts: dict[str, Any]
     prediction: Prediction | None
 
 
-def answer(name: str, content: bytes, predictor: Predictor, pictures: bool = False) -> Answer:
+def response(name: str, content: bytes, predictor: Predictor, pictures: bool = False) -> Response:
     """Read one film. A film that cannot be read is an answer with the reason, never an exception.
 
     Args:
@@ -56,7 +56,7 @@ def answer(name: str, content: bytes, predictor: Predictor, pictures: bool = Fal
         log.error("a film could not be read: %s at %s:%s", fault, place.filename, place.lineno)  # its text may quote it
         return _refusal(name, f"cannot be read ({fault}); export it again", predictor)
     facts = _facts(name, prediction, predictor)
-    return Answer(facts | ({"pictures": layers(prediction)} if pictures else {}), prediction)
+    return Response(facts | ({"pictures": layers(prediction)} if pictures else {}), prediction)
 
 
 def suffix(content: bytes) -> str:
@@ -104,8 +104,8 @@ def _facts(name: str, prediction: Prediction, predictor: Predictor) -> dict[str,
     }
 
 
-def _refusal(name: str, reason: str, predictor: Predictor) -> Answer:
-    return Answer({"name": name, "refused": reason, "bundle": predictor.version, "note": RESEARCH_ONLY}, None)
+def _refusal(name: str, reason: str, predictor: Predictor) -> Response:
+    return Response({"name": name, "refused": reason, "bundle": predictor.version, "note": RESEARCH_ONLY}, None)
 
 
 def _data_url(picture: Image) -> str:
@@ -152,12 +152,12 @@ def input_fn(body: bytes, content_type: str = RAW[0]) -> list[SentFilm]:
     return sent
 
 
-def predict_fn(films: Sequence[SentFilm], predictor: Predictor) -> list[Answer]:
+def predict_fn(films: Sequence[SentFilm], predictor: Predictor) -> list[Response]:
     """An answer or a refusal for each film, in order."""
-    return [answer(film.name, film.content, predictor) for film in films]
+    return [response(film.name, film.content, predictor) for film in films]
 
 
-def output_fn(answers: Sequence[Answer], accept: str = JSON) -> tuple[bytes, str]:
+def output_fn(answers: Sequence[Response], accept: str = JSON) -> tuple[bytes, str]:
     """The body and its content type: JSON, or for one film that was read the overlay as PNG."""
     if PNG in accept and len(answers) == 1 and answers[0].prediction is not None:
         return overlay_png(answers[0].prediction), PNG
