@@ -65,7 +65,7 @@ class Project:
 
     def stand_in(self, source: str) -> None:
         """Put a stage in the place of the real one: for what does not depend on training, and is quicker without."""
-        for package in ("core", "models", "npz", "shards", "train"):
+        for package in ("core", "models", "npz", "train"):
             shutil.rmtree(self.folder / "cxr" / package)
         (self.folder / "stages" / "train.py").write_text(source)
 

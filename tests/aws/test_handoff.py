@@ -225,7 +225,7 @@ def test_what_rank_0_leaves_behind_is_ended_with_it(
     project: Project, plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A rank that waits for a dead rank 0 keeps the log pipe open; the job, and its bill, would run to max_hours."""
-    entry = project.folder / "cxr" / "launch" / "entry.py"
+    entry = project.folder / "cxr" / "aws" / "container" / "entry.py"
     entry.write_text(entry.read_text().replace("GRACE_S = 20.0", "GRACE_S = 1.0"))
     project.stand_in(stand_ins.LEFT_BEHIND)
     with pytest.raises(CxrError, match="Failed: ZeroDivisionError"):

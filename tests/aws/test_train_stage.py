@@ -100,7 +100,7 @@ def test_a_spot_job_taken_away_in_an_epoch_ends_with_the_weights_of_an_undisturb
 
 def slow_down(project: Project) -> None:
     """Batches long enough to be interrupted, and state that is looked at more often than they end."""
-    module = project.folder / "cxr" / "launch" / "checkpoints.py"
+    module = project.folder / "cxr" / "aws" / "container" / "checkpoints.py"
     module.write_text(module.read_text().replace("CHECK_S = 2.0", "CHECK_S = 0.1"))
     (project.folder / "stages" / "train.py").write_text(stand_ins.SLOW)
     deps = (project.folder / "dvc.yaml").read_text()

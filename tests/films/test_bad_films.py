@@ -63,11 +63,11 @@ def test_every_reason_in_the_code_says_what_to_do() -> None:
     found = []
     for path in [*(ROOT / "cxr/films").glob("*.py"), ROOT / "cxr/ingest/film.py"]:
         for node in ast.walk(ast.parse(path.read_bytes())):
-            raised = isinstance(node, ast.Call) and ast.unparse(node.func) in ("CxrError", "Refused")
+            raised = isinstance(node, ast.Call) and ast.unparse(node.func) in ("CxrError", "NotAChestFilm")
             returned = path.stem == "film" and isinstance(node, ast.Return) and isinstance(node.value, ast.JoinedStr)
             if raised or returned:
                 found.append(ast.unparse(node))
-    passed_on = ["Refused(f'{address}: {reason}')"]  # the reason is one that film.py returns
+    passed_on = ["NotAChestFilm(f'{address}: {reason}')"]  # the reason is one that film.py returns
     assert len(found) > 20
     assert [text for text in found if "; " not in text] == passed_on
 

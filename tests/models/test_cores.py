@@ -27,7 +27,7 @@ except ImportError: import torch
 
 
 def test_spinning_can_be_asked_for() -> None:
-    code = "from cxr.models.portable import share_cores; import os; share_cores(); print(os.environ['OMP_WAIT_POLICY'])"
+    code = "from cxr.models.portable import passive_waiting; import os; passive_waiting(); print(os.environ['OMP_WAIT_POLICY'])"
     environment = {**os.environ, "OMP_WAIT_POLICY": "ACTIVE"}
     ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True)
     assert ran.stdout == "ACTIVE\n"
