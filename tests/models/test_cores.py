@@ -27,7 +27,12 @@ except ImportError: import torch
 
 
 def test_spinning_can_be_asked_for() -> None:
-    code = "from cxr.models.portable import passive_waiting; import os; passive_waiting(); print(os.environ['OMP_WAIT_POLICY'])"
+    code = """
+import os
+from cxr.models.portable import passive_waiting
+passive_waiting()
+print(os.environ["OMP_WAIT_POLICY"])
+"""
     environment = {**os.environ, "OMP_WAIT_POLICY": "ACTIVE"}
     ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True)
     assert ran.stdout == "ACTIVE\n"
