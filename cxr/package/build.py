@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from cxr.bundle.config import Familiar, InferenceConfig, write_config
+from cxr.bundle.config import FLAGS, InferenceConfig, Ood, write_config
 from cxr.bundle.files import (
     CARD,
     CLASSIFIER,
@@ -69,9 +69,9 @@ def build_bundle(places: Places, section: PackageSection, folder: Path, archive:
     with atomic_folder(folder) as bundle:
         parity = _write_networks(bundle, classifier, _parity_films(places.npz, rows), section)
         network = load_network(bundle / CLASSIFIER)
-        reference, familiar = fit_reference(network, places.npz, rows, places.acquisition, section.familiar)
+        reference, ood = fit_reference(network, places.npz, rows, places.acquisition, section.ood_quantile)
         write_reference(bundle / REFERENCE, reference)
-        config = _config(classifier, preparation, point, familiar, places)
+        config = _config(classifier, preparation, point, ood, places)
         write_config(bundle / CONFIG, config)
         shutil.copyfile(places.segmenter, bundle / SEGMENTER)
         facts = _provenance(classifier, rows, section, parity)
@@ -118,17 +118,18 @@ def _parity_films(npz: Path, rows: list[NpzRow]) -> Images:
 
 
 def _config(
-    classifier: Classifier, preparation: Preparation, point: OperatingPoint, familiar: Familiar, places: Places
+    classifier: Classifier, preparation: Preparation, point: OperatingPoint, ood: Ood, places: Places
 ) -> InferenceConfig:
     return InferenceConfig(
-        format=1,
+        format=2,
         classes=point.classes,
         backbone=classifier.facts["backbone"],
         image_px=classifier.facts["image_px"],
         preparation=preparation,
         operating_point=point,
-        familiar=familiar,
-        meaning=probability_bins(places.metrics / "predictions.csv", point),
+        ood=ood,
+        probability_bins=probability_bins(places.metrics / "predictions.csv", point),
+        flags=FLAGS,
     )
 
 
