@@ -50,7 +50,7 @@ class Places:
     npz: Path
     acquisition: Path  # statistics of the films, by ingest
     segmenter: Path
-    metrics: Path  # folder with predictions.csv and details/figures.json
+    metrics: Path  # folder with predictions.csv and details/performance.json
     licence: Path  # of this repository
     requirements: Path  # the pinned packages that serving needs
 
@@ -76,7 +76,7 @@ def build_bundle(places: Places, section: PackageSection, folder: Path, archive:
         shutil.copyfile(places.segmenter, bundle / SEGMENTER)
         facts = _provenance(classifier, rows, section, parity)
         write_json(bundle / PROVENANCE, facts)
-        figures = json.loads((places.metrics / "details/figures.json").read_text(encoding="utf-8"))
+        figures = json.loads((places.metrics / "details/performance.json").read_text(encoding="utf-8"))
         write_text(bundle / CARD, model_card(config, facts, figures))
         source, backbone = str(facts["weights"].get("source", "unknown")), classifier.facts["backbone"]
         write_licences(bundle / LICENCES, places.licence, source, backbone)

@@ -38,7 +38,7 @@ def model_card(config: InferenceConfig, provenance: dict[str, Any], figures: dic
     Args:
         config: the bundle's settings.
         provenance: as written beside it.
-        figures: metrics/details/figures.json.
+        figures: metrics/details/performance.json.
     """
     point = config.operating_point
     rule = "the likeliest class is predicted" if point.threshold is None else (
