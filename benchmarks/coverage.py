@@ -56,7 +56,7 @@ def truth(random: np.random.Generator, auroc: float) -> dict[str, float]:
     """The figures of a cohort so large that its own chance does not matter."""
     films = ScoredFilms(cohort(random, TRUTH_PATIENTS, auroc), POINT)
     positive, ones = films.label.astype(np.float64), np.ones((1, len(films.label)))
-    figures = films.plain()
+    figures = films.point_estimates()
     found = {name: figures[name] for name in films.task.figures if name != "ece"}
     found["slope"] = float(slopes(positive, films.logits, ones)[0])
     found["intercept"] = float(intercepts(positive, films.logits, ones)[0])

@@ -1,4 +1,4 @@
-"""How often a bundle doubts or refuses films that it should, and films that it should not: one table.
+"""How often a bundle flags or rejects films that it should, and films that it should not: one table.
 
 Each folder of films is read as it is, as its negative, and turned; noise and the photographs that scikit-learn carries
 are read beside them. `--others` names folders of pictures that are no frontal chest film.
@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 from sklearn.datasets import load_sample_images
 
+from cxr.bundle.config import FLAGS
 from cxr.core.errors import CxrError
 from cxr.films.letterbox import Image
 from cxr.films.read import Source, decode
@@ -23,7 +24,7 @@ from cxr.predict.inputs import find_films
 from cxr.predict.predictor import Predictor
 from cxr.report.tables import markdown
 
-CODES = ("no_lungs", "inverted", "turned_right", "turned_left", "upside_down", "unsure", "unfamiliar", "small")
+CODES = tuple(flag.code for flag in FLAGS)
 VIEWS: dict[str, Callable[[Image], Image]] = {
     "as they are": lambda film: film,
     "inverted": lambda film: np.asarray(255 - film, np.uint8),
@@ -55,7 +56,7 @@ def main() -> None:
     ]
     for folder in options.others:
         rows.append(row(predictor, folder.name, (source.content for source in sample(folder, options.count))))
-    print(markdown(["films", "number", "doubted", *(code.replace("_", " ") for code in CODES), "refused"], rows))
+    print(markdown(["films", "number", "flagged", *(code.replace("_", " ") for code in CODES), "rejected"], rows))
 
 
 def sample(folder: Path, count: int) -> Iterator[Source]:
@@ -73,10 +74,10 @@ def row(predictor: Predictor, name: str, films: Iterable[bytes]) -> list[str]:
         try:
             found = [flag.code for flag in predictor(film, f"{name} {number}").flags]
         except CxrError:
-            found = ["refused"]
+            found = ["rejected"]
         flags.update(found)
-        flags["doubted"] += bool(found)
-    share = {code: f"{flags[code] / number:.1%}" if flags[code] else "–" for code in ("doubted", *CODES, "refused")}
+        flags["flagged"] += bool(found)
+    share = {code: f"{flags[code] / number:.1%}" if flags[code] else "–" for code in ("flagged", *CODES, "rejected")}
     return [name, str(number), *share.values()]
 
 

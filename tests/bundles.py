@@ -118,4 +118,4 @@ def _classify(classes: tuple[str, ...]) -> None:
     put_scores(table, LOGIT, classes, score(classifier, images))
     write_predictions(Path("metrics/predictions.csv"), put_decisions(table, point))
     figures = {"films": 12, "auroc": 0.5, "auroc_low": 0.3, "auroc_high": 0.7, "ece": None, "ece_reason": "few films"}
-    write_json(Path("metrics/details/figures.json"), {"test": figures, "reported_split": "test"})
+    write_json(Path("metrics/details/performance.json"), {"test": figures, "reported_split": "test"})

@@ -10,6 +10,7 @@ from ruamel.yaml.comments import CommentedMap
 
 from cxr.bundle.files import CONFIG
 from cxr.core.config import Section, parse_section, read_yaml
+from cxr.core.errors import CxrError
 from cxr.core.files import write_text
 from cxr.decision.operating_point import OperatingPoint
 from cxr.npz.preparation import Preparation
@@ -54,30 +55,33 @@ COMMENTS = {
     "operating_point": "from logit to decision; fitted on validation films only",
     "operating_point.classifier": "fingerprint of the weights that it belongs to",
     "operating_point.rule": "how the threshold was chosen",
-    "operating_point.threshold": "calibrated probability from which the finding is called",
+    "operating_point.threshold": "calibrated probability from which a film is predicted positive",
     "operating_point.threshold_low": "95 % interval over resampled validation patients",
     "operating_point.temperature": "divides the logit before it becomes a probability",
     "operating_point.films": "validation films that it was fitted on",
-    "familiar": "when a film is unlike those that the classifier was trained on",
-    "familiar.limit": "largest familiar distance in feature space",
-    "familiar.share": "of the validation films, which lie within the limit",
-    "familiar.films": "validation films that set the limit",
-    "meaning": "films and findings of validation by calibrated probability; two classes only",
+    "ood": "a film beyond the threshold is out of distribution",
+    "ood.threshold": "distance from the training films in feature space",
+    "ood.quantile": "share of the validation films within the threshold",
+    "ood.films": "validation films that set the threshold",
+    "probability_bins": "validation films and findings by calibrated probability; two classes only",
+    "flags": "reliability flags that this bundle raises, each with its condition",
+    "population": "films that the classifier was trained on, in words",
 }
-WITHOUT_QUALITY = {"min_quality": 0.0}  # of a bundle from before masks had a score: none fell back for it
+FORMAT = 2
+READS_OLDER = "732980e"  # the last commit that reads bundles of format 1
 MIN_MEANING = 10  # films of a bin below which its share says nothing
 
 
-class Familiar(Section):
-    """Which films lie too far from the training films to be believed."""
+class Ood(Section):
+    """The distance from the training films beyond which a film is out of distribution."""
 
-    limit: float = Field(gt=0)
-    share: float = Field(gt=0, le=1)
+    threshold: float = Field(gt=0)
+    quantile: float = Field(gt=0, le=1)
     films: int = Field(ge=1)
 
 
-class Bin(Section):
-    """What a range of calibrated probabilities meant on validation films."""
+class ProbabilityBin(Section):
+    """Validation films and findings in a range of calibrated probabilities."""
 
     low: float
     high: float
@@ -85,23 +89,43 @@ class Bin(Section):
     findings: int  # of these, films of the second class
 
 
+class BundleFlag(Section):
+    """A reliability flag that the bundle raises."""
+
+    code: str
+    condition: str
+
+
+FLAGS = (
+    BundleFlag(code="lung_mask_failed", condition="the lung mask is implausible, or its expected Dice is low"),
+    BundleFlag(code="inverted", condition="lung confidence is higher on the negative"),
+    BundleFlag(code="turned_right", condition="lung confidence is higher on the film turned back"),
+    BundleFlag(code="turned_left", condition="lung confidence is higher on the film turned back"),
+    BundleFlag(code="upside_down", condition="lung confidence is higher on the film turned back"),
+    BundleFlag(code="not_frontal_chest", condition="lung confidence is low in every orientation"),
+    BundleFlag(code="out_of_distribution", condition="the feature distance exceeds ood.threshold"),
+    BundleFlag(code="low_resolution", condition="the film has fewer pixels than the stored image"),
+)  # that this version can raise; a bundle may list fewer, or more that a later version knows
+
+
 class InferenceConfig(Section):
     """All settings of a bundle; `cxr.bundle.config` says what each means."""
 
-    format: Literal[1]
+    format: Literal[2]
     classes: tuple[str, ...] = Field(min_length=2)
     backbone: str
     image_px: int
     preparation: Preparation
     operating_point: OperatingPoint
-    familiar: Familiar
-    meaning: tuple[Bin, ...]
+    ood: Ood
+    probability_bins: tuple[ProbabilityBin, ...]
+    flags: tuple[BundleFlag, ...]
+    population: dict[str, str] = Field(default_factory=dict)
 
     @property
     def segment(self) -> SegmentSection:
-        """How lungs are found, and when they are not believed."""
-        values = WITHOUT_QUALITY | self.preparation.segment.settings
-        return parse_section(values, SegmentSection, f"{CONFIG}: preparation.segment")
+        """How lungs are found, and when the whole film is the mask."""
+        return parse_section(self.preparation.segment.settings, SegmentSection, f"{CONFIG}: preparation.segment")
 
     @property
     def pixels(self) -> PixelSection:
@@ -110,7 +134,7 @@ class InferenceConfig(Section):
 
     def meaning_of(self, probability: float) -> str:
         """What films of this calibrated probability turned out to be on validation; empty where too few had it."""
-        for one in self.meaning:
+        for one in self.probability_bins:
             if (one.low <= probability < one.high or probability == one.high == 1) and one.films >= MIN_MEANING:
                 return (
                     f"of {one.films} validation films between {one.low:.0%} and {one.high:.0%}, "
@@ -121,7 +145,10 @@ class InferenceConfig(Section):
 
 def write_config(path: Path, config: InferenceConfig) -> None:
     """Write the settings as YAML, each with what it means beside it."""
-    document = _commented(config.model_dump(mode="json"))
+    values = config.model_dump(mode="json")
+    if not config.population:
+        del values["population"]
+    document = _commented(values)
     document.yaml_set_start_comment(HEADER)
     yaml, stream = YAML(), io.StringIO()
     yaml.width = 200
@@ -130,8 +157,14 @@ def write_config(path: Path, config: InferenceConfig) -> None:
 
 
 def read_config(path: Path) -> InferenceConfig:
-    """Read and check the settings; raises CxrError naming the key at fault."""
-    return parse_section(read_yaml(path), InferenceConfig, str(path))
+    """Read and check the settings; raises CxrError naming the key at fault, or the format of an older bundle."""
+    values = read_yaml(path)
+    if values.get("format") != FORMAT:
+        raise CxrError(
+            f"{path}: bundle format {values.get('format')}, this version reads {FORMAT}; "
+            f"make the bundle again with `dvc repro package`, or read it at commit {READS_OLDER}"
+        )
+    return parse_section(values, InferenceConfig, str(path))
 
 
 def _commented(values: dict[str, Any], path: str = "") -> Any:

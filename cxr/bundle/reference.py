@@ -20,7 +20,7 @@ DATE = (1980, 1, 1, 0, 0, 0)  # of every member, so that equal content gives equ
 
 
 @dataclass(frozen=True)
-class Familiarity:
+class FeatureSpace:
     """The roots of the training films' features, as a mean and a covariance."""
 
     mean: Array  # (channels,)
@@ -43,7 +43,7 @@ def signed_root(features: Array) -> Floats:
     return np.asarray(np.sign(values) * np.sqrt(np.abs(values)))
 
 
-def fit_familiarity(features: Array) -> Familiarity:
+def fit_feature_space(features: Array) -> FeatureSpace:
     """Mean and covariance of the features (films, channels) of at least two films."""
     films, channels = features.shape
     roots = signed_root(features)
@@ -54,7 +54,7 @@ def fit_familiarity(features: Array) -> Familiarity:
     left = channels - kept
     floor = 1e-6 * float(variances[0]) + 1e-12  # channels that never fire would make every film infinitely far
     rest = max(float(variances[kept:].sum()) / left, floor)
-    return Familiarity(
+    return FeatureSpace(
         mean.astype(np.float32),
         directions[:kept].astype(np.float32),
         np.maximum(variances[:kept], rest).astype(np.float32),
@@ -66,14 +66,14 @@ def fit_familiarity(features: Array) -> Familiarity:
 class Reference:
     """Feature space and acquisition of the training films."""
 
-    familiarity: Familiarity
+    feature_space: FeatureSpace
     acquisition: Floats  # quantiles of each of STATISTICS, (101, statistics)
     films: int  # training films
 
 
 def write_reference(path: Path, reference: Reference) -> None:
     """Write it as NPZ; equal content gives equal bytes."""
-    space = reference.familiarity
+    space = reference.feature_space
     arrays: dict[str, Any] = {
         "space": np.array(SPACE),
         "mean": space.mean,
@@ -101,7 +101,7 @@ def read_reference(path: Path) -> Reference:
                 raise ValueError("other acquisition statistics")
             if "space" not in arrays or str(arrays["space"]) != SPACE:
                 raise ValueError("distances in another feature space")
-            space = Familiarity(arrays["mean"], arrays["directions"], arrays["variances"], float(arrays["rest"]))
+            space = FeatureSpace(arrays["mean"], arrays["directions"], arrays["variances"], float(arrays["rest"]))
             return Reference(space, arrays["acquisition"], int(arrays["films"]))
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise CxrError(f"{path}: not readable ({error}); make the bundle again with `dvc repro package`") from error

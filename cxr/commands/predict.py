@@ -140,16 +140,16 @@ def _compare(
     table = labelled_table(records, reference, patients(reference, pattern))
     figures = frozen_figures(table, predictor.config, load_section("evaluate", EvaluateSection))
     moved = drift(records, predictor.reference)
-    refused = sum(bool(record.row["refused"]) for record in records)
+    rejected = sum(bool(record.row["rejected"]) for record in records)
     found = {
         "bundle": predictor.version,
         "films": len(films),
         "labelled": len(reference),
-        "refused": refused,
+        "rejected": rejected,
         "figures": figures,
         "drift": moved,
     }
-    print(f"\nResearch use only. {len(films)} films, {len(reference)} labelled, {refused} refused.\n")
+    print(f"\nResearch use only. {len(films)} films, {len(reference)} labelled, {rejected} rejected.\n")
     print(figures_text(figures), drift_text(moved), sep="\n\n")
     if not pattern and PATIENT not in reference.columns:
         print("\nEach film counts as a patient of its own: with several films per patient, intervals are too narrow.")

@@ -34,10 +34,13 @@ def _compare(options: argparse.Namespace) -> None:
     from cxr.core.config import load_section
     from cxr.evaluate.config import EvaluateSection
     from cxr.report.experiments import read_runs
+    from cxr.report.revisions import older_names
     from cxr.report.verdict import as_text, compare_results
 
     section = load_section("evaluate", EvaluateSection)
     a, b = read_runs(options.a), read_runs(options.b)
+    for warning in (warning for run in (*a, *b) for warning in older_names(run)):
+        log.warning("%s", warning)
     print(as_text(compare_results(a, b, section, options.split), options.a, options.b))
 
 

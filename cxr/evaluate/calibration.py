@@ -117,7 +117,7 @@ def predictive_value_block(films: ScoredFilms, prevalence: float) -> Block:
     By Bayes' theorem from sensitivity and specificity; the interval follows from that of the likelihood ratio, as the
     two come of different films.
     """
-    values, errors = films.plain(), standard_errors(films.measure, films.patients)
+    values, errors = films.point_estimates(), standard_errors(films.measure, films.patients)
     s, c = Share(films, "sensitivity", values, errors), Share(films, "specificity", values, errors)
     block: Block = {}
     for share in sorted({*PREVALENCES, prevalence}):

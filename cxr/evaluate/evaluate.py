@@ -18,9 +18,9 @@ from cxr.evaluate.results import evaluation_result
 from cxr.evaluate.scored import Block
 from cxr.evaluate.table import (
     ACQUISITION,
-    BASELINE,
+    HOG,
+    HOG_LUNGS_MASKED,
     LUNG_AREA,
-    SURROUNDINGS,
     check_predictions,
     films_of,
     reported_split,
@@ -80,7 +80,7 @@ def evaluate(
         shown = films_of(result.table, reported_split(result.table))
         gallery = paths.pictures / "gradcam.png"
         draw_gallery(gallery, classifier.cpu(), films, shown, result.operating_point, section.gallery_films)
-    _log_figures(result.details["figures"], task_of(classes).main_figure)
+    _log_figures(result.details["performance"], task_of(classes).main_figure)
 
 
 def _predictions(
@@ -98,13 +98,13 @@ def _predictions(
         ids = table["image_id"].tolist()
         values = baseline_logits(films, classes, ids, compute)
         if values is not None:
-            fill_scores(table, BASELINE, classes, ids, values)
+            fill_scores(table, HOG, classes, ids, values)
     if section.shortcuts and section.baseline:
         outlined = set(table.loc[table[LUNG_AREA].notna(), "image_id"])
         ids = [row.image_id for row in shown.rows if row.image_id in outlined]
         values = baseline_logits(films, classes, ids, compute, lungs=False) if ids else None
         if values is not None:
-            fill_scores(table, SURROUNDINGS, classes, ids, values)
+            fill_scores(table, HOG_LUNGS_MASKED, classes, ids, values)
     validation = [row.image_id for row in films.split("val").rows]
     values = acquisition_logits(statistics, films.split("train").rows, classes, validation)
     if values is not None:

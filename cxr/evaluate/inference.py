@@ -12,7 +12,7 @@ from torch.nn.functional import interpolate
 from cxr.core.errors import CxrError
 from cxr.evaluate.features import lungs_masked, lungs_only
 from cxr.evaluate.intervals import Bools, Floats
-from cxr.evaluate.table import KEPT, LOGIT, LUNG_AREA, LUNG_SHARE, REMOVED, put_scores
+from cxr.evaluate.table import LOGIT, LUNG_AREA, LUNG_SHARE, LUNGS_MASKED, LUNGS_ONLY, put_scores
 from cxr.models.classifier import Classifier, Images, Logits, as_input, score
 from cxr.npz.films import NpzRow, read_npz
 from cxr.runtime.compute import Compute
@@ -142,7 +142,7 @@ def put_shortcut_scores(table: pd.DataFrame, classifier: Classifier, films: NpzS
         usable.append(outlined(images[..., 3]))
     own, known = [row.image_id for row in films.rows], np.concatenate(usable)
     classes = tuple(classifier.facts["classes"])
-    for name, parts in ((REMOVED, removed), (KEPT, kept)):
+    for name, parts in ((LUNGS_MASKED, removed), (LUNGS_ONLY, kept)):
         values = np.concatenate(parts).astype(np.float64)
         values[~known] = np.nan
         fill_scores(table, name, classes, own, values)

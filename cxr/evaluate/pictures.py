@@ -136,7 +136,7 @@ def contact_sheet(masks_csv: Path, npz_folder: Path, out: Path) -> None:
 
 def worst_first(table: pd.DataFrame) -> pd.DataFrame:
     """Order a mask table by trust: fallbacks, then by Dice or, without a reference, by the Dice to expect."""
-    trust = table["dice"].fillna(table["quality"]) - 2 * table["fallback"]
+    trust = table["dice"].fillna(table["expected_dice"]) - 2 * table["fallback"]
     return table.assign(trust=trust).sort_values(["trust", "image_id"], kind="stable", ignore_index=True)
 
 
@@ -165,9 +165,9 @@ def grid(tiles: list[Image]) -> Image:
 
 
 def _mask_caption(row: dict[Any, Any]) -> tuple[str, str]:
-    score = f"Dice {row['dice']:.3f}" if pd.notna(row["dice"]) else f"Dice {row['quality']:.2f} expected"
+    score = f"Dice {row['dice']:.3f}" if pd.notna(row["dice"]) else f"Dice {row['expected_dice']:.2f} expected"
     name = str(row["image_id"])
-    return name if len(name) <= 32 else f"..{name[-30:]}", row["reason"] if row["fallback"] else score
+    return name if len(name) <= 32 else f"..{name[-30:]}", row["fallback_reason"] if row["fallback"] else score
 
 
 def _png(picture: Image) -> bytes:

@@ -33,7 +33,7 @@ from cxr.evaluate.task import Binary, Task, task_of
 from cxr.segment.table import read_mask_table
 
 MASK_SCORES = ("dice", "iou", "hd95")
-AT_HALF = ("accuracy", "balanced_accuracy", "sensitivity", "specificity", "precision", "npv", "f1", "mcc")
+AT_THRESHOLD_0_5 = ("accuracy", "balanced_accuracy", "sensitivity", "specificity", "precision", "npv", "f1", "mcc")
 DETAILS = "details"
 EARLIER = ("data", "segmentation", "training")  # details that evaluation carries over; `metrics` reads them back
 
@@ -47,13 +47,13 @@ def data_details(audit: Path) -> dict[str, Any]:
 
 
 def segmentation_details(masks: Path) -> Block:
-    """Fallbacks, quality and area of all films; Dice, IoU and HD95 where reference masks exist."""
+    """Fallbacks, expected Dice and area of all films; Dice, IoU and HD95 where reference masks exist."""
     table = read_mask_table(masks)
     figures: Block = {
         "films": len(table),
         "fallbacks": int(table["fallback"].sum()),
-        "quality_mean": rounded(float(table["quality"].mean())),
-        "quality_worst_5_percent": rounded(float(table["quality"].quantile(0.05))),
+        "expected_dice_mean": rounded(float(table["expected_dice"].mean())),
+        "expected_dice_worst_5_percent": rounded(float(table["expected_dice"].quantile(0.05))),
         "area_mean": rounded(float(table["area"].mean())),
         "referenced": int(table["dice"].notna().sum()),
     }
@@ -67,7 +67,7 @@ def segmentation_details(masks: Path) -> Block:
     return figures
 
 
-def figure_details(table: pd.DataFrame, point: OperatingPoint, section: EvaluateSection) -> Block:
+def performance_details(table: pd.DataFrame, point: OperatingPoint, section: EvaluateSection) -> Block:
     """Blocks `test` and `validation`, the operating point, and the name of the split that counts."""
     splits = {name: split_block(films_of(table, split), point, section) for split, name in SPLIT_NAMES.items()}
     return {
@@ -89,20 +89,20 @@ def split_block(table: pd.DataFrame, point: OperatingPoint, section: EvaluateSec
 
 
 def _of_two(films: ScoredFilms, table: pd.DataFrame, point: OperatingPoint, section: EvaluateSection) -> Block:
-    """Counts, calibration, predictive values by prevalence, and the figures at 0.5."""
-    values, half = films.plain(), ScoredFilms(table, point, threshold=0.5)
+    """Counts, calibration, predictive values by prevalence, and the metrics at threshold 0.5."""
+    values, half = films.point_estimates(), ScoredFilms(table, point, threshold=0.5)
     positive, logit = films.label.astype(np.float64), films.logits / point.temperature
     return {
         "counts": {name: int(values[name]) for name in ("tp", "fp", "fn", "tn")},
         "calibration": calibration_block(positive, films.probability, logit, films.patients),
         "prevalence": predictive_value_block(films, section.prevalence),
-        "at_half": with_reasons(half.plain(), AT_HALF, half.why_undefined),
+        "at_threshold_0_5": with_reasons(half.point_estimates(), AT_THRESHOLD_0_5, half.why_undefined),
     }
 
 
 def _of_more(films: ScoredFilms, table: pd.DataFrame, point: OperatingPoint, section: EvaluateSection) -> Block:
     """Figures of each class against the rest, and the confusion matrix."""
-    values, classes = films.plain(), films.task.classes
+    values, classes = films.point_estimates(), films.task.classes
     per_class = {}
     for index, name in enumerate(classes):
         reasons = {figure: films.why_undefined(f"{index}:{figure}") for figure in PER_CLASS}
@@ -139,7 +139,7 @@ def metrics_json(task: Task, figures: Block, shift: Block, segmentation: Block) 
 
     Args:
         task: names the figures.
-        figures: as in metrics/details/figures.json.
+        figures: as in metrics/details/performance.json.
         shift: as in metrics/details/shift.json.
         segmentation: as in metrics/details/segmentation.json.
     """
@@ -212,11 +212,11 @@ def evaluation_result(
     )
     decided = put_decisions(table, point)
     details: dict[str, Any] = {
-        "figures": figure_details(decided, point, section),
+        "performance": performance_details(decided, point, section),
         "checks": check_details(decided, point, section),
         "shift": shift_details(decided, point),
         "subgroups": subgroup_details(decided, point, section),
         **{name: earlier[name] for name in EARLIER},
     }
-    metrics = metrics_json(task_of(classes), details["figures"], details["shift"], details["segmentation"])
+    metrics = metrics_json(task_of(classes), details["performance"], details["shift"], details["segmentation"])
     return EvaluationResult(decided, point, details, metrics)

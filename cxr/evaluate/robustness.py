@@ -13,14 +13,14 @@ from cxr.evaluate.metrics import Scored, binary_metrics
 from cxr.evaluate.scored import Block, ScoredFilms, interval_entries, rounded, with_reasons
 from cxr.evaluate.table import (
     ACQUISITION,
-    BASELINE,
-    KEPT,
+    HOG,
+    HOG_LUNGS_MASKED,
     LOGIT,
     LUNG_AREA,
     LUNG_SHARE,
-    REMOVED,
+    LUNGS_MASKED,
+    LUNGS_ONLY,
     SPLIT_NAMES,
-    SURROUNDINGS,
     films_of,
     labels,
     reported_split,
@@ -52,9 +52,9 @@ def shortcut_block(table: pd.DataFrame, point: OperatingPoint, section: Evaluate
     off = "" if section.shortcuts else "evaluate.shortcuts is off"
     for score, title, why in (
         (LOGIT, name, off),
-        (REMOVED, f"{name}_lungs_removed", off),
-        (KEPT, f"{name}_lungs_only", off),
-        (SURROUNDINGS, f"{name}_hog_lungs_removed", off if section.baseline else "evaluate.baseline is off"),
+        (LUNGS_MASKED, f"{name}_lungs_masked", off),
+        (LUNGS_ONLY, f"{name}_lungs_only", off),
+        (HOG_LUNGS_MASKED, f"{name}_hog_lungs_masked", off if section.baseline else "evaluate.baseline is off"),
     ):
         films = with_score(table, score, point.classes)
         if films.empty:
@@ -102,7 +102,7 @@ def baseline_block(table: pd.DataFrame, point: OperatingPoint, section: Evaluate
         reason = "the training films lack a class" if section.baseline else "evaluate.baseline is off"
         return block | {"hog_logistic": {"reason": reason}}
     found = hog.with_intervals((name, "accuracy"))
-    found["gain"] = rounded(own.plain()[name] - hog.plain()[name])
+    found["gain"] = rounded(own.point_estimates()[name] - hog.point_estimates()[name])
     if found["gain"] is None:
         return block | {"hog_logistic": found | {"gain_reason": found[f"{name}_reason"]}}
     weights = leave_out_weights(own.patients)
@@ -113,12 +113,10 @@ def baseline_block(table: pd.DataFrame, point: OperatingPoint, section: Evaluate
 
 
 def hog_films(table: pd.DataFrame, point: OperatingPoint) -> ScoredFilms | None:
-    """What the HOG baseline says of the films, called positive from a half on; None where there is no baseline."""
-    if with_score(table, BASELINE, point.classes).empty:
+    """The films with the scores of the HOG baseline at threshold 0.5; None where there is no baseline."""
+    if with_score(table, HOG, point.classes).empty:
         return None
-    return ScoredFilms(
-        table, replace(point, temperature=1.0, threshold=None if point.threshold is None else 0.5), BASELINE
-    )
+    return ScoredFilms(table, replace(point, temperature=1.0, threshold=None if point.threshold is None else 0.5), HOG)
 
 
 def _all_positive(films: ScoredFilms) -> Block:
@@ -130,21 +128,21 @@ def _all_positive(films: ScoredFilms) -> Block:
 
 
 def shift_details(table: pd.DataFrame, point: OperatingPoint) -> Block:
-    """Figures of each view at the stored operating point, and what acquisition alone says of the label."""
+    """Metrics of each view at the stored operating point, and the acquisition AUROC."""
     validation = films_of(table, "val")
     views = {
-        "plain": validation,
+        "validation": validation,
         "corrupted": films_of(table, "corrupted"),
         "swapped": films_of(table, "swapped"),
-        "conflicting": conflicting_films(validation, point.classes),
+        "bias_conflicting": bias_conflicting_films(validation, point.classes),
     }
     label, logits = _acquisition(with_score(validation, ACQUISITION, point.classes), point.classes)
     auroc = rounded(ovr_auroc(label, logits)) if len(np.unique(label)) > 1 else None
     return {"acquisition_auroc": auroc} | {name: _figures(films, point) for name, films in views.items()}
 
 
-def conflicting_films(validation: pd.DataFrame, classes: tuple[str, ...]) -> pd.DataFrame:
-    """The films whose acquisition speaks against their label; none where it was not scored."""
+def bias_conflicting_films(validation: pd.DataFrame, classes: tuple[str, ...]) -> pd.DataFrame:
+    """The bias-conflicting validation films; none where acquisition was not scored."""
     scored = with_score(validation, ACQUISITION, classes)
     return scored[bias_conflicting(*_acquisition(scored, classes))].reset_index(drop=True)
 
@@ -159,7 +157,7 @@ def _figures(films: pd.DataFrame, point: OperatingPoint) -> Block:
     if films.empty:
         return {
             "films": 0,
-            "reason": "there are no such films: they need validation films, and acquisition that errs",
+            "reason": "no such films; they need validation films, some of them bias-conflicting",
         }
     task = task_of(point.classes)
     names = (task.main_figure, *(AT_THRESHOLD if isinstance(task, Binary) else ("accuracy",)))

@@ -49,8 +49,8 @@ class ScoredFilms:
             self.called = (self.probability >= threshold).astype(np.int64)
         self.measure: Measure = self.task.measure(self.label, self.logits, self.probability, self.called)
 
-    def plain(self) -> dict[str, float]:
-        """All figures of the films as they are."""
+    def point_estimates(self) -> dict[str, float]:
+        """All metrics of the films as they are."""
         return {name: float(value[0]) for name, value in self.measure(np.ones((1, len(self.label)))).items()}
 
     def sample(self, figure: str) -> Sample:
@@ -64,7 +64,7 @@ class ScoredFilms:
 
     def with_intervals(self, names: tuple[str, ...]) -> Block:
         """Each named figure as `name`, `name_low`, `name_high`; null with `name_reason` where it is not defined."""
-        values, errors = self.plain(), standard_errors(self.measure, self.patients)
+        values, errors = self.point_estimates(), standard_errors(self.measure, self.patients)
         block: Block = {}
         for name in names:
             if not np.isfinite(values[name]):

@@ -14,10 +14,10 @@ from cxr.evaluate.task import task_of
 
 SPLIT_NAMES = {"test": "test", "val": "validation"}
 LOGIT = "logit"
-REMOVED = "lungs_removed_logit"  # the same model on films without lungs
-KEPT = "lungs_only_logit"  # the same model on films with nothing but lungs
-BASELINE = "baseline_logit"  # logistic regression on HOG and histogram features
-SURROUNDINGS = "surroundings_logit"  # the same, fitted and scored on films without lungs
+LUNGS_MASKED = "lungs_masked_logit"  # the same model on films with masked lungs
+LUNGS_ONLY = "lungs_only_logit"  # the same model on films with nothing but lungs
+HOG = "hog_logit"  # logistic regression on HOG and histogram features
+HOG_LUNGS_MASKED = "hog_lungs_masked_logit"  # the same, fitted and scored on films with masked lungs
 ACQUISITION = "acquisition_logit"  # logistic regression on how the film was taken; validation only
 LUNG_SHARE = "lung_share"  # of the Grad-CAM mass, 0..1
 LUNG_AREA = "lung_area"  # the mask's share of the film, 0..1: the lung share of evidence that is spread evenly
@@ -136,5 +136,5 @@ def parse_predictions(text: str, where: str) -> pd.DataFrame:
 def is_number(column: str) -> bool:
     """Whether a column holds numbers: scores, probabilities, the lung share and its chance level."""
     return column in (LUNG_SHARE, LUNG_AREA) or column.startswith(
-        (LOGIT, REMOVED, KEPT, BASELINE, SURROUNDINGS, ACQUISITION, "probability")
+        (LOGIT, LUNGS_MASKED, LUNGS_ONLY, HOG, HOG_LUNGS_MASKED, ACQUISITION, "probability")
     )

@@ -17,6 +17,7 @@ from cxr.core.files import digest, write_bytes
 
 CHECKPOINT_KIND = "cxr-classifier-1"
 MASK_CHANNELS = ("none", "concat")
+FACTS = {"classes", "backbone", "image_px", "mask_channel", "mean", "std", "dropout", "mirror"}
 Images = np.ndarray[Any, np.dtype[np.uint8]]
 Logits = np.ndarray[Any, np.dtype[np.float32]]
 
@@ -154,7 +155,7 @@ def load_classifier(path: Path) -> Classifier:
     """Read a classifier, on the CPU and in evaluation mode.
 
     Raises:
-        CxrError: the file is missing, is no classifier checkpoint, or its weights do not fit its own facts.
+        CxrError: the file is missing, no checkpoint of this version, or its weights do not fit its own facts.
     """
     if not path.is_file():
         raise CxrError(f"{path}: no checkpoint; run `dvc repro train` first")
@@ -164,7 +165,12 @@ def load_classifier(path: Path) -> Classifier:
         raise CxrError(f"{path}: not a readable checkpoint; run `dvc repro train` again") from error
     if not isinstance(content, dict) or content.get("kind") != CHECKPOINT_KIND:
         raise CxrError(f"{path}: not a classifier checkpoint ({CHECKPOINT_KIND}); give one that the train stage wrote")
-    classifier = Classifier(json.loads(content["facts"]))
+    facts = json.loads(content["facts"])
+    if not facts.keys() >= FACTS or facts["mask_channel"] not in MASK_CHANNELS:
+        raise CxrError(
+            f"{path}: checkpoint of an older version; train again with `dvc repro train`, or read it at commit 732980e"
+        )
+    classifier = Classifier(facts)
     try:
         classifier.load_state_dict(content["state_dict"])
     except RuntimeError as error:

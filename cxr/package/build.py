@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from cxr.bundle.config import Familiar, InferenceConfig, write_config
+from cxr.bundle.config import FLAGS, InferenceConfig, Ood, write_config
 from cxr.bundle.files import (
     CARD,
     CLASSIFIER,
@@ -50,7 +50,7 @@ class Places:
     npz: Path
     acquisition: Path  # statistics of the films, by ingest
     segmenter: Path
-    metrics: Path  # folder with predictions.csv and details/figures.json
+    metrics: Path  # folder with predictions.csv and details/performance.json
     licence: Path  # of this repository
     requirements: Path  # the pinned packages that serving needs
 
@@ -69,14 +69,14 @@ def build_bundle(places: Places, section: PackageSection, folder: Path, archive:
     with atomic_folder(folder) as bundle:
         parity = _write_networks(bundle, classifier, _parity_films(places.npz, rows), section)
         network = load_network(bundle / CLASSIFIER)
-        reference, familiar = fit_reference(network, places.npz, rows, places.acquisition, section.familiar)
+        reference, ood = fit_reference(network, places.npz, rows, places.acquisition, section.ood_quantile)
         write_reference(bundle / REFERENCE, reference)
-        config = _config(classifier, preparation, point, familiar, places)
+        config = _config(classifier, preparation, point, ood, places)
         write_config(bundle / CONFIG, config)
         shutil.copyfile(places.segmenter, bundle / SEGMENTER)
         facts = _provenance(classifier, rows, section, parity)
         write_json(bundle / PROVENANCE, facts)
-        figures = json.loads((places.metrics / "details/figures.json").read_text(encoding="utf-8"))
+        figures = json.loads((places.metrics / "details/performance.json").read_text(encoding="utf-8"))
         write_text(bundle / CARD, model_card(config, facts, figures))
         source, backbone = str(facts["weights"].get("source", "unknown")), classifier.facts["backbone"]
         write_licences(bundle / LICENCES, places.licence, source, backbone)
@@ -118,17 +118,18 @@ def _parity_films(npz: Path, rows: list[NpzRow]) -> Images:
 
 
 def _config(
-    classifier: Classifier, preparation: Preparation, point: OperatingPoint, familiar: Familiar, places: Places
+    classifier: Classifier, preparation: Preparation, point: OperatingPoint, ood: Ood, places: Places
 ) -> InferenceConfig:
     return InferenceConfig(
-        format=1,
+        format=2,
         classes=point.classes,
         backbone=classifier.facts["backbone"],
         image_px=classifier.facts["image_px"],
         preparation=preparation,
         operating_point=point,
-        familiar=familiar,
-        meaning=probability_bins(places.metrics / "predictions.csv", point),
+        ood=ood,
+        probability_bins=probability_bins(places.metrics / "predictions.csv", point),
+        flags=FLAGS,
     )
 
 

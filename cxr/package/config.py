@@ -8,8 +8,8 @@ from cxr.core.config import Section
 
 
 class PackageSection(Section):
-    """What a bundle holds, and which films it calls unfamiliar."""
+    """What a bundle holds, and which films it flags as out of distribution."""
 
     weights: Literal["float32", "int16"]
     torchscript: bool
-    familiar: float = Field(gt=0.5, le=1)
+    ood_quantile: float = Field(gt=0.5, le=1)

@@ -38,10 +38,10 @@ def model_card(config: InferenceConfig, provenance: dict[str, Any], figures: dic
     Args:
         config: the bundle's settings.
         provenance: as written beside it.
-        figures: metrics/details/figures.json.
+        figures: metrics/details/performance.json.
     """
     point = config.operating_point
-    rule = "the likeliest class is called" if point.threshold is None else (
+    rule = "the likeliest class is predicted" if point.threshold is None else (
         f"{config.classes[1]} from a calibrated probability of {point.threshold:.3f} (rule `{point.rule}`)"
     )  # fmt: skip
     return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
@@ -54,8 +54,9 @@ def model_card(config: InferenceConfig, provenance: dict[str, Any], figures: dic
         decision=f"{rule}; temperature {point.temperature:.3f}",
         source=f"`{provenance['weights'].get('source', 'unknown')}`",
         figures=_table(figures),
-        share=f"{config.familiar.share:.0%}",
-        familiar_films=config.familiar.films,
+        population=_population(config.population),
+        quantile=f"{config.ood.quantile:.0%}",
+        ood_films=config.ood.films,
         parity=f"{provenance['parity']['onnx']:.1g}",
         parity_films=provenance["parity"]["films"],
     )
@@ -64,6 +65,10 @@ def model_card(config: InferenceConfig, provenance: dict[str, Any], figures: dic
 def _films(films: dict[str, dict[str, int]]) -> str:
     counts = (f"{sum(classes.values())} {split} ({_by_class(classes)})" for split, classes in films.items())
     return "; ".join(counts)
+
+
+def _population(population: dict[str, str]) -> str:
+    return "; ".join(f"{name}: {value}" for name, value in population.items()) or "not described"
 
 
 def _by_class(classes: dict[str, int]) -> str:

@@ -7,9 +7,9 @@ import numpy as np
 
 from cxr.acquisition.statistics import Floats, quantiles, with_size
 from cxr.acquisition.table import read_acquisition
-from cxr.bundle.config import Bin, Familiar
+from cxr.bundle.config import Ood, ProbabilityBin
 from cxr.bundle.network import Network
-from cxr.bundle.reference import Array, Reference, fit_familiarity
+from cxr.bundle.reference import Array, Reference, fit_feature_space
 from cxr.core.errors import CxrError
 from cxr.decision.operating_point import OperatingPoint
 from cxr.evaluate.table import LOGIT, labels, read_predictions, scores
@@ -17,13 +17,13 @@ from cxr.npz.films import NpzFilm, NpzRow, read_npz
 from cxr.runtime.console import progress
 
 BATCH = 16
-MIN_FILMS = 2  # of each split, without which nothing varies; few films make a limit that says little
+MIN_FILMS = 2  # of each split, without which nothing varies; few films make an imprecise threshold
 EDGES = np.array([0, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 1.0])  # narrow where films of a good classifier lie
 
 
 def fit_reference(
-    network: Network, npz: Path, rows: list[NpzRow], acquisition: Path, share: float
-) -> tuple[Reference, Familiar]:
+    network: Network, npz: Path, rows: list[NpzRow], acquisition: Path, quantile: float
+) -> tuple[Reference, Ood]:
     """Run the training and validation films through the packed classifier.
 
     Args:
@@ -31,7 +31,7 @@ def fit_reference(
         npz: folder of the NPZ set.
         rows: its index.
         acquisition: data/acquisition.csv.
-        share: of the validation films that count as familiar.
+        quantile: share of the validation films within the threshold.
 
     Raises:
         CxrError: there are too few films of either split, or a film has no acquisition statistics.
@@ -41,11 +41,12 @@ def fit_reference(
         if len(films) < MIN_FILMS:
             raise CxrError(f"{npz}: {len(films)} films with split '{name}'; the package stage needs {MIN_FILMS}")
     features, sizes = measure(network, npz, train, "package: training films")
-    space = fit_familiarity(features)
+    space = fit_feature_space(features)
     distances = space.distance(measure(network, npz, val, "package: validation films")[0])
-    limit = float(np.quantile(distances, share, method="higher"))
+    threshold = float(np.quantile(distances, quantile, method="higher"))
     statistics = _statistics(acquisition, train, sizes)
-    return Reference(space, quantiles(statistics), len(train)), Familiar(limit=limit, share=share, films=len(val))
+    ood = Ood(threshold=threshold, quantile=quantile, films=len(val))
+    return Reference(space, quantiles(statistics), len(train)), ood
 
 
 def measure(network: Network, npz: Path, rows: list[NpzRow], description: str) -> tuple[Array, list[tuple[int, int]]]:
@@ -78,7 +79,7 @@ def batches(npz: Path, rows: list[NpzRow], description: str) -> Iterator[list[Np
         yield films
 
 
-def probability_bins(predictions: Path, point: OperatingPoint) -> tuple[Bin, ...]:
+def probability_bins(predictions: Path, point: OperatingPoint) -> tuple[ProbabilityBin, ...]:
     """Films and findings of the validation set by calibrated probability; none for three or more classes.
 
     Raises:
@@ -92,7 +93,7 @@ def probability_bins(predictions: Path, point: OperatingPoint) -> tuple[Bin, ...
     finding = labels(films, point.classes)
     member = np.minimum(np.searchsorted(EDGES, probability, side="right") - 1, len(EDGES) - 2)
     return tuple(
-        Bin(
+        ProbabilityBin(
             low=float(EDGES[at]),
             high=float(EDGES[at + 1]),
             films=int((member == at).sum()),

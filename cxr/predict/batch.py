@@ -18,7 +18,7 @@ from cxr.core.errors import CxrError
 from cxr.core.files import write_bytes
 from cxr.predict.inputs import NamedFilm, find_films
 from cxr.predict.overlay import overlay_png
-from cxr.predict.prediction import Prediction, Row, answered, refused, write_rows
+from cxr.predict.prediction import Prediction, Row, answered, rejected, write_rows
 from cxr.predict.predictor import Predictor, PreparedFilm
 from cxr.runtime.console import progress
 
@@ -32,7 +32,7 @@ class Record:
     """What is kept of one film."""
 
     row: dict[str, Any]  # as in predictions.csv
-    statistics: list[float]  # acquisition statistics; empty for a film that was refused, or where nobody asked
+    statistics: list[float]  # acquisition statistics; empty for a film that was rejected, or where nobody asked
 
 
 class ProgressLog:
@@ -133,7 +133,7 @@ def predict_all(
         for one in progress(outcomes(predictor, todo, workers, statistics), len(todo), "predict"):
             film, answer = one.film, one.answer
             if isinstance(answer, str):
-                journal.add(film, Record(refused(film.address, answer, classes, bundle), []))
+                journal.add(film, Record(rejected(film.address, answer, classes, bundle), []))
                 continue
             if overlays is not None:
                 write_bytes(overlays / f"{overlay_name(film.address)}.png", overlay_png(answer), durable=False)
@@ -221,14 +221,14 @@ def predict_into(
 
 
 def _tell(rows: Sequence[Row], out: Path) -> None:
-    read = [row for row in rows if not row["refused"]]
-    doubted = [row for row in read if row["flags"]]
+    read = [row for row in rows if not row["rejected"]]
+    flagged = [row for row in read if row["flags"]]
     calls = Counter(row["decision"] for row in read)
-    flags = Counter(flag for row in doubted for flag in row["flags"].split("|"))
+    flags = Counter(flag for row in flagged for flag in row["flags"].split("|"))
     log.info("%s: %d films. RESEARCH USE ONLY, not for diagnosis", out, len(rows))
-    log.info("called: %s", _counts(calls) or "none")
-    log.info("not to be believed: %d%s", len(doubted), f" ({_counts(flags)})" if flags else "")
-    log.info("refused: %d", len(rows) - len(read))
+    log.info("predicted: %s", _counts(calls) or "none")
+    log.info("flagged: %d%s", len(flagged), f" ({_counts(flags)})" if flags else "")
+    log.info("rejected: %d", len(rows) - len(read))
 
 
 def _counts(counter: "Counter[str]") -> str:

@@ -53,11 +53,11 @@ def orientation_flag(
     best = max(found, key=lambda code: found[code])
     if found[best] < sure + BETTER:
         return (
-            Flag("unsure", f"hardly a frontal chest film: lungs are found at {sure:.2f} only")
+            Flag("not_frontal_chest", f"probably not a frontal chest film: mean lung probability {sure:.2f}")
             if sure < UNSURE
             else None
         )
-    return Flag(best, f"{VIEWS[best][0]}: lungs are found more surely so, {found[best]:.2f} against {sure:.2f}")
+    return Flag(best, f"{VIEWS[best][0]}: mean lung probability {sure:.2f}, {found[best]:.2f} when corrected")
 
 
 def _sureness_of(film: Image, segmenter: Segmenter, settings: SegmentSection) -> float:

@@ -19,9 +19,9 @@ DIGITS = 6
 
 @dataclass(frozen=True)
 class Flag:
-    """One reason not to believe an answer."""
+    """One reason not to rely on a prediction."""
 
-    code: str  # no_lungs, inverted, turned_left, turned_right, upside_down, unsure, unfamiliar, small
+    code: str  # one of `cxr.bundle.config.FLAGS`
     text: str  # the same for a person, with its figures
 
 
@@ -38,20 +38,20 @@ class Prediction:
     crop_box: Box  # the part of the film that `image` shows, in the film's pixels
     stored: Letterbox  # the place of that part in `image`
     lung_area: float  # share of the film, as found
-    lung_quality: float  # Dice to expect of the lungs as found; 0 where they are implausible
+    expected_dice: float  # Dice to expect of the lungs as found; 0 where they are implausible
     logits: tuple[float, ...]  # one for two classes, else one a class
     probabilities: dict[str, float]  # calibrated, by class
-    probability: float  # of the second of two classes, else of the class that is called
+    probability: float  # of the second of two classes, else of the predicted class
     decision: str  # class name
-    threshold: float | None  # on `probability`; None where the likeliest class is called
-    distance: float  # from the training films, over the largest familiar one: above 1 is unfamiliar
+    threshold: float | None  # on `probability`; None where the likeliest class is predicted
+    distance: float  # from the training films, in units of ood.threshold: above 1 is out of distribution
     meaning: str  # the probability in films of the validation set; empty for three or more classes
     flags: tuple[Flag, ...]
     activation: Array | None  # class activation of `decision`'s finding over `image`, (h, w); None for some networks
 
     @property
-    def believable(self) -> bool:
-        """Whether nothing speaks against the answer."""
+    def reliable(self) -> bool:
+        """Whether no flag was raised."""
         return not self.flags
 
     @property
@@ -63,8 +63,8 @@ class Prediction:
 def columns(classes: Sequence[str]) -> list[str]:
     """The columns; scores are one for two classes, else one a class."""
     return [
-        "film", "decision", *_names("probability", classes), "believable", "flags", "reasons", "refused",
-        *_names("logit", classes), "distance", "lung_area", "lung_quality", "width", "height", "film_hash", "bundle",
+        "film", "decision", *_names("probability", classes), "reliable", "flags", "reasons", "rejected",
+        *_names("logit", classes), "distance", "lung_area", "expected_dice", "width", "height", "film_hash", "bundle",
     ]  # fmt: skip
 
 
@@ -76,14 +76,14 @@ def answered(prediction: Prediction, classes: Sequence[str], bundle: str) -> Row
         "film": prediction.name,
         "decision": prediction.decision,
         **_rounded("probability", classes, shown),
-        "believable": "yes" if prediction.believable else "no",
+        "reliable": "yes" if prediction.reliable else "no",
         "flags": "|".join(flag.code for flag in prediction.flags),
         "reasons": "; ".join(flag.text for flag in prediction.flags),
-        "refused": "",
+        "rejected": "",
         **_rounded("logit", classes, prediction.logits),
         "distance": round(prediction.distance, 4),
         "lung_area": round(prediction.lung_area, 4),
-        "lung_quality": round(prediction.lung_quality, 4),
+        "expected_dice": round(prediction.expected_dice, 4),
         "width": width,
         "height": height,
         "film_hash": prediction.film_hash,
@@ -91,11 +91,11 @@ def answered(prediction: Prediction, classes: Sequence[str], bundle: str) -> Row
     }
 
 
-def refused(film: str, reason: str, classes: Sequence[str], bundle: str) -> Row:
+def rejected(film: str, reason: str, classes: Sequence[str], bundle: str) -> Row:
     """The row of a film that could not be read, with the reason in one line."""
     short = " ".join(reason.removeprefix(f"{film}: ").split())
     return dict.fromkeys(columns(classes), "") | {
-        "film": film, "believable": "no", "refused": short, "bundle": bundle[:12],
+        "film": film, "reliable": "no", "rejected": short, "bundle": bundle[:12],
     }  # fmt: skip
 
 

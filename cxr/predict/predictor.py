@@ -1,12 +1,13 @@
 """From a film's bytes to an answer, by the very functions of the stages and without torch."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from cxr.bundle.config import InferenceConfig, read_config
+from cxr.bundle.config import FLAGS, InferenceConfig, read_config
 from cxr.bundle.files import CARD, CLASSIFIER, CONFIG, REFERENCE, SEGMENTER, verify_sums
 from cxr.bundle.network import Network, Scores, load_network
 from cxr.bundle.reference import Reference, read_reference
@@ -20,6 +21,7 @@ from cxr.preprocess.prepare import prepare_film, stored_frame
 from cxr.segment.lungs import POOR, Lungs, film_in_frame, lungs_in_frame
 from cxr.segment.segmenter import LungSegmenter, load_segmenter, model_hash
 
+log = logging.getLogger(__name__)
 MIN_PX = 64  # shorter side of a film that is read at all
 
 
@@ -55,6 +57,10 @@ class Predictor:
         self.version = version  # names the bundle: the hash of its checksums
         self.card = card  # the bundle's model card, Markdown
         self.segment_settings, self.pixel_settings = config.segment, config.pixels
+        self.raised = {flag.code for flag in config.flags}  # the bundle decides which flags it raises
+        unknown = sorted(self.raised - {flag.code for flag in FLAGS})
+        if unknown:
+            log.warning("the bundle lists flags that this version cannot raise: %s", ", ".join(unknown))
 
     @classmethod
     def load(cls, bundle: Path | str, threads: int = 1) -> "Predictor":
@@ -98,9 +104,9 @@ class Predictor:
         picture = film_in_frame(source, film.size, frame, self.segment_settings.seg_on_gray)
         lungs = lungs_in_frame(picture, frame, self.segmenter, self.segment_settings)
         sure = lung_confidence(lungs.probability, lungs.found)
-        doubt = orientation_flag(picture, frame, sure, self.segmenter, self.segment_settings)
+        turned = orientation_flag(picture, frame, sure, self.segmenter, self.segment_settings)
         image, box = prepare_film(film, lungs.mask, self.pixel_settings, source.film_hash)
-        flags = (*_flags(film, lungs, image), *([doubt] if doubt else []))
+        flags = (*_flags(film, lungs, image), *([turned] if turned else []))
         return PreparedFilm(source, film, picture, lungs, image, box, flags)
 
     def answer(self, films: Sequence[PreparedFilm]) -> list[Prediction]:
@@ -109,7 +115,7 @@ class Predictor:
         point = self.config.operating_point
         probabilities = point.probability(scores.logits.astype(np.float64))
         decisions = point.decide(probabilities)
-        distances = self.reference.familiarity.distance(scores.features) / self.config.familiar.limit
+        distances = self.reference.feature_space.distance(scores.features) / self.config.ood.threshold
         return [
             self._prediction(film, scores, at, probabilities[at], int(decisions[at]), float(distances[at]))
             for at, film in enumerate(films)
@@ -124,7 +130,7 @@ class Predictor:
         shown = 1 if two else decision
         flags = film.flags
         if distance > 1:
-            flags = (*flags, Flag("unfamiliar", f"unlike the training films: {distance:.2f} of the familiar distance"))
+            flags = (*flags, Flag("out_of_distribution", f"out of distribution: {distance:.2f} × threshold"))
         return Prediction(
             name=film.source.address,
             film_hash=film.source.film_hash,
@@ -135,7 +141,7 @@ class Predictor:
             crop_box=film.crop_box,
             stored=stored_frame(film.crop_box, self.pixel_settings),
             lung_area=film.lungs.area,
-            lung_quality=film.lungs.quality,
+            expected_dice=film.lungs.quality,
             logits=tuple(float(value) for value in np.atleast_1d(scores.logits[at])),
             probabilities=dict(zip(classes, values, strict=True)),
             probability=values[shown],
@@ -143,22 +149,23 @@ class Predictor:
             threshold=self.config.operating_point.threshold,
             distance=distance,
             meaning=self.config.meaning_of(values[shown]) if two else "",
-            flags=flags,
+            flags=tuple(flag for flag in flags if flag.code in self.raised),
             activation=None if scores.activation is None else scores.activation[at, 0 if two else shown],
         )
 
 
 def _flags(film: Film, lungs: Lungs, image: Image) -> tuple[Flag, ...]:
-    """What the film itself says against an answer."""
+    """Flags that need no classifier."""
     flags = []
     if lungs.reason:
-        flags.append(Flag("no_lungs", f"no plausible lungs: {lungs.reason}; the whole film was used"))
+        flags.append(Flag("lung_mask_failed", f"lung mask failed: {lungs.reason}; the whole film was used"))
     elif lungs.quality < POOR:
-        flags.append(
-            Flag("no_lungs", f"no plausible lungs: mask of poor quality, Dice of {lungs.quality:.3f} expected")
-        )
+        flags.append(Flag("lung_mask_failed", f"lung mask failed: expected Dice {lungs.quality:.3f}"))
     if min(film.size) < image.shape[0]:
         flags.append(
-            Flag("small", f"film of {film.size[0]}x{film.size[1]} pixels: smaller than the classifier's image")
+            Flag(
+                "low_resolution",
+                f"low resolution: {film.size[0]}x{film.size[1]} pixels, classifier image {image.shape[0]}",
+            )
         )
     return tuple(flags)

@@ -10,7 +10,7 @@ from cxr.report.comparison import Comparison
 from cxr.report.markdown import report_markdown
 from cxr.report.page import report_page
 from cxr.report.plots import render_plots
-from cxr.report.revisions import WORKSPACE, Results, RunResults, read_results, read_run, staleness
+from cxr.report.revisions import WORKSPACE, Results, RunResults, older_names, read_results, read_run, staleness
 from cxr.report.verdict import compare_results
 
 
@@ -30,7 +30,7 @@ def build_report(base_name: str | None, folder: Path, repository: Path = Path(".
     """
     head = read_results(WORKSPACE, repository)
     base, found = compared(base_name, head, repository)
-    warnings = staleness(head, repository)
+    warnings = staleness(head, repository) + (older_names(base) if base else [])
     page = report_page(head, base, found, _pictures(repository), warnings)
     with atomic_folder(folder / "images") as scratch:
         drawn = render_plots(base_name if base else None, WORKSPACE, scratch, repository)

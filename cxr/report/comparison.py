@@ -155,8 +155,10 @@ def compare(
     of_a, of_b, table = runs[: len(a)], runs[len(a) :], tables[0]
     same_weights = len({run.point.classifier for run in (*a, *b)}) == 1
     names = task_of(a[0].point.classes).figures
-    plain = [films.plain() for films in runs]
-    sides = [{name: [one[name] for one in part] for name in names} for part in (plain[: len(a)], plain[len(a) :])]
+    estimates = [films.point_estimates() for films in runs]
+    sides = [
+        {name: [one[name] for one in part] for name in names} for part in (estimates[: len(a)], estimates[len(a) :])
+    ]
     noise = None if same_weights else noise_of_runs(*sides) or noise
     gap = resampled(_gap(of_a, of_b, names), table["patient_id"].tolist(), section.resamples, section.seed)
     found = []

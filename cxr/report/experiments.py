@@ -23,7 +23,12 @@ log = logging.getLogger(__name__)
 RECIPES = Path("recipes.yaml")
 SHIFT, CHECKS = "metrics/details/shift.json", "metrics/details/checks.json"
 HOG = "auroc_hog"
-VIEWS = {"plain": "validation", "corrupted": "corrupted", "swapped": "swapped", "conflicting": "conflicting"}
+VIEWS = {
+    "validation": "validation",
+    "corrupted": "corrupted",
+    "swapped": "swapped",
+    "bias_conflicting": "bias-conflicting",
+}
 Scalars = dict[str, float]
 Block = dict[str, Any]
 ALL_SEEDS = "~seeds"
@@ -159,7 +164,7 @@ def table(rows: dict[str, list[Block]]) -> str:
         cells += [_cell([seed.get("test") for seed in seeds], name) for name in ("sensitivity", "specificity")]
         lines.append(f"| {recipe} | {len(seeds)} | {' | '.join(cells)} |")
     first = next(iter(rows.values()))[:1]
-    if _mean([first[0].get("plain")], HOG) is not None:
+    if _mean([first[0].get("validation")], HOG) is not None:
         cells = [_cell([seed.get(view) for seed in first], HOG) for view in views]
         lines.append(f"| HOG features, {next(iter(rows))} | – | {' | '.join(cells)} | – | – |")
     judged = {name: [_mean([seed.get(name) for seed in seeds]) for seeds in rows.values()] for name in views}

@@ -116,25 +116,25 @@ def labelled_table(records: Sequence[Record], labels: pd.DataFrame, patients: "p
         patients: who each row of `labels` is of.
     """
     rows = pd.DataFrame([record.row for record in records])
-    answered = rows[rows["refused"] == ""]
+    answered = rows[rows["rejected"] == ""]
     own = labels.assign(patient_id=patients.to_numpy(), image_id=labels["film"], split=SPLIT)
     scores = [name for name in answered.columns if name.startswith(LOGIT)]
-    table = own.merge(answered[["film", *scores, "believable"]], on="film", how="inner").drop(columns="film")
+    table = own.merge(answered[["film", *scores, "reliable"]], on="film", how="inner").drop(columns="film")
     return table.astype(dict.fromkeys(scores, float))
 
 
 def frozen_figures(table: pd.DataFrame, config: InferenceConfig, section: EvaluateSection) -> dict[str, Any]:
-    """Figures with intervals of all labelled films, and of those alone that the bundle did not doubt.
+    """Figures with intervals of all labelled films, and of those without flags.
 
     Raises:
-        CxrError: no labelled film was answered.
+        CxrError: no labelled film has a prediction.
     """
     if table.empty:
-        raise CxrError("no labelled film was answered; see the reasons in the column `refused`")
+        raise CxrError("no labelled film has a prediction; see the reasons in the column `rejected`")
     point = config.operating_point
     decided = put_decisions(table, point)
-    believed = decided[decided["believable"] == "yes"].reset_index(drop=True)
-    return {"all": split_block(decided, point, section), "believable": split_block(believed, point, section)}
+    reliable = decided[decided["reliable"] == "yes"].reset_index(drop=True)
+    return {"all": split_block(decided, point, section), "reliable": split_block(reliable, point, section)}
 
 
 def drift(records: Sequence[Record], reference: Reference) -> dict[str, dict[str, float]]:
@@ -168,7 +168,7 @@ def _share_up_to(at: Floats, values: Floats) -> Floats:
 
 
 def figures_text(figures: dict[str, Any]) -> str:
-    """A table: each figure with its interval, of all films and of those that were not doubted."""
+    """A table: each figure with its interval, of all films and of those that were not flagged."""
     blocks = [block for block in figures.values() if block["films"]]
     names = [name.removesuffix("_low") for name in blocks[0] if name.endswith("_low")]
     header = ["figure, as stored: nothing fitted", *(f"{name}, {figures[name]['films']} films" for name in figures)]

@@ -36,7 +36,7 @@ def report_markdown(
         parts += ["## Parameters", "", _changed(changes(base.params, head.params), "No parameter differs."), ""]
         other = changes(base.metrics, head.metrics)
         parts += ["## Headline figures that differ", "", _folded(_changed(other, "None.")), ""]
-    figures = head.details["figures"]
+    figures = head.details["performance"]
     parts += [f"## Figures of {head.name}", "", INTERVALS, ""]
     parts += [markdown(["figure", "test", "validation"], headline_rows(figures)), ""]
     if calibration_rows(figures):

@@ -25,7 +25,7 @@ TEMPLATE = Path(__file__).with_name("model_card.template.md")
 def model_card(results: Results) -> str:
     """The text of the card; raises KeyError where metrics are of another version."""
     details, params, point = results.details, results.params, results.run.point
-    figures, data, cohort = details["figures"], details["data"], params.get("data", {})
+    figures, data, cohort = details["performance"], details["data"], params.get("data", {})
     root = str(cohort.get("root", "unknown"))
     return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
         model=_facts(results),
@@ -40,7 +40,7 @@ def model_card(results: Results) -> str:
         scope=_scope(figures),
         operating_point=_operating_point(results),
         figures=markdown(["figure", "test", "validation"], headline_rows(figures)),
-        at_half=_at_half(figures),
+        at_threshold_0_5=_at_threshold_0_5(figures),
         calibration_figures=_table(["figure", "value"], calibration_rows(figures)),
         prevalence=_table(["prevalence", "PPV", "NPV"], predictive_rows(figures)),
         subgroups=markdown(*subgroup_table(details["subgroups"])),
@@ -97,8 +97,8 @@ def _scope(figures: dict[str, Any]) -> str:
     return "**This cohort has no test set: validation films chose the model, so these figures flatter it.**"
 
 
-def _at_half(figures: dict[str, Any]) -> str:
-    block = reported(figures).get("at_half")
+def _at_threshold_0_5(figures: dict[str, Any]) -> str:
+    block = reported(figures).get("at_threshold_0_5")
     if block is None:
         return "given for two classes only"
     return ", ".join(f"{title(name)} {figure(block, name)}" for name in block if not name.endswith("_reason"))

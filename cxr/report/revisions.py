@@ -24,11 +24,13 @@ WORKSPACE = "workspace"
 PREDICTIONS = "metrics/predictions.csv"
 OPERATING_POINT = "models/operating_point.json"
 METRICS = "metrics/metrics.json"
-DETAILS = ("figures", "checks", "subgroups", "data", "segmentation", "training")
+DETAILS = ("performance", "checks", "subgroups", "data", "segmentation", "training")
 PARAMS = "params.yaml"
 LOCK = "dvc.lock"
 HISTORY = "plots/learning_curves.csv"
 CARD = Path("docs/model_card.md")
+OLD_COLUMNS = ("lungs_removed_logit", "baseline_logit", "surroundings_logit")  # of predictions.csv until 732980e
+OLD_DETAILS = "metrics/details/figures.json"  # performance.json since
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,8 @@ def read_results(name: str, repository: Path = Path(".")) -> Results:
     """Everything that evaluation left; raises CxrError naming the revision and the file at fault."""
     revision = Revision(name, repository)
     run = _run(revision)
+    if revision.has(OLD_DETAILS) and not revision.has("metrics/details/performance.json"):
+        raise CxrError(f"{name}: {OLD_DETAILS} has names of commit 732980e or older; run `dvc repro evaluate` there")
     details = {part: revision.json(f"metrics/details/{part}.json") for part in DETAILS}
     return Results(**vars(run), details=details)
 
@@ -121,6 +125,14 @@ def _run(revision: Revision) -> RunResults:
 def _trained_on(lock: str) -> dict[str, str]:
     stage = YAML(typ="safe", pure=True).load(lock)["stages"].get("train", {})
     return {dep["path"]: dep["md5"] for dep in stage.get("deps", [])}
+
+
+def older_names(results: RunResults) -> list[str]:
+    """A warning where the predictions have an older version's column names; empty otherwise."""
+    old = [name for name in OLD_COLUMNS if name in results.run.table.columns]
+    if not old:
+        return []
+    return [f"{results.name}: column names of commit 732980e or older ({', '.join(old)}); logits are compared."]
 
 
 def staleness(results: Results, repository: Path = Path(".")) -> list[str]:

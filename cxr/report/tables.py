@@ -49,7 +49,7 @@ def figure(block: dict[str, Any], name: str, digits: int = 3) -> str:
 
 
 def headline_rows(figures: dict[str, Any]) -> Rows:
-    """Each figure with its interval, on test and on validation films; `figures` as in details/figures.json."""
+    """Each figure with its interval, on test and on validation films; `figures` as in details/performance.json."""
     blocks = [figures["test"], figures["validation"]]
     names = [name[: -len("_low")] for name in blocks[1] if name.endswith("_low")]
     names += [name[: -len("_reason")] for name in blocks[1] if name.endswith("_reason")]

@@ -28,9 +28,9 @@ def segment_film(
         "right_area": lungs.right_area,
         "left_area": lungs.left_area,
         **dict(zip(("left", "top", "right", "bottom"), lungs.box, strict=True)),
-        "quality": lungs.quality,
+        "expected_dice": lungs.quality,
         "fallback": int(bool(lungs.reason)),
-        "reason": lungs.reason,
+        "fallback_reason": lungs.reason,
     }
     if reference:
         facts |= mask_scores(lungs.mask, lungs.frame.mask_to_frame(_decode_mask(reference)))._asdict()

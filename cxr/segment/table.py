@@ -23,9 +23,9 @@ class MaskRow:
     top: float
     right: float
     bottom: float
-    quality: float  # Dice to expect of the lungs as found, 0 where they are implausible
+    expected_dice: float  # of the lungs as found, 0 where they are implausible
     fallback: int  # 1: the mask is the whole film
-    reason: str  # of the fallback
+    fallback_reason: str
     dice: float | None = None  # of the mask as written, against the reference
     iou: float | None = None
     hd95: float | None = None  # pixels of the frame
@@ -37,7 +37,7 @@ COLUMNS = tuple(item.name for item in fields(MaskRow))
 def write_mask_table(path: Path, rows: Iterable[MaskRow]) -> None:
     """Write the rows; figures have four decimals."""
     table = pd.DataFrame([{name: getattr(row, name) for name in COLUMNS} for row in rows], columns=list(COLUMNS))
-    numbers = [name for name in COLUMNS if name not in ("image_id", "film_hash", "fallback", "reason")]
+    numbers = [name for name in COLUMNS if name not in ("image_id", "film_hash", "fallback", "fallback_reason")]
     table[numbers] = table[numbers].astype(float).round(4)
     write_csv(path, table)
 
@@ -46,8 +46,8 @@ def read_mask_table(path: Path) -> pd.DataFrame:
     """The rows as a table, scores NaN where unknown; raises CxrError when the file is missing or lacks a column."""
     if not path.is_file():
         raise CxrError(f"{path}: no table of masks; run `dvc repro segment` first")
-    table = pd.read_csv(path, dtype={"image_id": str, "film_hash": str, "reason": str})
+    table = pd.read_csv(path, dtype={"image_id": str, "film_hash": str, "fallback_reason": str})
     missing = [name for name in COLUMNS if name not in table.columns]
     if missing:
         raise CxrError(f"{path}: column {missing[0]!r} is missing; run `dvc repro --force segment`")
-    return table.assign(reason=table["reason"].fillna(""))
+    return table.assign(fallback_reason=table["fallback_reason"].fillna(""))

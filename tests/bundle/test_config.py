@@ -1,22 +1,38 @@
-import re
 from pathlib import Path
 
-from cxr.bundle.config import read_config
+import pytest
+
+from cxr.bundle.config import FLAGS, BundleFlag, read_config, write_config
+from cxr.core.config import read_yaml
+from cxr.core.errors import CxrError
 
 SHIPPED = Path(__file__).parents[2] / "models/chest_xray/inference_config.yaml"
 
 
-def test_the_shipped_bundle_is_read() -> None:
+def test_the_shipped_bundle_is_read_and_says_whose_films_it_was_trained_on() -> None:
     config = read_config(SHIPPED)
     assert config.segment.min_quality == config.preparation.segment.settings["min_quality"] > 0
+    assert config.flags == FLAGS
+    assert "age" in config.population
 
 
-def test_a_bundle_from_before_masks_had_a_score_is_read_and_lets_none_fall_back_for_it(tmp_path: Path) -> None:
-    text, count = re.subn(r"(?m)^ *min_quality: .*\n", "", SHIPPED.read_text(encoding="utf-8"))
-    assert count == 1
-    path = tmp_path / "inference_config.yaml"
-    path.write_text(text, encoding="utf-8")
-    config = read_config(path)
-    assert "min_quality" not in config.preparation.segment.settings
-    assert config.segment.min_quality == 0
-    assert config.segment.min_area == config.preparation.segment.settings["min_area"]
+def test_the_population_is_optional_and_what_is_written_is_read_again(tmp_path: Path) -> None:
+    config = read_config(SHIPPED).model_copy(update={"population": {}})
+    write_config(tmp_path / "config.yaml", config)
+    assert "population" not in read_yaml(tmp_path / "config.yaml")
+    assert read_config(tmp_path / "config.yaml") == config
+
+
+def test_a_flag_of_a_later_version_needs_no_new_format(tmp_path: Path) -> None:
+    later = BundleFlag(code="lateral", condition="the film is a lateral view")
+    config = read_config(SHIPPED).model_copy(update={"flags": (*FLAGS, later)})
+    write_config(tmp_path / "config.yaml", config)
+    assert read_config(tmp_path / "config.yaml").flags[-1] == later
+
+
+def test_an_older_bundle_is_rejected_with_the_commit_that_reads_it(tmp_path: Path) -> None:
+    text = SHIPPED.read_text(encoding="utf-8")
+    assert "format: 2" in text
+    (tmp_path / "config.yaml").write_text(text.replace("format: 2", "format: 1"), encoding="utf-8")
+    with pytest.raises(CxrError, match=r"bundle format 1, this version reads 2; .*commit 732980e"):
+        read_config(tmp_path / "config.yaml")

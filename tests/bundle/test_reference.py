@@ -4,21 +4,21 @@ import numpy as np
 import pytest
 
 from cxr.acquisition.statistics import STATISTICS
-from cxr.bundle.reference import Reference, fit_familiarity, read_reference, write_reference
+from cxr.bundle.reference import Reference, fit_feature_space, read_reference, write_reference
 from cxr.core.errors import CxrError
 
 
 @pytest.fixture
 def reference() -> Reference:
     features = np.random.default_rng(0).gamma(1, size=(40, 12)).astype(np.float32)
-    return Reference(fit_familiarity(features), np.zeros((101, len(STATISTICS))), 40)
+    return Reference(fit_feature_space(features), np.zeros((101, len(STATISTICS))), 40)
 
 
 def test_what_is_written_is_read_again(reference: Reference, tmp_path: Path) -> None:
     write_reference(tmp_path / "reference.npz", reference)
     again = read_reference(tmp_path / "reference.npz")
     films = np.random.default_rng(1).gamma(1, size=(5, 12)).astype(np.float32)
-    assert np.array_equal(again.familiarity.distance(films), reference.familiarity.distance(films))
+    assert np.array_equal(again.feature_space.distance(films), reference.feature_space.distance(films))
     assert again.films == 40
 
 

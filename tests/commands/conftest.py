@@ -30,10 +30,10 @@ with open(os.environ["TOLD"], "a") as told: print(seed, file=told)
 assert seed != int(os.environ.get("BROKEN", -1))
 crop = "crop" in pathlib.Path("params.yaml").read_text()
 auroc = lambda value: {"auroc": value, "auroc_low": value - 0.1, "auroc_high": value + 0.1}
-views = {"plain": auroc(0.99 + crop / 100), "corrupted": auroc(0.9), "swapped": auroc(0.8 - crop / 10)}
+views = {"validation": auroc(0.99 + crop / 100), "corrupted": auroc(0.9), "swapped": auroc(0.8 - crop / 10)}
 views["swapped"] |= {"auroc_hog": 0.6, "auroc_hog_low": 0.5, "auroc_hog_high": 0.7}
-views["plain"] |= {"auroc_hog": 0.8, "auroc_hog_low": None, "auroc_hog_high": None}
-views["conflicting"] = {"reason": "there are no such films"}
+views["validation"] |= {"auroc_hog": 0.8, "auroc_hog_low": None, "auroc_hog_high": None}
+views["bias_conflicting"] = {"reason": "there are no such films"}
 pathlib.Path("metrics/details").mkdir(exist_ok=True, parents=True)
 pathlib.Path("metrics/details/shift.json").write_text(json.dumps(views))
 checks = {"split": "test", "baselines": {"hog_logistic": auroc(0.7)}}

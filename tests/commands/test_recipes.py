@@ -42,7 +42,7 @@ def test_settings_for_every_recipe_are_runs_of_their_own(runs: Path) -> None:
 
 def test_a_view_that_ranks_the_recipes_in_reverse_is_named() -> None:
     rows = {
-        name: [{"plain": {"auroc": 1 - test}, "swapped": {"auroc": test}, "test": {"auroc": test}}]
+        name: [{"validation": {"auroc": 1 - test}, "swapped": {"auroc": test}, "test": {"auroc": test}}]
         for name, test in {"a": 0.9, "b": 0.8, "c": 0.7}.items()
     }
     text = table(rows)

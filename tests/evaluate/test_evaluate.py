@@ -27,7 +27,8 @@ def _run(classifier: Classifier, npz: Path, folder: Path, section: EvaluateSecti
     paths = ResultPaths(folder, folder / "plots", folder / "pictures", folder / "operating_point.json")
     evaluate(classifier, npz, acquisition(npz), section, CPU, EARLIER, paths)
     return {
-        name: json.loads((folder / "details" / f"{name}.json").read_text()) for name in ("figures", "checks", "shift")
+        name: json.loads((folder / "details" / f"{name}.json").read_text())
+        for name in ("performance", "checks", "shift")
     }
 
 
@@ -41,7 +42,7 @@ def test_twice_gives_the_same_bytes_pictures_included(npz_set: Path, tmp_path: P
     first = _bytes(tmp_path / "one")
     assert first == _bytes(tmp_path / "two")
     assert {"metrics.json", "predictions.csv", "operating_point.json", "pictures/gradcam.png"} <= set(first)
-    details = {"figures", "checks", "shift", "subgroups", "data", "segmentation", "training"}
+    details = {"performance", "checks", "shift", "subgroups", "data", "segmentation", "training"}
     assert {f"details/{name}.json" for name in details} <= set(first)
     assert {"plots/roc_val.csv", "plots/roc_test.csv", "plots/confusion.csv", "plots/scores.csv"} <= set(first)
 
@@ -51,35 +52,35 @@ def test_every_held_out_film_is_in_the_table_with_all_its_scores(npz_set: Path, 
     table = read_predictions(tmp_path / "predictions.csv")
     assert table["split"].value_counts().to_dict() == {"test": 20, "val": 16, "corrupted": 16, "swapped": 16}
     test = table[table["split"] == "test"]
-    scores = ("logit", "probability", "lungs_removed_logit", "lungs_only_logit", "baseline_logit", "surroundings_logit")
+    scores = ("logit", "probability", "lungs_masked_logit", "lungs_only_logit", "hog_logit", "hog_lungs_masked_logit")
     for column in (*scores, "lung_area"):
         assert test[column].notna().all(), column
     assert set(test["view"]) == {"AP", "PA"}
     assert (table["acquisition_logit"].notna() == (table["split"] == "val")).all()
-    assert table["baseline_logit"].notna().all()
+    assert table["hog_logit"].notna().all()
 
 
 def test_the_baseline_learns_what_plainly_differs(npz_set: Path, tmp_path: Path):
     metrics = _run(tiny_classifier(), npz_set, tmp_path)
     assert metrics["checks"]["baselines"]["hog_logistic"]["auroc"] == 1.0
     assert metrics["checks"]["baselines"]["hog_logistic"]["gain"] < 0
-    for view in ("plain", "corrupted", "swapped"):
+    for view in ("validation", "corrupted", "swapped"):
         assert metrics["shift"][view]["auroc_hog"] == 1.0
-    assert metrics["checks"]["shortcuts"]["auroc_hog_lungs_removed"] < 0.8  # here the label is nowhere but in the lungs
+    assert metrics["checks"]["shortcuts"]["auroc_hog_lungs_masked"] < 0.8  # here the label is nowhere but in the lungs
 
 
 def test_three_classes_go_all_the_way(tmp_path: Path):
     npz = make_npz_set(tmp_path / "npz", {"train": 24, "val": 18, "test": 18}, THREE)
     metrics = _run(tiny_classifier(THREE), npz, tmp_path)
-    assert set(metrics["figures"]["test"]["per_class"]) == set(THREE)
-    assert metrics["figures"]["operating_point"]["rule"] == "argmax"
+    assert set(metrics["performance"]["test"]["per_class"]) == set(THREE)
+    assert metrics["performance"]["operating_point"]["rule"] == "argmax"
     assert (tmp_path / "pictures" / "gradcam.png").is_file()
 
 
 def test_without_a_test_set_validation_is_reported_and_drawn(tmp_path: Path):
     npz = make_npz_set(tmp_path / "npz", {"train": 12, "val": 16})
     metrics = _run(tiny_classifier(), npz, tmp_path)
-    assert metrics["figures"]["reported_split"] == "validation"
+    assert metrics["performance"]["reported_split"] == "validation"
     assert metrics["checks"]["shortcuts"]["auroc_lungs_only"] is not None
     plots = {path.name for path in (tmp_path / "plots").iterdir()}
     assert "roc_val.csv" in plots
@@ -90,9 +91,9 @@ def test_switched_off_checks_say_so(npz_set: Path, tmp_path: Path):
     section = SECTION.model_copy(update={"shortcuts": False, "baseline": False, "gallery_films": 0})
     metrics = _run(tiny_classifier(), npz_set, tmp_path, section)
     assert metrics["checks"]["shortcuts"]["auroc_lungs_only_reason"] == "evaluate.shortcuts is off"
-    assert metrics["checks"]["shortcuts"]["auroc_hog_lungs_removed_reason"] == "evaluate.baseline is off"
+    assert metrics["checks"]["shortcuts"]["auroc_hog_lungs_masked_reason"] == "evaluate.baseline is off"
     assert metrics["checks"]["baselines"]["hog_logistic"] == {"reason": "evaluate.baseline is off"}
-    assert "auroc_hog" not in metrics["shift"]["plain"]
+    assert "auroc_hog" not in metrics["shift"]["validation"]
     assert not (tmp_path / "plots" / "gradcam.png").exists()
 
 

@@ -78,7 +78,7 @@ def test_one_cohort_gives_one_sheet_byte_for_byte(workspace: Path) -> None:
 def test_a_table_reads_back_as_written(workspace: Path) -> None:
     write_mask_table(TABLE, [row("a", 0.91234567), row("b"), row("c", fallback=1)])
     table = read_mask_table(TABLE)
-    assert list(table["reason"]) == ["", "", "no lung found"]
+    assert list(table["fallback_reason"]) == ["", "", "no lung found"]
     assert table["dice"][0] == 0.9123
     assert np.isnan(table["dice"][1])
 

@@ -10,10 +10,10 @@ from sklearn import metrics as sk
 
 from cxr.core.errors import CxrError
 from cxr.evaluate.config import EvaluateSection
-from cxr.evaluate.results import figure_details
+from cxr.evaluate.results import performance_details
 from cxr.evaluate.robustness import check_details
 from cxr.evaluate.subgroups import subgroup_details
-from cxr.evaluate.table import BASELINE, KEPT, REMOVED, check_operating_point, parse_predictions
+from cxr.evaluate.table import HOG, LUNGS_MASKED, LUNGS_ONLY, check_operating_point, parse_predictions
 from cxr.evaluate.task import task_of
 from tests.evaluate.conftest import BINARY, THREE, conclude, operating_point, predictions
 from tests.settings import section
@@ -32,12 +32,12 @@ def _leaves(block: dict, path: str = "") -> dict[str, object]:
 def test_the_figures_of_test_are_those_of_scikit_learn_at_the_operating_point(classes: tuple[str, ...]):
     found = conclude(predictions(classes=classes), SECTION, classes)
     test = found.table[found.table["split"] == "test"]
-    block = found.details["figures"]["test"]
+    block = found.details["performance"]["test"]
     assert block["accuracy"] == pytest.approx(sk.accuracy_score(test["label"], test["decision"]), abs=1e-5)
     assert block["mcc"] == pytest.approx(sk.matthews_corrcoef(test["label"], test["decision"]), abs=1e-5)
     if classes == BINARY:
         assert block["auroc"] == pytest.approx(sk.roc_auc_score(test["label"], test["logit"]), abs=1e-5)
-        assert block["at_half"]["accuracy"] == pytest.approx(
+        assert block["at_threshold_0_5"]["accuracy"] == pytest.approx(
             sk.accuracy_score(test["label"] == "pneumonia", test["logit"] > 0), abs=1e-5
         )
     else:
@@ -48,13 +48,16 @@ def test_the_figures_of_test_are_those_of_scikit_learn_at_the_operating_point(cl
 @pytest.mark.parametrize("classes", [BINARY, THREE])
 def test_every_value_is_a_scalar_so_that_dvc_shows_it_and_every_null_has_a_reason(classes: tuple[str, ...]):
     table = predictions(classes=classes)
-    for score in (REMOVED, KEPT, BASELINE):
+    for score in (LUNGS_MASKED, LUNGS_ONLY, HOG):
         for column, logit in zip(task_of(classes).columns(score), task_of(classes).columns("logit"), strict=True):
             table[column] = table[logit]
     table["lung_share"], table["lung_area"] = 0.5, 0.3
     table.loc[table["split"] == "test", "label"] = classes[0]
     found = conclude(table, SECTION, classes)
-    document = {**{name: found.details[name] for name in ("figures", "checks", "subgroups")}, "metrics": found.metrics}
+    document = {
+        **{name: found.details[name] for name in ("performance", "checks", "subgroups")},
+        "metrics": found.metrics,
+    }
     leaves = {name: value for name, value in _leaves(document).items() if not name.startswith("metrics.")}
     json.dumps(document, allow_nan=False)
     assert any(value is None for value in leaves.values())
@@ -66,13 +69,13 @@ def test_every_value_is_a_scalar_so_that_dvc_shows_it_and_every_null_has_a_reaso
 
 
 def test_an_interval_holds_its_figure():
-    block = figure_details(predictions(), operating_point(), SECTION)["test"]
+    block = performance_details(predictions(), operating_point(), SECTION)["test"]
     for name in ("auroc", "auprc", "accuracy", "sensitivity", "specificity", "f1", "mcc", "brier", "log_loss"):
         assert block[f"{name}_low"] < block[name] < block[f"{name}_high"]
 
 
 def test_without_a_test_set_the_block_says_so_and_validation_is_reported():
-    document = figure_details(predictions(splits=("val",)), operating_point(), SECTION)
+    document = performance_details(predictions(splits=("val",)), operating_point(), SECTION)
     assert document["test"] == {"films": 0, "reason": "the cohort has no film in this split"}
     assert document["reported_split"] == "validation"
     assert document["validation"]["auroc"] > 0.8
@@ -81,7 +84,7 @@ def test_without_a_test_set_the_block_says_so_and_validation_is_reported():
 def test_a_test_set_of_one_class_has_no_area_and_keeps_its_specificity():
     table = predictions()
     table = table[(table["split"] == "val") | (table["label"] == "normal")]
-    block = figure_details(table, operating_point(), SECTION)["test"]
+    block = performance_details(table, operating_point(), SECTION)["test"]
     assert (block["auroc"], block["auroc_reason"]) == (None, "no film of the positive class")
     assert block["specificity"] > 0.5
 
@@ -92,7 +95,7 @@ def test_where_no_film_is_wrong_the_interval_counts_the_patients_behind_each_fig
     table.loc[test, "patient_id"] = [f"p{number // 4}" for number in range(40)]
     table.loc[test, "label"] = ["pneumonia" if number < 12 else "normal" for number in range(40)]  # three patients
     table.loc[test, "logit"] = np.where(table.loc[test, "label"] == "pneumonia", 2.0, -2.0)
-    block = figure_details(table, operating_point(), SECTION)["test"]
+    block = performance_details(table, operating_point(), SECTION)["test"]
     for name, patients in (("auroc", 10), ("sensitivity", 3), ("precision", 3), ("specificity", 7), ("npv", 7)):
         z = student.ppf(0.975, patients - 1)
         assert (block[name], block[f"{name}_high"]) == (1.0, 1.0)
@@ -101,13 +104,13 @@ def test_where_no_film_is_wrong_the_interval_counts_the_patients_behind_each_fig
 
 def test_films_without_an_outline_of_lungs_are_left_out_of_the_shortcut_checks_and_counted():
     table = predictions()
-    table[REMOVED] = table[KEPT] = table["logit"]
+    table[LUNGS_MASKED] = table[LUNGS_ONLY] = table["logit"]
     gave_up = table.index[table["split"] == "test"][:6]
-    table.loc[gave_up, [REMOVED, KEPT]] = np.nan
+    table.loc[gave_up, [LUNGS_MASKED, LUNGS_ONLY]] = np.nan
     shortcuts = check_details(table, operating_point(), SECTION)["shortcuts"]
     films = table[table["split"] == "test"].drop(index=gave_up)
     assert shortcuts["auroc_lungs_only"] == pytest.approx(sk.roc_auc_score(films["label"], films["logit"]), abs=1e-5)
-    assert (shortcuts["auroc_lungs_only_missing"], shortcuts["auroc_lungs_removed_missing"]) == (6, 6)
+    assert (shortcuts["auroc_lungs_only_missing"], shortcuts["auroc_lungs_masked_missing"]) == (6, 6)
     assert "auroc_missing" not in shortcuts
 
 
@@ -155,22 +158,24 @@ def test_a_column_of_many_values_is_not_spread_out():
 def test_shortcut_checks_and_baseline_are_measured_on_the_same_films():
     table = predictions()
     test = table["split"] == "test"
-    for score, noise in ((REMOVED, 5.0), (KEPT, 0.1), (BASELINE, 2.0)):
+    for score, noise in ((LUNGS_MASKED, 5.0), (LUNGS_ONLY, 0.1), (HOG, 2.0)):
         noisy = table["logit"] + np.random.default_rng(1).normal(0, noise, len(table))
         table[score] = noisy.where(test)
     table["lung_share"], table["lung_area"] = np.where(table["label"] == "pneumonia", 0.8, 0.6), 0.3
     document = check_details(table, operating_point(), SECTION)
     films = table[test]
     shortcuts = document["shortcuts"]
-    assert shortcuts["auroc_lungs_removed"] == pytest.approx(sk.roc_auc_score(films["label"], films[REMOVED]), abs=1e-5)
-    assert shortcuts["auroc_lungs_removed"] < shortcuts["auroc_lungs_only"]
+    assert shortcuts["auroc_lungs_masked"] == pytest.approx(
+        sk.roc_auc_score(films["label"], films[LUNGS_MASKED]), abs=1e-5
+    )
+    assert shortcuts["auroc_lungs_masked"] < shortcuts["auroc_lungs_only"]
     assert shortcuts["lung_share_pneumonia"] == 0.8
     assert shortcuts["lung_share"] == pytest.approx(0.7)
     assert (shortcuts["lung_share_chance"], shortcuts["auroc_chance"]) == (0.3, 0.5)
     baselines = document["baselines"]
     assert baselines["all_positive"]["accuracy"] == 0.5
     assert baselines["all_positive"]["f1"] == pytest.approx(2 / 3, abs=1e-5)
-    gain = sk.roc_auc_score(films["label"], films["logit"]) - sk.roc_auc_score(films["label"], films[BASELINE])
+    gain = sk.roc_auc_score(films["label"], films["logit"]) - sk.roc_auc_score(films["label"], films[HOG])
     assert baselines["hog_logistic"]["gain"] == pytest.approx(gain, abs=1e-5)
     assert baselines["hog_logistic"]["gain_low"] < gain < baselines["hog_logistic"]["gain_high"]
 
@@ -224,7 +229,7 @@ def test_metrics_json_holds_at_most_15_numbers_of_all_parts(classes: tuple[str, 
     leaves = _leaves(found.metrics)
     assert len(leaves) <= 15
     main = task_of(classes).main_figure
-    figures = found.details["figures"]
+    figures = found.details["performance"]
     assert leaves[f"test.{main}"] == figures["test"][main]
     assert leaves[f"test.{main}_low"] == figures["test"][f"{main}_low"]
     assert leaves[f"val.{main}_high"] == figures["validation"][f"{main}_high"]
@@ -239,7 +244,7 @@ def test_predictive_values_follow_from_sensitivity_and_specificity():
     test = table["split"] == "test"
     table.loc[test, "label"] = ["pneumonia"] * 100 + ["normal"] * 900
     table.loc[test, "logit"] = [2.0] * 90 + [-2.0] * 10 + [2.0] * 20 + [-2.0] * 880
-    found = figure_details(table, operating_point(), SECTION)["test"]["prevalence"]
+    found = performance_details(table, operating_point(), SECTION)["test"]["prevalence"]
     assert found["ppv_at_10"] == pytest.approx(90 / 110, abs=1e-5)  # the prevalence of these films
     assert found["npv_at_10"] == pytest.approx(880 / 890, abs=1e-5)
     assert found["ppv_at_20"] == pytest.approx(180 / (180 + 800 * 20 / 900), abs=1e-5)
@@ -257,15 +262,15 @@ def test_calibration_is_told_by_slope_intercept_and_observed_over_expected():
     test = table["split"] == "test"
     table.loc[test, "label"] = np.where(ill, "pneumonia", "normal")
     table.loc[test, "logit"] = logit
-    right = figure_details(table, operating_point(), SECTION)["test"]["calibration"]
+    right = performance_details(table, operating_point(), SECTION)["test"]["calibration"]
     for name, value in (("slope", 1), ("intercept", 0), ("o_to_e", 1)):
         assert right[f"{name}_low"] < value < right[f"{name}_high"]
     table.loc[test, "logit"] = 2 * logit
-    extreme = figure_details(table, operating_point(), SECTION)["test"]
+    extreme = performance_details(table, operating_point(), SECTION)["test"]
     assert extreme["calibration"]["slope"] == pytest.approx(right["slope"] / 2, abs=1e-4)
     assert extreme["ece"] > extreme["calibration"]["ece_if_calibrated_high"]
     table.loc[test, "logit"] = logit + 1
-    shifted = figure_details(table, operating_point(), SECTION)["test"]["calibration"]
+    shifted = performance_details(table, operating_point(), SECTION)["test"]["calibration"]
     assert shifted["intercept"] == pytest.approx(right["intercept"] - 1, abs=1e-4)
     assert shifted["o_to_e"] < 0.9
 
@@ -273,5 +278,5 @@ def test_calibration_is_told_by_slope_intercept_and_observed_over_expected():
 def test_separated_films_have_no_calibration_slope_and_say_so():
     table = predictions(films=40)
     table["logit"] = np.where(table["label"] == "pneumonia", 2.0, -2.0)
-    found = figure_details(table, operating_point(), SECTION)["test"]["calibration"]
+    found = performance_details(table, operating_point(), SECTION)["test"]["calibration"]
     assert (found["slope"], found["slope_reason"]) == (None, "the films are separated without error")

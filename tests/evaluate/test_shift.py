@@ -7,7 +7,7 @@ from sklearn.metrics import roc_auc_score
 
 from cxr.core.errors import CxrError
 from cxr.evaluate.baselines import acquisition_logits
-from cxr.evaluate.robustness import conflicting_films, shift_details
+from cxr.evaluate.robustness import bias_conflicting_films, shift_details
 from cxr.evaluate.table import ACQUISITION, put_decisions
 from cxr.npz.films import NpzRow
 from tests.evaluate.conftest import BINARY, THREE, operating_point, predictions
@@ -35,15 +35,15 @@ def test_a_classifier_that_learned_the_acquisition_falls_on_swapped_and_conflict
     shortcut.loc[val, "logit"] = shortcut.loc[val, ACQUISITION]
     shortcut.loc[swapped, "logit"] = -shortcut.loc[swapped, "logit"]
     fallen = shift_details(put_decisions(shortcut, operating_point()), operating_point())
-    assert fallen["plain"]["auroc"] > 0.85
+    assert fallen["validation"]["auroc"] > 0.85
     assert fallen["swapped"]["auroc"] < 0.2
-    assert fallen["conflicting"]["auroc"] < 0.5 < honest["conflicting"]["auroc"]
-    assert abs(honest["plain"]["auroc"] - honest["swapped"]["auroc"]) < 0.1
+    assert fallen["bias_conflicting"]["auroc"] < 0.5 < honest["bias_conflicting"]["auroc"]
+    assert abs(honest["validation"]["auroc"] - honest["swapped"]["auroc"]) < 0.1
 
 
 def test_conflicting_films_are_the_same_share_of_each_class_and_acquisition_does_not_tell_their_label() -> None:
     table = with_acquisition(predictions(films=120, splits=("val",)))
-    found = conflicting_films(table, BINARY)
+    found = bias_conflicting_films(table, BINARY)
     counts = found["label"].value_counts()
     assert counts["normal"] == counts["pneumonia"]
     assert 10 <= counts["normal"] <= 20
@@ -61,16 +61,16 @@ def test_of_three_classes_too_a_classifier_that_learned_the_acquisition_falls_on
     for name in THREE:
         table.loc[table["split"] == "val", f"logit_{name}"] = table[f"{ACQUISITION}_{name}"]
     fallen = shift_details(put_decisions(table, operating_point(THREE)), operating_point(THREE))
-    assert fallen["plain"]["macro_auroc"] == pytest.approx(fallen["acquisition_auroc"], abs=0.05)
-    assert fallen["conflicting"]["macro_auroc"] < 0.6 < honest["conflicting"]["macro_auroc"]
-    assert honest["conflicting"]["films"] == fallen["conflicting"]["films"] > 0
+    assert fallen["validation"]["macro_auroc"] == pytest.approx(fallen["acquisition_auroc"], abs=0.05)
+    assert fallen["bias_conflicting"]["macro_auroc"] < 0.6 < honest["bias_conflicting"]["macro_auroc"]
+    assert honest["bias_conflicting"]["films"] == fallen["bias_conflicting"]["films"] > 0
 
 
 def test_without_a_score_of_acquisition_no_film_conflicts() -> None:
     table = predictions(splits=VIEWS)
     found = shift_details(put_decisions(table, operating_point()), operating_point())
     assert found["acquisition_auroc"] is None
-    assert found["conflicting"]["films"] == 0
+    assert found["bias_conflicting"]["films"] == 0
     assert found["swapped"]["auroc"] > 0.5
 
 

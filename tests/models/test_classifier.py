@@ -78,6 +78,18 @@ def test_what_is_no_classifier_checkpoint_is_told_in_one_line(tmp_path: Path, co
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("fault", ["mirror", "mask_channel"])
+def test_a_checkpoint_of_an_older_version_is_rejected_with_the_commit_that_reads_it(tmp_path: Path, fault: str) -> None:
+    model = classifier()
+    if fault == "mirror":
+        del model.facts["mirror"]
+    else:
+        model.facts["mask_channel"] = "multiply"
+    save_classifier(tmp_path / "c.ckpt", model)
+    with pytest.raises(CxrError, match=r"c\.ckpt: checkpoint of an older version; .*commit 732980e"):
+        load_classifier(tmp_path / "c.ckpt")
+
+
 def test_a_mismatched_checkpoint_names_the_backbone(tmp_path: Path) -> None:
     model = classifier()
     model.facts["backbone"] = "test_efficientnet"

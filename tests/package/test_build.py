@@ -10,7 +10,7 @@ import pytest
 
 from cxr.acquisition.statistics import STATISTICS
 from cxr.bundle import files
-from cxr.bundle.config import read_config
+from cxr.bundle.config import FLAGS, read_config
 from cxr.bundle.files import verify_sums, write_archive, write_sums
 from cxr.bundle.reference import read_reference
 from cxr.core.errors import CxrError
@@ -55,7 +55,7 @@ def test_an_archive_does_not_depend_on_dates(project: Project, tmp_path: Path) -
 def test_settings_are_explained_and_read_back_unchanged(project: Project) -> None:
     text = (project.bundle / files.CONFIG).read_text()
     assert text.startswith("# RESEARCH USE ONLY")
-    assert "threshold: 0.45 # calibrated probability from which the finding is called" in text
+    assert "threshold: 0.45 # calibrated probability from which a film is predicted positive" in text
     config = read_config(project.bundle / files.CONFIG)
     assert (config.operating_point.threshold, config.operating_point.temperature) == (0.45, 1.5)
     assert config.pixels.image_px == config.image_px == 64
@@ -106,13 +106,15 @@ def test_the_card_and_the_provenance_tell_what_was_packed(project: Project) -> N
     assert "Research use only" in card
     assert "| auroc | 0.500 [0.300, 0.700] |" in card
     assert "| ece | few films |" in card
+    assert "| population | not described |" in card
     facts = json.loads((project.bundle / files.PROVENANCE).read_text())
     assert facts["parity"]["onnx"] <= 1e-4
     assert facts["parity"]["torchscript"] <= 1e-4
 
 
-def test_the_limit_of_the_familiar_holds_its_share_of_validation_films(project: Project) -> None:
+def test_the_ood_threshold_is_set_on_the_validation_films(project: Project) -> None:
     config, reference = read_config(project.bundle / files.CONFIG), read_reference(project.bundle / files.REFERENCE)
-    assert config.familiar.films == 12
+    assert config.ood.films == 12
+    assert [flag.code for flag in config.flags] == [flag.code for flag in FLAGS]
     assert reference.films == 24
     assert reference.acquisition.shape == (101, len(STATISTICS))

@@ -12,15 +12,15 @@ from cxr.films.letterbox import Letterbox
 from cxr.predict.prediction import Flag, Prediction
 from tests.conftest import phantom
 
-UNFAMILIAR = Flag("unfamiliar", "unlike the training films: 1.20 of the familiar distance")
+OUT_OF_DISTRIBUTION = Flag("out_of_distribution", "out of distribution: 1.20 × threshold")
 
 
 class FakePredictor:
-    """Calls a bright film pneumonia, does not know dark ones, and refuses what is no picture."""
+    """Predicts pneumonia for a bright film, flags dark ones, and rejects what is no picture."""
 
     version = "0123456789abcdef"
     card = "# Card"
-    config = SimpleNamespace(classes=("normal", "pneumonia"), backbone="none")
+    config = SimpleNamespace(classes=("normal", "pneumonia"), backbone="none", population={"age": "1 to 5 years"})
 
     def __call__(self, film: bytes, name: str = "") -> Prediction:
         grey = cv2.imdecode(np.frombuffer(film, np.uint8), cv2.IMREAD_GRAYSCALE)
@@ -39,7 +39,7 @@ class FakePredictor:
             crop_box=(0, 0, width, height),
             stored=Letterbox(width, height, 224),
             lung_area=0.3,
-            lung_quality=0.95,
+            expected_dice=0.95,
             logits=(0.0,),
             probabilities={"normal": 1 - probability, "pneumonia": probability},
             probability=probability,
@@ -47,7 +47,7 @@ class FakePredictor:
             threshold=0.5,
             distance=1.2,
             meaning="Of 100 validation films with such a probability, 41 had pneumonia.",
-            flags=() if probability >= 0.5 else (UNFAMILIAR,),
+            flags=() if probability >= 0.5 else (OUT_OF_DISTRIBUTION,),
             activation=np.linspace(-1, 1, 49, dtype=np.float32).reshape(7, 7),
         )
 

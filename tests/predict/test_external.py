@@ -70,7 +70,7 @@ def test_figures_are_those_of_the_stored_threshold(external: Path, project: Proj
         "fn": int((~called & positive).sum()), "tn": int((~called & ~positive).sum()),
     }  # fmt: skip
     assert block["auroc_low"] <= block["auroc"] <= block["auroc_high"]
-    assert found["figures"]["believable"]["films"] == (table["believable"] == "yes").sum()
+    assert found["figures"]["reliable"]["films"] == (table["reliable"] == "yes").sum()
 
 
 def test_training_films_do_not_drift(external: Path) -> None:
@@ -82,7 +82,7 @@ def test_training_films_do_not_drift(external: Path) -> None:
 def test_drift_tells_which_statistic_moved(project: Project) -> None:
     rng = np.random.default_rng(0)
     then = [rng.normal(10, 1, len(STATISTICS)) for _ in range(500)]
-    reference = Reference(Predictor.load(project.bundle).reference.familiarity, quantiles(then), 500)
+    reference = Reference(Predictor.load(project.bundle).reference.feature_space, quantiles(then), 500)
     shift = np.where(np.array(STATISTICS) == "contrast", 3, 0)
     records = [Record({}, list(rng.normal(10, 1, len(STATISTICS)) + shift)) for _ in range(300)]
     found = drift([*records, Record({}, [])], reference)

@@ -50,9 +50,9 @@ def test_every_film_is_a_row_and_a_bad_one_tells_why(predictor: Predictor, films
     predict_into(tmp_path / "out.csv", predictor, [str(films)], workers=2)
     found = rows(tmp_path / "out.csv")
     assert len(found) == 16
-    assert {name for name, row in found.items() if row["refused"]} == {"broken.jpg", "empty.png", "photograph.png"}
-    assert "empty" in found["empty.png"]["refused"]
-    assert "coloured" in found["photograph.png"]["refused"]
+    assert {name for name, row in found.items() if row["rejected"]} == {"broken.jpg", "empty.png", "photograph.png"}
+    assert "empty" in found["empty.png"]["rejected"]
+    assert "coloured" in found["photograph.png"]["rejected"]
     assert found["no_suffix"]["decision"] in predictor.config.classes
     alone = predictor(films / "sub0/film00.png")
     assert float(found["film00.png"]["probability"]) == pytest.approx(alone.probability, abs=1e-4)
@@ -110,7 +110,9 @@ def test_what_a_decoder_raises_ends_no_run(
 ) -> None:
     monkeypatch.setattr(Predictor, "prepare", lambda self, source: 1 // 0)
     records = predict_into(tmp_path / "out.csv", predictor, [str(films)], 2)
-    assert {record.row["refused"] for record in records} == {"cannot be read (ZeroDivisionError); replace or remove it"}
+    assert {record.row["rejected"] for record in records} == {
+        "cannot be read (ZeroDivisionError); replace or remove it"
+    }
 
 
 def test_what_is_called_like_a_film_and_is_no_file_is_refused_and_ends_no_run(
@@ -122,7 +124,7 @@ def test_what_is_called_like_a_film_and_is_no_file_is_refused_and_ends_no_run(
     (folder / "dangling.png").symlink_to("nowhere")
     shutil.copy(films / "sub0/film00.png", folder / "#1\r.png")
     predict_into(tmp_path / "out.csv", predictor, [str(folder)], 1)
-    found = pd.read_csv(tmp_path / "out.csv", keep_default_na=False).set_index("film")["refused"]
+    found = pd.read_csv(tmp_path / "out.csv", keep_default_na=False).set_index("film")["rejected"]
     assert {Path(str(name)).name: reason.partition("(")[0] for name, reason in found.items()} == {
         "#1\r.png": "",
         "dangling.png": "cannot be read ",

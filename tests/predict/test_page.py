@@ -49,7 +49,7 @@ def films(tmp_path: Path) -> list[Path]:
 def read(page: Page, address: str, films: list[Path]) -> None:
     page.goto(address)
     page.set_input_files("#files", [str(film) for film in films])
-    expect(page.locator("#status")).to_contain_text("refused.")
+    expect(page.locator("#status")).to_contain_text("rejected.")
     expect(page.locator("article")).to_have_count(len(films))
 
 
@@ -63,14 +63,14 @@ def test_films_are_answered_beside_their_pictures_and_nothing_leaves_the_service
     page.on("request", lambda request: requests.append(request.url))
     page.on("pageerror", lambda error: faults.append(str(error)))
     read(page, address, films)
-    assert page.inner_text("#status") == "3 films: 1 at or above the threshold, 1 not to be trusted, 1 refused."
+    assert page.inner_text("#status") == "3 films: 1 at or above the threshold, 1 flagged, 1 rejected."
     assert "Pneumonia: at or above the threshold" in page.inner_text("article.above")
     assert "Of 100 validation films" in page.inner_text("article.above")
-    assert "Do not trust" not in page.inner_text("article.above")
-    doubted = page.inner_text("article.below")
-    assert doubted.index("Do not trust this answer") < doubted.index("unlike the training") < doubted.index("Pneumonia")
-    assert "validation films" not in doubted, "what a probability meant holds for films that are believed"
-    assert "Not read: cannot be decoded" in page.inner_text("article.refused")
+    assert "do not rely" not in page.inner_text("article.above")
+    flagged = page.inner_text("article.below")
+    assert flagged.index("Flagged: do not rely") < flagged.index("out of distribution") < flagged.index("Pneumonia")
+    assert "validation films" not in flagged, "the observed share holds for unflagged films only"
+    assert "Not read: cannot be decoded" in page.inner_text("article.rejected")
     assert page.locator("article.above .view img").evaluate_all("images => images.every(i => i.naturalWidth > 0)")
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "the page scrolls sideways"
     assert all(url.startswith((address, "data:")) for url in requests)

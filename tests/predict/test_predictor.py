@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
+from cxr.bundle.config import InferenceConfig
 from cxr.core.errors import CxrError
 from cxr.films.manifest import read_manifest
 from cxr.films.read import read_source
@@ -100,9 +101,18 @@ def test_the_version_names_the_content(project: Project, project_of_three: Proje
 
 
 def test_a_probability_tells_what_it_meant_on_validation(predictor: Predictor) -> None:
-    bins = predictor.config.meaning
+    bins = predictor.config.probability_bins
     assert sum(one.films for one in bins) == 12
-    many = predictor.config.model_copy(update={"meaning": tuple(one.model_copy(update={"films": 50}) for one in bins)})
+
+    def with_films(films: int) -> InferenceConfig:
+        changed = tuple(one.model_copy(update={"films": films}) for one in bins)
+        return predictor.config.model_copy(update={"probability_bins": changed})
+
+    many = predictor.config.model_copy(
+        update={"probability_bins": tuple(one.model_copy(update={"films": 50}) for one in bins)}
+    )
     assert many.meaning_of(1.0) == f"of 50 validation films between 95% and 100%, {bins[-1].findings} were pneumonia"
-    few = predictor.config.model_copy(update={"meaning": tuple(one.model_copy(update={"films": 2}) for one in bins)})
+    few = predictor.config.model_copy(
+        update={"probability_bins": tuple(one.model_copy(update={"films": 2}) for one in bins)}
+    )
     assert few.meaning_of(1.0) == ""

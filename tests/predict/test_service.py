@@ -39,7 +39,7 @@ def test_a_film_sent_as_bytes_gets_a_probability_a_decision_and_the_note_on_rese
     facts = reply.json()
     assert facts["decision"] in ("normal", "pneumonia")
     assert 0 < facts["probability"] < 1
-    assert facts["flags"] == ["unlike the training films: 1.20 of the familiar distance"]
+    assert facts["flags"] == ["out of distribution: 1.20 × threshold"]
     assert facts["note"].startswith("Research use only")
     assert "pictures" not in facts
 
@@ -48,7 +48,7 @@ def test_several_films_as_json_are_answered_in_order_and_a_bad_one_stops_nothing
     headers = {"content-type": "application/json"}
     films = client.post("/invocations", content=as_json(png, b"no film", png), headers=headers).json()["films"]
     assert [film["name"] for film in films] == ["0.png", "1.png", "2.png"]
-    assert films[1]["refused"] == "cannot be decoded as an image; replace or remove it"
+    assert films[1]["rejected"] == "cannot be decoded as an image; replace or remove it"
     assert films[0]["probability"] == films[2]["probability"]
 
 
@@ -218,4 +218,6 @@ def test_the_page_asks_nothing_of_other_hosts(client) -> None:
 
 def test_the_model_card_and_the_bundle_can_be_read(client) -> None:
     assert client.get("/model-card").text == "# Card"
-    assert client.get("/about").json()["bundle"] == "0123456789abcdef"
+    about = client.get("/about").json()
+    assert about["bundle"] == "0123456789abcdef"
+    assert about["population"] == {"age": "1 to 5 years"}

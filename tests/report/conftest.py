@@ -75,4 +75,4 @@ def two_revisions(_two_revisions: Path, tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def figures(root: Path) -> dict:
-    return json.loads((root / "metrics" / "details" / "figures.json").read_text())
+    return json.loads((root / "metrics" / "details" / "performance.json").read_text())

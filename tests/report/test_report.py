@@ -99,6 +99,31 @@ def test_the_seeds_of_a_revision_are_its_experiments_with_another_seed(
         main(["compare", "main~seeds", "base"])
 
 
+def test_a_base_with_an_older_versions_column_names_is_named_and_compared(
+    two_revisions: Path, caplog: pytest.LogCaptureFixture
+):
+    path = two_revisions / "metrics" / "predictions.csv"
+    table = pd.read_csv(path, dtype=str, keep_default_na=False).assign(baseline_logit="0")
+    table.to_csv(path, index=False)
+    git(two_revisions, "commit", "-qam", "older names")
+    git(two_revisions, "branch", "older")
+    path.write_text(table.drop(columns="baseline_logit").to_csv(index=False))
+    note = "older: column names of commit 732980e or older (baseline_logit); logits are compared."
+    main(["compare", "older", "base"])
+    assert note in caplog.text
+    main(["report", "--base", "older"])
+    assert note in (two_revisions / "reports" / "report.md").read_text()
+
+
+def test_results_with_an_older_versions_details_are_named(two_revisions: Path):
+    details = two_revisions / "metrics" / "details"
+    (details / "performance.json").rename(details / "figures.json")
+    with pytest.raises(
+        CxrError, match=r"workspace: metrics/details/figures\.json has names of commit 732980e or older"
+    ):
+        read_results(WORKSPACE)
+
+
 def test_an_unknown_revision_is_told(two_revisions: Path):
     with pytest.raises(CxrError, match="nowhere: no such revision"):
         read_results("nowhere")
@@ -119,7 +144,7 @@ def test_metrics_and_curves_come_back_byte_for_byte_from_predictions_alone(
         return {path: path.read_bytes() for path in files}
 
     before = content()
-    for name in ("metrics.json", "details/figures.json", "details/checks.json", "details/subgroups.json"):
+    for name in ("metrics.json", "details/performance.json", "details/checks.json", "details/subgroups.json"):
         Path("metrics", name).unlink()
     for name in ("roc_test.csv", "thresholds.csv", "confusion.csv"):
         Path("plots", name).unlink()

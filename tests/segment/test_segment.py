@@ -132,7 +132,7 @@ def test_a_film_without_lungs_falls_back_and_is_flagged(cohort: list[Record], ru
     write_manifest(MANIFEST, [*cohort, record(9, blank, None)], ["normal", "pneumonia"])
     run()
     row = read_mask_table(TABLE).iloc[-1]
-    assert (row["fallback"], row["reason"]) == (1, "no lung found")
+    assert (row["fallback"], row["fallback_reason"]) == (1, "no lung found")
     mask = cv2.imread(str(MASKS / "film9.png"), cv2.IMREAD_GRAYSCALE)
     assert mask is not None
     assert mask.sum() == 255 * FRAME * round(FRAME * 90 / 120)

@@ -85,6 +85,7 @@ def create_app(load: Callable[[], Predictor], limits: Limits) -> FastAPI:
             "bundle": predictor.version,
             "classes": predictor.config.classes,
             "backbone": predictor.config.backbone,
+            "population": predictor.config.population,
         }
         return JSONResponse({**facts, "max_bytes": limits.max_bytes, "note": RESEARCH_ONLY})
 
@@ -118,9 +119,9 @@ def create_app(load: Callable[[], Predictor], limits: Limits) -> FastAPI:
         except Busy as error:
             return _error(503, str(error), limits), 0
         for one in answers:
-            counters.films.labels("refused" if one.prediction is None else "read").inc()
+            counters.films.labels("rejected" if one.prediction is None else "read").inc()
         if len(answers) == 1 and answers[0].prediction is None:
-            return _error(422, answers[0].facts["refused"], limits), 1
+            return _error(422, answers[0].facts["rejected"], limits), 1
         body, kind = output_fn(answers, request.headers.get("accept", JSON))
         return Response(body, media_type=kind), len(answers)
 

@@ -31,7 +31,7 @@ FORM = '{"films": [{"name": "a.dcm", "content": "<base64>"}]}'
 
 @dataclass(frozen=True)
 class Response:
-    """The prediction, or None where the film was refused, and the facts as they are sent."""
+    """The prediction, or None where the film was rejected, and the facts as they are sent."""
 
     facts: dict[str, Any]
     prediction: Prediction | None
@@ -51,7 +51,7 @@ def response(name: str, content: bytes, predictor: Predictor, pictures: bool = F
         prediction = predictor(content, address)
     except CxrError as error:
         return _refusal(name, str(error).removeprefix(f"{address}: "), predictor)
-    except Exception as error:  # a fault of a decoder: the film is refused, the service stays
+    except Exception as error:  # a fault of a decoder: the film is rejected, the service stays
         place, fault = traceback.extract_tb(error.__traceback__)[-1], type(error).__name__
         log.error("a film could not be read: %s at %s:%s", fault, place.filename, place.lineno)  # its text may quote it
         return _refusal(name, f"cannot be read ({fault}); export it again", predictor)
@@ -97,7 +97,7 @@ def _facts(name: str, prediction: Prediction, predictor: Predictor) -> dict[str,
         "probabilities": {label: round(value, 6) for label, value in prediction.probabilities.items()},
         "threshold": threshold,
         "meaning": prediction.meaning,
-        "believable": prediction.believable,
+        "reliable": prediction.reliable,
         "flags": [flag.text for flag in prediction.flags],
         "bundle": predictor.version,
         "note": RESEARCH_ONLY,
@@ -105,7 +105,7 @@ def _facts(name: str, prediction: Prediction, predictor: Predictor) -> dict[str,
 
 
 def _refusal(name: str, reason: str, predictor: Predictor) -> Response:
-    return Response({"name": name, "refused": reason, "bundle": predictor.version, "note": RESEARCH_ONLY}, None)
+    return Response({"name": name, "rejected": reason, "bundle": predictor.version, "note": RESEARCH_ONLY}, None)
 
 
 def _data_url(picture: Image) -> str:

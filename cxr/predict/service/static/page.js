@@ -15,15 +15,15 @@ async function readAll(files) {
     show(files[index].name, await ask(files[index]));
   }
   const above = rows.filter((row) => row.positive).length;
-  const refused = rows.filter((row) => row.refused).length;
-  const doubted = rows.filter((row) => row.believable === false).length;
+  const rejected = rows.filter((row) => row.rejected).length;
+  const flagged = rows.filter((row) => row.reliable === false).length;
   const films = `${rows.length} ${rows.length === 1 ? "film" : "films"}`;
-  say(`${films}: ${above} at or above the threshold, ${doubted} not to be trusted, ${refused} refused.`);
+  say(`${films}: ${above} at or above the threshold, ${flagged} flagged, ${rejected} rejected.`);
 }
 
 async function ask(file) {
   if (about.max_bytes && file.size > about.max_bytes) {
-    return { refused: `larger than ${Math.floor(about.max_bytes / 1e6)} MB` };
+    return { rejected: `larger than ${Math.floor(about.max_bytes / 1e6)} MB` };
   }
   for (;;) {
     let reply;
@@ -34,14 +34,14 @@ async function ask(file) {
         body: file,
       });
     } catch {
-      return { refused: "the service cannot be reached; is it still running?" };
+      return { rejected: "the service cannot be reached; is it still running?" };
     }
     if (reply.status === 503) {
       await new Promise((done) => setTimeout(done, 1000 * Number(reply.headers.get("Retry-After") || 1)));
       continue;
     }
     const answer = await reply.json();
-    return reply.ok ? answer : { refused: answer.error };
+    return reply.ok ? answer : { rejected: answer.error };
   }
 }
 
@@ -49,13 +49,13 @@ function show(name, answer) {
   const article = find("card").content.cloneNode(true).firstElementChild;
   const part = (selector) => article.querySelector(selector);
   part("h2").textContent = name;
-  if (answer.refused) {
-    article.classList.add("refused");
-    part(".verdict").textContent = `Not read: ${answer.refused}`;
+  if (answer.rejected) {
+    article.classList.add("rejected");
+    part(".verdict").textContent = `Not read: ${answer.rejected}`;
   } else {
     const percent = (value) => `${(100 * value).toFixed(1)}%`;
     article.classList.add(answer.positive ? "above" : "below");
-    article.classList.toggle("doubted", !answer.believable);
+    article.classList.toggle("flagged", !answer.reliable);
     part(".verdict").textContent = answer.verdict;
     part(".probability").textContent = percent(answer.probability);
     part(".threshold").textContent = answer.threshold === null ? "likeliest class" : percent(answer.threshold);
@@ -91,7 +91,7 @@ function saveCsv() {
   // A spreadsheet would run a cell that begins like a formula.
   const plain = (value) => String(value ?? "").replace(/^[=+@-]/, "'$&");
   const quote = (value) => `"${plain(value).replaceAll('"', '""')}"`;
-  const names = ["file", "decision", "probability", "threshold", "believable", "flags", "refused"];
+  const names = ["file", "decision", "probability", "threshold", "reliable", "flags", "rejected"];
   const lines = rows.map((row) => names.map((name) => quote(name === "flags" ? (row.flags || []).join("; ") : row[name])));
   const note = `"Research use only; bundle ${about.bundle}"`;
   const text = [names.join(","), ...lines.map((line) => line.join(",")), note].join("\n");

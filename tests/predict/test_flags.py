@@ -1,9 +1,10 @@
-"""When an answer should not be believed."""
+"""Reliability flags and the overlay."""
 
 import cv2
 import numpy as np
 import pytest
 
+from cxr.bundle.config import BundleFlag
 from cxr.films.read import Source
 from cxr.predict.overlay import OUTLINE, heat_map, overlay, overlay_png
 from cxr.predict.predictor import Predictor
@@ -29,7 +30,7 @@ def film() -> np.ndarray:
 
 def codes(predictor: Predictor, film: np.ndarray) -> set[str]:
     png = cv2.imencode(".png", np.ascontiguousarray(film))[1].tobytes()
-    return {flag.code for flag in predictor(png).flags} - {"unfamiliar"}  # the classifier knows phantoms only
+    return {flag.code for flag in predictor(png).flags} - {"out_of_distribution"}  # the classifier knows phantoms only
 
 
 def test_an_upright_film_is_not_doubted(predictor: Predictor, film: np.ndarray) -> None:
@@ -49,27 +50,27 @@ def test_a_turned_or_inverted_film_is_called_so(predictor: Predictor, film: np.n
     assert code in codes(predictor, spoil(film))
 
 
-def test_noise_is_hardly_a_chest(predictor: Predictor) -> None:
+def test_noise_is_not_a_frontal_chest_film(predictor: Predictor) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (300, 300), dtype=np.uint8)
-    assert codes(predictor, noise) & {"unsure", "no_lungs"}
+    assert codes(predictor, noise) & {"not_frontal_chest", "lung_mask_failed"}
 
 
-def test_a_mask_of_poor_quality_is_doubted_even_where_the_bundle_keeps_it(
+def test_a_mask_of_poor_quality_is_flagged_even_where_the_bundle_keeps_it(
     predictor: Predictor, film: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(predictor, "segment_settings", predictor.segment_settings.model_copy(update={"min_quality": 0}))
     monkeypatch.setattr("cxr.segment.lungs.expected_dice", lambda *_: 0.6)
     answer = predictor(cv2.imencode(".png", film)[1].tobytes())
-    assert [flag.text for flag in answer.flags if flag.code == "no_lungs"] == [
-        "no plausible lungs: mask of poor quality, Dice of 0.600 expected"
+    assert [flag.text for flag in answer.flags if flag.code == "lung_mask_failed"] == [
+        "lung mask failed: expected Dice 0.600"
     ]
-    assert answer.lung_quality == 0.6
+    assert answer.expected_dice == 0.6
     assert 0.1 < (answer.mask > 0).mean() < 0.6  # the lungs, not the whole film
 
 
 def test_a_film_smaller_than_the_classifiers_image_is_doubted(project: Project, predictor: Predictor) -> None:
     small = predictor(cv2.imencode(".png", phantom(0, 90, 64)[0])[1].tobytes())
-    assert "small" not in {flag.code for flag in small.flags}  # 64 pixels are enough for this classifier
+    assert "low_resolution" not in {flag.code for flag in small.flags}  # 64 pixels are enough for this classifier
     config = predictor.config
     settings = config.preparation.preprocess.settings | {"image_px": 128}
     step = config.preparation.preprocess.model_copy(update={"settings": settings})
@@ -79,17 +80,32 @@ def test_a_film_smaller_than_the_classifiers_image_is_doubted(project: Project, 
         predictor.segmenter, predictor.network, predictor.reference, predictor.version, predictor.card,
     )  # fmt: skip
     prepared = larger.prepare(Source("film", cv2.imencode(".png", phantom(0, 120, 90)[0])[1].tobytes()))
-    assert "small" in {flag.code for flag in prepared.flags}
+    assert "low_resolution" in {flag.code for flag in prepared.flags}
 
 
-def test_training_films_are_familiar_and_other_pictures_are_not(predictor: Predictor, project: Project) -> None:
+def test_training_films_are_in_distribution_and_other_pictures_are_not(predictor: Predictor, project: Project) -> None:
     train = sorted((project.root / "films/train").rglob("*.*"))
     near = [predictor(path).distance for path in train[:12]]
     stripes = np.tile(np.repeat(np.uint8([0, 255]), 10), (300, 15))
     far = predictor(cv2.imencode(".png", cv2.GaussianBlur(stripes, (0, 0), 2))[1].tobytes())
     assert np.median(near) < 1 < far.distance
-    assert "unfamiliar" in {flag.code for flag in far.flags}
-    assert not far.believable
+    assert "out_of_distribution" in {flag.code for flag in far.flags}
+    assert not far.reliable
+
+
+def test_a_bundle_decides_which_flags_it_raises(
+    predictor: Predictor, film: np.ndarray, caplog: pytest.LogCaptureFixture
+) -> None:
+    png = cv2.imencode(".png", np.ascontiguousarray(255 - film))[1].tobytes()
+    assert "inverted" in {flag.code for flag in predictor(png).flags}
+    flags = [flag for flag in predictor.config.flags if flag.code != "inverted"]
+    flags.append(BundleFlag(code="lateral", condition="the film is a lateral view"))
+    other = Predictor(
+        predictor.config.model_copy(update={"flags": tuple(flags)}),
+        predictor.segmenter, predictor.network, predictor.reference, predictor.version, predictor.card,
+    )  # fmt: skip
+    assert "inverted" not in {flag.code for flag in other(png).flags}
+    assert "flags that this version cannot raise: lateral" in caplog.text
 
 
 def test_the_overlay_shows_the_film_with_its_lungs_outlined(predictor: Predictor, project: Project) -> None:

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from cxr.bundle.reference import fit_familiarity, signed_root
+from cxr.bundle.reference import fit_feature_space, signed_root
 
 
 def films(count: int, seed: int = 0, channels: int = 40) -> np.ndarray:
@@ -17,14 +17,14 @@ def squared(roots: np.ndarray) -> np.ndarray:
 
 
 def test_films_like_those_of_training_lie_about_one_away() -> None:
-    space = fit_familiarity(films(400))
+    space = fit_feature_space(films(400))
     distances = space.distance(films(400, seed=1))
     assert np.median(distances) == pytest.approx(1, abs=0.2)
 
 
 def test_the_distance_is_that_of_mahalanobis_where_all_directions_are_kept() -> None:
     features = films(2000, channels=8)
-    space, others = fit_familiarity(features), films(50, seed=2, channels=8) * 2
+    space, others = fit_feature_space(features), films(50, seed=2, channels=8) * 2
     roots = signed_root(features)
     centred = signed_root(others) - roots.mean(axis=0)
     inverse = np.linalg.inv(np.cov(roots.T))
@@ -34,7 +34,7 @@ def test_the_distance_is_that_of_mahalanobis_where_all_directions_are_kept() -> 
 
 def test_a_step_beside_all_training_films_is_far_and_one_along_them_is_not() -> None:
     features = films(400)
-    space = fit_familiarity(features)
+    space = fit_feature_space(features)
     along, beside = space.directions[0], np.linalg.qr(space.directions.T, mode="complete")[0][:, -1]
     centre = signed_root(features).mean(axis=0)
     steps = squared(np.stack([centre + along, centre + beside]))
@@ -45,7 +45,7 @@ def test_a_step_beside_all_training_films_is_far_and_one_along_them_is_not() -> 
 def test_channels_that_never_fire_leave_distances_finite() -> None:
     features = films(100)
     features[:, 7] = 0
-    assert np.isfinite(fit_familiarity(features).distance(films(10, seed=3))).all()
+    assert np.isfinite(fit_feature_space(features).distance(films(10, seed=3))).all()
 
 
 def test_roots_keep_their_sign() -> None:
