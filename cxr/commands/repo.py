@@ -68,8 +68,8 @@ def _verify(options: argparse.Namespace) -> None:
     """Check that `dvc repro` reproduced the committed results.
 
     Names each stage whose outputs differ from the last commit, and each other file that changed. A processor that
-    rounds differently gives other bytes. `--within 0.005` accepts them if code and parameters match dvc.lock, only results
-    changed, every AUROC is within 0.005 of the committed one, and at most 1 % of the predictions differ.
+    rounds differently gives other bytes. `--within 0.005` accepts them if code and parameters match dvc.lock, only
+    results changed, every AUROC is within 0.005 of the committed one, and at most 1 % of the predictions differ.
     """
     from cxr.report.verify import verify
 
