@@ -33,7 +33,7 @@ def _compare(options: argparse.Namespace) -> None:
     """
     from cxr.core.config import load_section
     from cxr.evaluate.config import EvaluateSection
-    from cxr.report.experiments import read_runs
+    from cxr.report.revisions import read_runs
     from cxr.report.verdict import as_text, compare_results
 
     section = load_section("evaluate", EvaluateSection)
