@@ -1,4 +1,4 @@
-"""The command line: `python -m cxr` lists the commands, `python -m cxr COMMAND --help` says what one takes."""
+"""The command line: `python -m cxr` lists the commands, `python -m cxr COMMAND --help` explains one."""
 
 import sys
 from collections.abc import Sequence
@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from cxr.commands.aws import add_aws_commands
 from cxr.commands.data import add_data_commands
 from cxr.commands.experiments import add_experiment_commands
-from cxr.commands.parser import PROGRAM, CommandParser, Commands
+from cxr.commands.parser import listing, registered, run_command
 from cxr.commands.predict import add_predict_commands
 from cxr.commands.repo import add_repo_commands
 from cxr.commands.results import add_result_commands
-from cxr.core.errors import CxrError, did_you_mean
 from cxr.runtime.console import run_stage
 
 GROUPS = {
@@ -24,41 +23,13 @@ GROUPS = {
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run one command; list all of them where none is named.
-
-    Raises:
-        CxrError: no such command, or what the command itself raises.
-        SystemExit: code 2 after one line on stderr, for a wrong option.
-    """
+    """Run one command, or list all of them where none is named; raises as `run_command`."""
     name, *rest = (sys.argv[1:] if arguments is None else arguments) or ["--help"]
-    groups = registered()
+    groups = registered(GROUPS)
     if name in ("-h", "--help"):
         print(listing(groups))
-        return
-    parsers = {command: parser for group in groups.values() for command, parser in group.items()}
-    if name not in parsers:
-        raise CxrError(f"{name}: no such command{did_you_mean(name, parsers)}; `{PROGRAM}` lists them")
-    options = parsers[name].parse_args(rest)
-    options.run(options)
-
-
-def registered() -> dict[str, dict[str, CommandParser]]:
-    """The parsers of all commands, by group and name."""
-    groups = {}
-    for title, add_commands in GROUPS.items():
-        commands = Commands()
-        add_commands(commands)
-        groups[title] = commands.parsers
-    return groups
-
-
-def listing(groups: dict[str, dict[str, CommandParser]]) -> str:
-    """One line per command, below the title of its group."""
-    width = max(len(name) for group in groups.values() for name in group)
-    lines = [f"usage: {PROGRAM} COMMAND [OPTIONS]; `{PROGRAM} COMMAND --help` lists the options"]
-    for title, group in groups.items():
-        lines += [f"{title}:", *(f"  {name:<{width}}  {parser.summary}" for name, parser in group.items())]
-    return "\n".join(lines)
+    else:
+        run_command(groups, name, rest)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from cxr.aws.s3 import aws_session
+from cxr.aws.session import aws_session
 from cxr.core.config import Section, parse_section, read_yaml
 from cxr.core.errors import CxrError
 from cxr.runtime.compute import COMPUTE_FILE, Compute, ParallelSection

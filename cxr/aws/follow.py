@@ -13,7 +13,8 @@ from tqdm import tqdm
 
 from cxr.aws.container.workspace import EPOCH_LINE
 from cxr.aws.plan import JobPlan
-from cxr.aws.s3 import Store, TransientError, aws_errors, aws_session
+from cxr.aws.s3 import Store
+from cxr.aws.session import TransientError, aws_errors, aws_session
 from cxr.core.errors import CxrError
 
 LOG_GROUP = "/aws/sagemaker/TrainingJobs"

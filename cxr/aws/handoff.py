@@ -18,7 +18,8 @@ from cxr.aws.follow import artifact_key, failure_reason, find_job, follow, lates
 from cxr.aws.inputs import publish_channels
 from cxr.aws.plan import JobPlan, plan_job
 from cxr.aws.request import cost_estimate
-from cxr.aws.s3 import Store, aws_errors, aws_session
+from cxr.aws.s3 import Store
+from cxr.aws.session import aws_errors, aws_session
 from cxr.core.config import Section
 from cxr.core.errors import CxrError
 

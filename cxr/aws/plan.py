@@ -12,7 +12,7 @@ from sagemaker.core import image_uris
 from cxr.aws.config import SageMakerSection, has_local_disk, processor, resolve
 from cxr.aws.inputs import CodeChannel, ShardChannels, kept, plan_channels, plan_code, read_wheels
 from cxr.aws.request import JobInputs, build_request, hyperparameters
-from cxr.aws.s3 import aws_errors
+from cxr.aws.session import aws_errors
 from cxr.core.code import git_revision
 from cxr.core.config import Section, read_yaml
 from cxr.core.errors import CxrError

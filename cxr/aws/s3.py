@@ -1,90 +1,27 @@
-"""S3: transfer of files with checksums, retries, and one line for an AWS error."""
+"""Transfer of files to and from S3, in parallel, with checksums and retries."""
 
 import base64
-import contextlib
 import hashlib
 import io
 import json
-import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
-import boto3
-import botocore.exceptions as aws
 from botocore.config import Config
 from botocore.exceptions import HTTPClientError, IncompleteReadError
 
+from cxr.aws.session import MissingObject, aws_errors, aws_session
 from cxr.core.errors import CxrError
 from cxr.core.files import atomic_path
 from cxr.runtime.console import progress
 
-_KEYS = {"InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken", "UnrecognizedClientException"}
-_EXPIRED = {"ExpiredToken", "ExpiredTokenException", "RequestExpired"}
-_BUSY = {
-    "Throttling",
-    "ThrottlingException",
-    "RequestLimitExceeded",
-    "SlowDown",
-    "ServiceUnavailable",
-    "InternalFailure",
-}
 ATTEMPTS = 4
-BLOCK = 1 << 16  # of a body that breaks off, what is lost and asked for again
-THREADS = 16  # requests in flight; more gains nothing, the work beside the wait is Python's own
+BLOCK = 1 << 16  # bytes that are written at a time; a body that breaks off resumes after the last block
+THREADS = 16  # requests in flight; more are no faster, because Python's own work limits the rate
 T = TypeVar("T")
-
-
-class MissingObject(CxrError):
-    """The object is not there."""
-
-
-class TransientError(CxrError):
-    """A fault that may pass by itself or be mended from outside: no network, a busy service, expired credentials."""
-
-
-@contextlib.contextmanager
-def aws_errors(where: str) -> Iterator[None]:
-    """Turn each fault of an AWS call into a CxrError."""
-    try:
-        yield
-    except aws.ClientError as error:
-        raise _told(error, where) from error
-    except (aws.SSOError, aws.TokenRetrievalError) as error:
-        raise TransientError(f"{where}: the AWS sign-in has expired ({error}); run `aws sso login`") from error
-    except (aws.NoCredentialsError, aws.PartialCredentialsError) as error:
-        raise CxrError(f"{where}: no AWS credentials found; run `aws configure sso` or set AWS_PROFILE") from error
-    except aws.ProfileNotFound as error:
-        raise CxrError(f"{where}: {error}; set AWS_PROFILE to one of `aws configure list-profiles`") from error
-    except aws.NoRegionError as error:
-        raise CxrError(f"{where}: no AWS region; set AWS_REGION, or sagemaker.region in compute.yaml") from error
-    except (aws.ConnectionError, aws.HTTPClientError, aws.IncompleteReadError) as error:
-        raise TransientError(
-            f"{where}: no answer from the server ({error}); check the network, then run again"
-        ) from error
-    except aws.BotoCoreError as error:
-        raise CxrError(f"{where}: {' '.join(str(error).split())}") from error
-
-
-def _told(error: aws.ClientError, where: str) -> CxrError:
-    code, message = error.response["Error"].get("Code", ""), error.response["Error"].get("Message", "")
-    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    if code == "NoSuchBucket" or (code == "404" and where.count("/") == 2):
-        return CxrError(f"{where}: no such bucket; create it or correct its name")
-    if code in {"404", "NoSuchKey"}:
-        return MissingObject(f"{where}: no such object")
-    if code in _EXPIRED:
-        return TransientError(f"{where}: the AWS credentials have expired; renew them, as with `aws sso login`")
-    if code in _KEYS:
-        return CxrError(f"{where}: the AWS credentials are refused ({code}); renew them or choose another AWS_PROFILE")
-    if code in {"AccessDenied", "AccessDeniedException", "403"}:
-        return CxrError(f"{where}: access denied ({message}); docs/aws.md has the policy that allows it")
-    if code == "ResourceLimitExceeded":
-        return CxrError(f"{where}: the account's quota is used up ({message}); ask for more under Service Quotas")
-    text = f"{where}: {error.operation_name} refused: {code}: {' '.join(message.split())}"
-    return TransientError(text) if code in _BUSY or status >= 500 else CxrError(text)
 
 
 @dataclass(frozen=True)
@@ -111,12 +48,6 @@ def dvc_hash(md5s: Mapping[str, str]) -> str:
     """DVC's hash of a folder: MD5 over the JSON list of its files' hashes, in the order of their paths."""
     listing = [{"md5": md5s[name], "relpath": name} for name in sorted(md5s)]
     return hashlib.md5(json.dumps(listing, sort_keys=True).encode()).hexdigest()
-
-
-def aws_session(region: str | None = None) -> Any:
-    """A session in a region, or in that of AWS_REGION, which boto3 does not read, or of the AWS configuration."""
-    with aws_errors("AWS"):
-        return boto3.Session(region_name=region or os.environ.get("AWS_REGION"))
 
 
 class Store:

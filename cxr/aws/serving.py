@@ -9,7 +9,8 @@ from typing import Any
 from botocore.exceptions import ClientError, WaiterError
 
 from cxr.aws.endpoint import PAYLOAD_MB, Bundle, Target, archive_url, registry_requests, requests
-from cxr.aws.s3 import Item, Store, aws_errors, aws_session
+from cxr.aws.s3 import Item, Store
+from cxr.aws.session import aws_errors, aws_session
 from cxr.core.errors import CxrError
 
 log = logging.getLogger(__name__)

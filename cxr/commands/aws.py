@@ -22,7 +22,7 @@ def add_aws_commands(commands: Commands) -> None:
     """Add train-remote, deploy and publish."""
     train = commands.add("train-remote", _train_remote)
     which = train.add_mutually_exclusive_group()
-    which.add_argument("--dry-run", action="store_true", help="print the request and its cost class; send nothing")
+    which.add_argument("--dry-run", action="store_true", help="print the request and a cost estimate; send nothing")
     which.add_argument("--stop", action="store_true", help="stop the running job, whoever started it")
 
     deploy = commands.add("deploy", _deploy)
@@ -35,8 +35,8 @@ def add_aws_commands(commands: Commands) -> None:
     kind.add_argument("--register", action="store_true", help="enter the bundle in the model registry")
     kind.add_argument("--delete", action="store_true", help="delete the endpoint, its configuration and the model")
     deploy.add_argument("--instance-type", default="ml.c6i.large")
-    deploy.add_argument("--film", type=Path, default=Path("film.jpg"), help="what a new endpoint is tried with")
-    deploy.add_argument("--metrics", type=Path, default=Path("metrics/metrics.json"), help="for the registry")
+    deploy.add_argument("--film", type=Path, default=Path("film.jpg"), help="film that a new endpoint is tested with")
+    deploy.add_argument("--metrics", type=Path, default=Path("metrics/metrics.json"), help="metrics for the registry")
     deploy.add_argument("--dry-run", action="store_true", help="print the requests; send nothing")
 
     publish = commands.add("publish", _publish)
@@ -46,9 +46,9 @@ def add_aws_commands(commands: Commands) -> None:
 
 
 def _train_remote(options: argparse.Namespace) -> None:
-    """Train in a SageMaker job, whatever backend compute.yaml names.
+    """Train in a SageMaker job, whatever the backend in compute.yaml.
 
-    Sends data and code, starts or finds the job of the current parameters, follows it and fetches the model.
+    Uploads data and code, starts the job of the current parameters or attaches to it, follows it and fetches the model.
     """
     from cxr.aws.config import load_sagemaker
     from cxr.aws.handoff import stop_on_sagemaker, train_on_sagemaker
@@ -67,23 +67,23 @@ def _train_remote(options: argparse.Namespace) -> None:
     plan = plan_job(train, settings)
     print(json.dumps(plan.request(attempt=1), indent=2))
     print(f"data: {len(plan.data.items)} objects, {plan.data.size / 1e6:.1f} MB; code: {len(plan.code.items)} objects")
-    print("image: by its tag here; a job pins its digest, which decides the job's name too")
-    print(f"cost class: {cost_estimate(plan.settings)}")
+    print("image: named by its tag here; a real job pins the digest, which also enters the job's name")
+    print(f"cost estimate: {cost_estimate(plan.settings)}")
 
 
 def _deploy(options: argparse.Namespace) -> None:
     """Put a bundle on SageMaker: endpoint, batch job or model registry.
 
-    An endpoint (real-time or serverless) is tried with a film once it is in service; when anything fails, what this
-    call made is deleted again. A real-time endpoint costs money until `--delete`. Payload limits of AWS: serverless
-    4 MB, real-time 6 MB, batch transform 100 MB; raw DICOM films usually need the last.
+    A new endpoint (real-time or serverless) is tested with a film. If anything fails, all that this call created is
+    deleted. A real-time endpoint costs money until `--delete`. AWS limits the payload: serverless 4 MB, real-time 6 MB,
+    batch transform 100 MB. Raw DICOM films usually need batch transform.
     """
     from cxr.aws.endpoint import open_bundle
     from cxr.bundle.files import verify_sums, write_archive
 
     missing = [f"--{name} (or {variable})" for name, variable in ENVIRONMENT.items() if not getattr(options, name)]
     if missing:
-        raise CxrError(f"missing: {', '.join(missing)}; docs/aws.md says what they are")
+        raise CxrError(f"missing: {', '.join(missing)}; see docs/aws.md")
     verify_sums(options.bundle)
     with tempfile.TemporaryDirectory() as folder:
         archive = Path(folder) / "model.tar.gz"
@@ -111,13 +111,13 @@ def _deploy_bundle(bundle: "Bundle", options: argparse.Namespace) -> None:
         return
     deployment = Deployment(bundle, target)
     if options.delete:
-        print("\n".join(f"deleted: {what}" for what in deployment.delete()) or f"{bundle.name}: nothing there")
+        print("\n".join(f"deleted: {what}" for what in deployment.delete()) or f"{bundle.name}: nothing to delete")
         return
     if options.register:
         print(f"registered: {deployment.register(options.metrics.read_bytes())}")
         return
     if target.kind != "transform" and not options.film.is_file():
-        raise CxrError(f"{options.film}: no film to try the endpoint with; name one with --film")
+        raise CxrError(f"{options.film}: no such film; name a film to test the endpoint with: --film")
     film = b"" if target.kind == "transform" else options.film.read_bytes()
     print(f"ready: {deployment.deploy(film)}")
 
@@ -125,8 +125,8 @@ def _deploy_bundle(bundle: "Bundle", options: argparse.Namespace) -> None:
 def _publish(options: argparse.Namespace) -> None:
     """Upload an NPZ set to S3, or fetch a published one.
 
-    Only what is missing goes up. The address printed last holds `train/`, `val/` and `test/`, a manifest and a
-    completion marker; another machine downloads the set with `publish FOLDER ADDRESS --fetch`.
+    Only missing objects are uploaded. The printed address holds `train/`, `val/` and `test/`, a manifest and a
+    completion marker. Another machine downloads the set with `publish FOLDER ADDRESS --fetch`.
     """
     from cxr.aws.npz import fetch_channels, plan_channels, publish_channels
     from cxr.aws.s3 import Store

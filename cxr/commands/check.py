@@ -1,4 +1,4 @@
-"""What a run would start from: settings, films, weights and machine, with every fault that would stop it."""
+"""Checks before a run: settings, films, weights and machine, with every error that would stop it."""
 
 import logging
 import os
@@ -29,14 +29,14 @@ from stages.check import settings_mistakes
 
 log = logging.getLogger(__name__)
 GB = 1e9
-KEPT = 3  # copies of each stored film: the out, DVC's cache and the per-film cache
-CHANNELS = 4  # bytes of each pixel of a stored film: RGB and the mask
+COPIES = 3  # of each stored image: the out, DVC's cache and the per-film cache
+CHANNELS = 4  # bytes per pixel of a stored image: RGB and the mask
 SIDE, CAPTION, COLUMNS = 200, 36, 6  # contact sheet: pixels, pixels, films
 
 
 @dataclass
 class CheckReport:
-    """Rows of the table, faults that would stop a run, and warnings that would not."""
+    """Rows of the table, errors that would stop a run, and warnings."""
 
     rows: list[tuple[str, str]] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
@@ -46,10 +46,10 @@ class CheckReport:
         """Add a row."""
         self.rows.append((name, text))
 
-    def attempt(self, name: str, ask: Callable[[], str]) -> None:
-        """Add a row with the answer, or a fault where the question ends in a CxrError."""
+    def attempt(self, name: str, check: Callable[[], str]) -> None:
+        """Add a row with the text that `check` returns, or its CxrError to the faults."""
         try:
-            self.row(name, ask())
+            self.row(name, check())
         except CxrError as error:
             self.faults += str(error).splitlines()
 
@@ -60,10 +60,10 @@ class CheckReport:
 
 
 def check(sheet: Path) -> None:
-    """Print what was understood, warn of what is doubtful, and draw a contact sheet.
+    """Print the table and the warnings, and draw a contact sheet.
 
     Raises:
-        CxrError: one line for each fault; mistakes in the settings come before any other.
+        CxrError: one line per error; errors in the settings are reported first, alone.
     """
     mistakes = settings_mistakes()
     if mistakes:
@@ -82,11 +82,11 @@ def check(sheet: Path) -> None:
         log.warning("%s", line)
     if report.faults:
         raise CxrError("\n".join(report.faults))
-    log.info("nothing stands in the way of `dvc repro`")
+    log.info("ready for `dvc repro`")
 
 
 def check_cohort(settings: DataSection, report: CheckReport) -> list[FilmEntry]:
-    """Add what was understood of the films to the report; returns them, or nothing where they cannot be found."""
+    """Add the cohort to the report; returns its films, or none where they cannot be found."""
     root = Path(settings.root)
     if demo_not_drawn(settings):
         report.row("films", f"{root}: not drawn yet; the next `dvc repro` draws the synthetic cohort")
@@ -110,7 +110,7 @@ def check_cohort(settings: DataSection, report: CheckReport) -> list[FilmEntry]:
     report.attempt("patients", lambda: _patients(films, settings))
     report.row("splits", _splits(films, settings))
     masks = settings.masks_folder
-    report.row("lung masks", f"to compare with: {masks}" if masks else "none to compare with")
+    report.row("lung masks", f"reference masks in {masks}" if masks else "no reference masks")
     report.warnings += cohort_warnings(films, settings)
     return [replace(film, patient_id=None) for film in films] if hashes_ids(settings) else films
 
@@ -118,7 +118,7 @@ def check_cohort(settings: DataSection, report: CheckReport) -> list[FilmEntry]:
 def _patients(films: Sequence[FilmEntry], settings: DataSection) -> str:
     require_patients(films, settings)
     if settings.patient_from == "image":
-        return f"each of the {len(films)} films is taken for a patient of its own (data.patient_from: image)"
+        return f"{len(films)}, one per film (data.patient_from: image)"
     if settings.patient_from == "dicom":
         return f"from the DICOM tag {settings.patient_tag}, read when the films are opened"
     count = len({film.patient_id for film in films})
@@ -147,7 +147,7 @@ def _splits(films: Sequence[FilmEntry], settings: DataSection) -> str:
 def check_machine(
     train: TrainSection, preprocess: PreprocessSection, compute: Compute, films: int, report: CheckReport
 ) -> None:
-    """Add weights, devices, disk space and hand-off to the report."""
+    """Add weights, disk space, devices and the place of training to the report."""
     report.attempt("weights", lambda: _weights(train))
     report.attempt("disk", lambda: _disk(preprocess, films))
     report.attempt("machine", lambda: _devices(train, compute))
@@ -161,7 +161,7 @@ def _weights(train: TrainSection) -> str:
 
 
 def _disk(preprocess: PreprocessSection, films: int) -> str:
-    needed = films * preprocess.image_px**2 * CHANNELS * KEPT
+    needed = films * preprocess.image_px**2 * CHANNELS * COPIES
     free = shutil.disk_usage(Path.cwd()).free
     if free < needed:
         raise CxrError(
@@ -193,7 +193,7 @@ def _place(compute: Compute) -> str:
 
 
 def contact_sheet(films: Sequence[FilmEntry], classes: Sequence[str], most: int = 24) -> Image:
-    """Up to `most` films, evenly spread over each class; grey, (rows of SIDE + CAPTION, COLUMNS * SIDE)."""
+    """Up to `most` films, evenly spaced within each class; grey, (rows * (SIDE + CAPTION), COLUMNS * SIDE)."""
     chosen: list[FilmEntry] = []
     for name in classes:
         some = [film for film in films if film.label == name]

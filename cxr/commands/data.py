@@ -1,4 +1,4 @@
-"""Commands about films: what a run would start from, label files with a held-out split, one film's way."""
+"""Commands about films: check before a run, label files with a held-out split, the steps of one film."""
 
 import argparse
 from pathlib import Path
@@ -14,10 +14,10 @@ def add_data_commands(commands: Commands) -> None:
     holdout = commands.add("holdout", _holdout)
     holdout.add_argument("--out", type=Path, required=True, help="label file, inside data.root")
     holdout.add_argument("--root", type=Path, required=True, help="data.root: paths in the file are relative to it")
-    holdout.add_argument("--share", type=float, default=1.0, help="of the bias-conflicting patients, to be held out")
-    holdout.add_argument("--films", type=int, default=0, help="to train and validate on, drawn by patient; 0 = all")
-    holdout.add_argument("--validation", type=float, default=0.2, help="share of the patients who are not held out")
-    holdout.add_argument("--seed", type=int, default=0, help="of the draws")
+    holdout.add_argument("--share", type=float, default=1.0, help="share of the bias-conflicting patients to hold out")
+    holdout.add_argument("--films", type=int, default=0, help="films to train and validate on, by patient; 0 = all")
+    holdout.add_argument("--validation", type=float, default=0.2, help="share of the remaining patients for validation")
+    holdout.add_argument("--seed", type=int, default=0, help="random seed")
 
     show = commands.add("show", _show)
     show.add_argument("image_id", nargs="?", help="a film of data/manifest.csv (default: the first positive one)")
@@ -27,7 +27,7 @@ def add_data_commands(commands: Commands) -> None:
 def _check(options: argparse.Namespace) -> None:
     """Check settings, films and machine before a run.
 
-    Prints what was understood of them, and every fault that would stop the run. Writes a contact sheet of the films.
+    Prints the interpretation of the settings and every error that would stop the run. Writes a contact sheet of films.
     """
     from cxr.commands.check import check
 
@@ -37,10 +37,10 @@ def _check(options: argparse.Namespace) -> None:
 def _holdout(options: argparse.Namespace) -> None:
     """Write a label file whose test split is the bias-conflicting films.
 
-    Acquisition features (sharpness, contrast, exposure, place of the lungs) may predict the label. The patients of each
-    class whose acquisition is least like their class are bias-conflicting: as many as it takes for an acquisition AUROC
-    of 0.5 among them. They become the test split, so a network that relies on acquisition loses there. The other
-    patients are divided into training and validation; with --share below 1 some bias-conflicting ones are among them.
+    Acquisition features (sharpness, contrast, exposure, place of the lungs) may predict the label. Patients whose
+    acquisition is least typical of their class are bias-conflicting: as many as give an acquisition AUROC of 0.5 among
+    them. They become the test split, so a network that relies on acquisition loses there. The other patients are
+    divided into training and validation. With --share below 1, some of these are bias-conflicting.
     """
     from cxr.commands.holdout import Draw, hold_out
 
@@ -49,7 +49,7 @@ def _holdout(options: argparse.Namespace) -> None:
 
 
 def _show(options: argparse.Namespace) -> None:
-    """Draw one film on its way through the pipeline."""
+    """Draw the steps of one film through the pipeline."""
     from cxr.commands.show import show
 
     show(options.image_id, options.out)

@@ -1,4 +1,4 @@
-"""Commands about experiments: metrics without a model, spread over seeds, recipes side by side."""
+"""Commands about experiments: metrics without a model, training noise over seeds, comparison of recipes."""
 
 import argparse
 import json
@@ -18,21 +18,21 @@ def add_experiment_commands(commands: Commands) -> None:
     commands.add("metrics", _metrics)
 
     seeds = commands.add("seeds", _seeds)
-    seeds.add_argument("--count", type=int, default=5, help="seeds, from train.seed on")
+    seeds.add_argument("--count", type=int, default=5, help="seeds, from train.seed on (default: %(default)s)")
 
     recipes = commands.add("recipes", _recipes)
     recipes.add_argument("recipes", nargs="*", help="names in recipes.yaml; none = all")
-    recipes.add_argument("--seeds", type=int, default=1, help="of each recipe, from train.seed on")
+    recipes.add_argument("--seeds", type=int, default=1, help="seeds per recipe, from train.seed on")
     recipes.add_argument(
-        "-S", "--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="for every recipe"
+        "-S", "--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="change for every recipe"
     )
     recipes.add_argument("--out", type=Path, default=Path("reports/recipes.md"), help="table to write")
 
 
 def _metrics(_: argparse.Namespace) -> None:
-    """Compute metrics.json and the curves again from predictions.csv.
+    """Recompute metrics.json and the curves from predictions.csv.
 
-    Fits the operating point on the validation rows under the present parameters. Needs no images, model or GPU.
+    Fits the operating point on the validation rows with the current parameters. Needs no images, model or GPU.
     """
     from cxr.core.config import load_section
     from cxr.decision.operating_point import read_operating_point
@@ -63,11 +63,10 @@ def _details(path: Path) -> dict[str, Any]:
 
 
 def _seeds(options: argparse.Namespace) -> None:
-    """Train the current settings under several seeds and write their spread to metrics/seeds.json.
+    """Train the current settings with several seeds and write the training noise to metrics/seeds.json.
 
-    Each seed is a DVC experiment made from the last commit with the edits of the workspace, so that `dvc exp show`
-    lists them and `python -m cxr compare main~seeds …` takes them. What is finished is not run again; an interrupted
-    call resumes.
+    Each seed is a DVC experiment of the last commit with the edits of the workspace. `dvc exp show` lists them, and
+    `python -m cxr compare main~seeds …` uses them. Finished experiments are not repeated; an interrupted call resumes.
     """
     from cxr.report.experiments import run_seeds
 
@@ -77,11 +76,11 @@ def _seeds(options: argparse.Namespace) -> None:
 def _recipes(options: argparse.Namespace) -> None:
     """Train recipes of recipes.yaml and compare them on shifted films.
 
-    Each recipe and seed is a DVC experiment of the last commit with the edits of the workspace; what is finished is not
-    run again. The table shows plain validation beside its corrupted and swapped copies, the bias-conflicting validation
-    films, and the test films. With a label file of `python -m cxr holdout` the test films are bias-conflicting films
-    that no recipe trained on; select on them. Kendall's tau says how far the other columns rank the recipes as the test
-    films do. The last row is a baseline: logistic regression on HOG features of the films of the first recipe.
+    Each recipe and seed is a DVC experiment of the last commit with the edits of the workspace. Finished experiments
+    are not repeated. The table has columns for plain validation, its corrupted and swapped copies, the bias-conflicting
+    validation films, and the test films. With a label file of `python -m cxr holdout`, the test films are
+    bias-conflicting films that no recipe trained on: select recipes on them. Kendall's tau measures how well each other
+    column ranks the recipes as the test films do. The last row is a baseline: logistic regression on HOG features.
     """
     from cxr.report.experiments import run_recipes
 

@@ -1,4 +1,4 @@
-"""Labels of a cohort whose bias-conflicting films are held out, from what ingest and segment wrote of the films."""
+"""A label file whose test split is the bias-conflicting films, from the tables of ingest and segment."""
 
 import logging
 from dataclasses import dataclass
@@ -21,12 +21,12 @@ Array = np.ndarray[Any, Any]
 
 @dataclass(frozen=True)
 class Draw:
-    """How patients are drawn."""
+    """How patients are divided."""
 
-    validation: float = 0.2  # share of the patients who are not held out
+    validation: float = 0.2  # share of the remaining patients
     seed: int = 0
-    share: float = 1.0  # of the bias-conflicting patients, to be held out
-    films: int = 0  # to train and validate on; 0 = all
+    share: float = 1.0  # share of the bias-conflicting patients that is held out
+    films: int = 0  # for training and validation; 0 = all
 
 
 def hold_out(root: Path, out: Path, draw: Draw) -> None:
@@ -35,10 +35,10 @@ def hold_out(root: Path, out: Path, draw: Draw) -> None:
     Args:
         root: data.root of the last ingest; paths in the file are relative to it.
         out: label file to write.
-        draw: how patients are drawn.
+        draw: how patients are divided.
 
     Raises:
-        CxrError: a film lies outside of root, or no patient is bias-conflicting.
+        CxrError: a film is not inside root, or no patient is bias-conflicting.
     """
     records, classes = read_manifest(Path("data/manifest.csv"))
     levels = read_acquisition(Path("data/acquisition.csv"))
@@ -48,16 +48,18 @@ def hold_out(root: Path, out: Path, draw: Draw) -> None:
     for what, statistics in (
         ("grey levels", levels),
         ("place of the lungs", frames),
-        ("both together", levels.join(frames)),
+        ("both", levels.join(frames)),
     ):
         logits = out_of_fold_logits(statistics.loc[names].to_numpy(), labels, table["patient_id"].tolist())
-        log.info("%s: the label at AUROC %.3f", what, ovr_auroc(labels, logits))
-    table["acquisition"] = logits[np.arange(len(table)), labels]  # speaks for the label, where it is above 0
+        log.info("acquisition AUROC of %s: %.3f", what, ovr_auroc(labels, logits))
+    table["acquisition"] = logits[np.arange(len(table)), labels]  # above 0: acquisition predicts the label
     table["split"] = splits(table["patient_id"], labels, logits, draw.validation, draw.seed, draw.share)
     held_out = table["split"] == "test"
     if not held_out.any():
-        raise CxrError("acquisition tells the label of every patient; none speaks against it, and none can be held out")
-    log.info("both together, on held-out films: %.3f", ovr_auroc(labels[held_out], logits[held_out]))
+        raise CxrError(
+            "no bias-conflicting patients: acquisition predicts every label; choose the test films otherwise"
+        )
+    log.info("acquisition AUROC of both on held-out films: %.3f", ovr_auroc(labels[held_out], logits[held_out]))
     kept = thinned(table, draw.films, draw.seed).round(4)
     write_csv(out, kept)
     log.info("%s: %s", out, ", ".join(f"{n} {name}" for name, n in kept["split"].value_counts().items()))
@@ -66,15 +68,15 @@ def hold_out(root: Path, out: Path, draw: Draw) -> None:
 def splits(
     patient_ids: pd.Series, labels: Array, logits: Array, validation: float, seed: int, share: float = 1.0
 ) -> pd.Series:
-    """train, val or test of each film; a patient's films share one, and conflicting patients are the test.
+    """The split of each film: train, val or test. All films of a patient share it; bias-conflicting patients are test.
 
     Args:
         patient_ids: of each film.
-        labels: places of the classes, (films,); a patient counts with the first film's.
-        logits: what acquisition says, of each class against all others (films, classes).
-        validation: share of the patients who are not held out.
-        seed: of the draws.
-        share: of the conflicting patients, to be held out.
+        labels: class indices (films,); the first film decides for its patient.
+        logits: one-vs-rest logits from acquisition features (films, classes).
+        validation: share of the remaining patients.
+        seed: random seed.
+        share: share of the bias-conflicting patients that is held out.
     """
     patients = pd.DataFrame(logits).groupby(patient_ids.to_numpy()).mean()
     label = pd.Series(labels).groupby(patient_ids.to_numpy()).first().to_numpy()
@@ -86,7 +88,7 @@ def splits(
 
 
 def thinned(table: pd.DataFrame, films: int, seed: int) -> pd.DataFrame:
-    """All films that are held out, and about `films` others, those of randomly drawn patients; every film for 0."""
+    """All held-out films and at most `films` others, of randomly drawn patients; every film where `films` is 0."""
     others = table.loc[table["split"] != "test", "patient_id"]
     if not 0 < films < len(others):
         return table
@@ -98,6 +100,6 @@ def thinned(table: pd.DataFrame, films: int, seed: int) -> pd.DataFrame:
 def _row(record: Record, root: Path) -> dict[str, str]:
     path = Path(record.path)
     if not path.is_relative_to(root):
-        raise CxrError(f"{record.path}: not inside of {root}; --root must be the data.root of the last ingest")
+        raise CxrError(f"{record.path}: not inside {root}; set --root to the data.root of the last ingest")
     names = {"path": path.relative_to(root).as_posix(), "label": record.label, "patient_id": record.patient_id}
     return {"image_id": record.image_id, **names, **record.attributes}

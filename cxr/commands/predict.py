@@ -26,8 +26,8 @@ def add_predict_commands(commands: Commands) -> None:
     _add_bundle(predict)
     predict.add_argument("--out", type=Path, default=Path("predictions.csv"), help="table (default: %(default)s)")
     predict.add_argument("--overlays", type=Path, help="folder for one picture per film: lungs and evidence")
-    predict.add_argument("--labels", help="CSV with columns path and label: prints frozen metrics, too")
-    predict.add_argument("--patient", default="", help="with --labels: what in a film's address names the patient")
+    predict.add_argument("--labels", help="CSV with columns path and label: also prints metrics of the frozen bundle")
+    predict.add_argument("--patient", default="", help="with --labels: see `validate`")
     predict.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="threads that prepare films")
 
     validate = commands.add("validate", _validate)
@@ -42,10 +42,10 @@ def add_predict_commands(commands: Commands) -> None:
     _add_bundle(serve)
     serve.add_argument("--host", default="127.0.0.1")
     serve.add_argument("--port", type=int, default=8080)
-    serve.add_argument("--workers", type=int, default=DEFAULTS.workers, help="films read at one time")
-    serve.add_argument("--queue", type=int, default=DEFAULTS.queue, help="films waiting before a 503")
-    serve.add_argument("--max-mb", type=float, default=DEFAULTS.max_bytes / 1e6, help="largest request")
-    serve.add_argument("--seconds", type=float, default=DEFAULTS.seconds, help="time limit of a film")
+    serve.add_argument("--workers", type=int, default=DEFAULTS.workers, help="films processed at the same time")
+    serve.add_argument("--queue", type=int, default=DEFAULTS.queue, help="films that may wait; more get status 503")
+    serve.add_argument("--max-mb", type=float, default=DEFAULTS.max_bytes / 1e6, help="largest request in MB")
+    serve.add_argument("--seconds", type=float, default=DEFAULTS.seconds, help="time limit per film in seconds")
 
 
 def _add_bundle(parser: CommandParser) -> None:
@@ -55,9 +55,8 @@ def _add_bundle(parser: CommandParser) -> None:
 def _predict(options: argparse.Namespace) -> None:
     """Predict films with a bundle, one row per film.
 
-    FILMS are files, folders or s3://bucket/prefix. A film that cannot be read becomes a row with its reason. A run that
-    was stopped resumes. With --labels the predictions are compared with a reference, and nothing is fitted. Research
-    use only.
+    FILMS are files, folders or s3://bucket/prefix. A rejected film becomes a row with the reason. An interrupted run
+    resumes. With --labels, metrics of the frozen bundle are printed. Research use only.
     """
     from cxr.predict.batch import predict_into
 
@@ -72,7 +71,7 @@ def _predict(options: argparse.Namespace) -> None:
 def _validate(options: argparse.Namespace) -> None:
     """Evaluate a frozen bundle on labelled films.
 
-    Without --labels the class is the name of a folder above each film (NORMAL, PNEUMONIA, in any case). Threshold and
+    Without --labels, a folder above each film names its class (NORMAL, PNEUMONIA, in any case). Threshold and
     temperature are those of the bundle. Writes predictions.csv and external.json, and prints metrics and drift.
     """
     from cxr.predict.batch import predict_into
@@ -85,8 +84,8 @@ def _validate(options: argparse.Namespace) -> None:
 def _serve(options: argparse.Namespace) -> None:
     """Serve a bundle over HTTP until a signal comes; open http://127.0.0.1:8080.
 
-    /ping and /invocations are what SageMaker asks for, /metrics is for Prometheus, and / is a page for people. SIGTERM
-    lets requests in progress end. SIGHUP loads the bundle anew, without a pause.
+    /ping and /invocations are the routes of SageMaker, /metrics is for Prometheus, and / is a page for people. On
+    SIGTERM, the service finishes the requests in progress. On SIGHUP, it reloads the bundle without a pause.
     """
     from cxr.bundle.files import verify_sums
     from cxr.predict.service.supervisor import log_as_json, supervise
@@ -111,7 +110,7 @@ def _load(bundle: Path) -> "Predictor":
 def _compare(
     records: "Sequence[Record]", predictor: "Predictor", labels: str, pattern: str, out: Path | None = None
 ) -> None:
-    """Print metrics and drift, and write them where `out` says.
+    """Print metrics and drift, and write them to `out` unless it is None.
 
     Args:
         records: of all films.

@@ -1,7 +1,6 @@
-"""Repairs what DVC leaves half-written when it is killed.
+"""Repair of the files that a killed DVC leaves half-written.
 
-DVC writes two files of its own in place: the record of its locks, and dvc.lock. Killed in that moment, it cannot read
-them afterwards.
+DVC writes the record of its locks and dvc.lock in place. Killed while it writes, it cannot read them afterwards.
 """
 
 import io
@@ -27,12 +26,12 @@ TMP, LOCK = Path(".dvc/tmp"), Path("dvc.lock")
 
 
 def repair() -> None:
-    """Delete a broken record of locks, and put back a broken dvc.lock as of the last commit.
+    """Delete a broken record of locks, and restore a broken dvc.lock from the last commit.
 
-    What ran since then comes from DVC's run-cache. Files that can be read stay as they are.
+    Stages that ran since then are restored from DVC's run-cache. Readable files are not changed.
 
     Raises:
-        CxrError: another DVC is at work.
+        CxrError: another DVC process is running.
     """
     if not TMP.parent.is_dir():
         raise CxrError(f"{TMP.parent}: no such folder; run from the root of the repository")
@@ -45,12 +44,12 @@ def repair() -> None:
 
 
 def _locked(lock: Path, fix: Callable[[Path], None]) -> None:
-    """A file that another process is writing is not broken."""
+    """Repair under DVC's lock: a file that another process is still writing is not broken."""
     try:
         with make_lock(str(lock), tmp_dir=str(TMP)):
             fix(lock.parent / RWLOCK_FILE if lock.name == RWLOCK_LOCK else LOCK)
     except LockError as error:
-        raise CxrError(f"{lock}: another DVC is at work; wait until it is done") from error
+        raise CxrError(f"{lock}: another DVC process is running; wait until it ends") from error
 
 
 def _repair_record(record: Path) -> None:
@@ -70,4 +69,6 @@ def _repair_lock(path: Path) -> None:
             path.unlink()
         else:
             write_bytes(path, committed.stdout)
-        log.warning("%s: was half-written; %s", path, "deleted" if committed.returncode else "as of the last commit")
+        log.warning(
+            "%s: was half-written; %s", path, "deleted" if committed.returncode else "restored from the last commit"
+        )

@@ -12,7 +12,7 @@ from cxr.core.errors import CxrError
 log = logging.getLogger(__name__)
 TEMPLATE = Path(sys.prefix) / "share" / "dvc_plots.html"
 VEGA_LITE = "5.21"  # DVC's templates and ours are written for 5
-# DVC replaces the words in braces. Without {scripts} in it, the page asks the network for nothing.
+# DVC replaces the words in braces. Without {scripts}, the page loads nothing from the network.
 PAGE = """<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -38,18 +38,18 @@ def add_repo_commands(commands: Commands) -> None:
     commands.add("repair", _repair)
 
     prune = commands.add("prune", _prune)
-    prune.add_argument("--days", type=float, default=30, help="entries unused for longer are deleted (default 30)")
+    prune.add_argument("--days", type=float, default=30, help="delete entries unused for longer (default: %(default)s)")
 
     verify = commands.add("verify", _verify)
-    verify.add_argument("--within", type=float, metavar="AUROC", help="let other bytes pass when metrics are that near")
+    verify.add_argument("--within", type=float, metavar="AUROC", help="accept other bytes if AUROCs are this near")
 
     commands.add("setup-plots", _setup_plots)
 
 
 def _repair(_: argparse.Namespace) -> None:
-    """Repair what a killed DVC left half-written; then run `dvc repro`.
+    """Repair the files that a killed DVC left half-written.
 
-    A broken record of locks is deleted, and a broken dvc.lock is put back as of the last commit.
+    Deletes a broken record of locks and restores a broken dvc.lock from the last commit. Run `dvc repro` afterwards.
     """
     from cxr.commands.repair import repair
 
@@ -61,16 +61,15 @@ def _prune(options: argparse.Namespace) -> None:
     from cxr.films.cache import cache_root, prune
 
     files, size = prune(cache_root(), options.days)
-    log.info("%d entries, %.1f MB deleted from %s", files, size / 1e6, cache_root())
+    log.info("deleted %d entries, %.1f MB, from %s", files, size / 1e6, cache_root())
 
 
 def _verify(options: argparse.Namespace) -> None:
-    """Check that `dvc repro` left everything as committed.
+    """Check that `dvc repro` reproduced the committed results.
 
-    Names each stage whose outputs have other bytes than those of the last commit, and each other file that changed.
-    With `--within 0.005` other bytes pass on a processor that rounds differently, if nothing else can be their reason:
-    code and parameters are those of dvc.lock, only results changed, every AUROC is within 0.005 of the committed one,
-    and at most 1 % of the films get another prediction.
+    Names each stage whose outputs differ from the last commit, and each other file that changed. A processor that
+    rounds differently gives other bytes. `--within 0.005` accepts them if code and parameters match dvc.lock, only
+    results changed, every AUROC is within 0.005 of the committed one, and at most 1 % of the predictions differ.
     """
     from cxr.report.verify import verify
 
@@ -78,10 +77,10 @@ def _verify(options: argparse.Namespace) -> None:
 
 
 def _setup_plots(_: argparse.Namespace) -> None:
-    """Let `dvc plots show` and `dvc plots diff` work without a network.
+    """Make `dvc plots show` and `dvc plots diff` work offline.
 
-    DVC's page loads Vega from a CDN. vl-convert, which draws the curves of reports, carries the same scripts; they go
-    into a template beside the installed packages, and the checkout's own `.dvc/config.local` names it.
+    DVC's page loads Vega from a CDN. This command writes a template with the same scripts, taken from vl-convert,
+    beside the installed packages and names it in `.dvc/config.local`.
     """
     import vl_convert
 
@@ -93,4 +92,4 @@ def _setup_plots(_: argparse.Namespace) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise CxrError(f"dvc config: {' '.join(done.stderr.split())}")
-    log.info("dvc plots: its page is made from %s and needs no network", TEMPLATE)
+    log.info("dvc plots: uses the offline template %s", TEMPLATE)

@@ -13,28 +13,27 @@ log = logging.getLogger(__name__)
 def add_result_commands(commands: Commands) -> None:
     """Add compare, report and model-card."""
     compare = commands.add("compare", _compare)
-    compare.add_argument("a", metavar="A", help="commit, branch, tag, experiment or `workspace`; several with commas "
-                         "between them; `main~seeds` for main and its experiments with other seeds")  # fmt: skip
-    compare.add_argument("b", metavar="B", help="the same; B minus A is printed")
-    compare.add_argument("--split", choices=("auto", "test", "val"), default="auto", help="auto: test if both have it")
+    compare.add_argument("a", metavar="A", help="commit, branch, tag, experiment or `workspace`; several separated by "
+                         "commas; `main~seeds`: main and its experiments with other seeds")  # fmt: skip
+    compare.add_argument("b", metavar="B", help="the same; the result is B minus A")
+    compare.add_argument("--split", choices=("auto", "test", "val"), default="auto", help="auto: test if all have it")
 
     report = commands.add("report", _report)
-    report.add_argument("--base", help="revision to measure against: commit, branch, tag or experiment")
+    report.add_argument("--base", help="revision to compare with: commit, branch, tag or experiment")
     report.add_argument("--out", type=Path, default=Path("reports"), help="folder to write into (default: %(default)s)")
 
     card = commands.add("model-card", _model_card)
-    card.add_argument("--check", action="store_true", help="write nothing; fail if the card is not of these results")
+    card.add_argument("--check", action="store_true", help="write nothing; fail if the card is out of date")
 
 
 def _compare(options: argparse.Namespace) -> None:
     """Compare two revisions, or several runs of each.
 
-    Prints B - A of every metric with its interval and, where training noise is known, a verdict.
+    Prints B - A of every metric with its 95 % CI and, where training noise is known, a verdict.
     """
     from cxr.core.config import load_section
     from cxr.evaluate.config import EvaluateSection
-    from cxr.report.experiments import read_runs
-    from cxr.report.revisions import older_names
+    from cxr.report.revisions import older_names, read_runs
     from cxr.report.verdict import as_text, compare_results
 
     section = load_section("evaluate", EvaluateSection)
@@ -64,7 +63,7 @@ def _model_card(options: argparse.Namespace) -> None:
     card = model_card(results)
     if options.check:
         if not CARD.is_file() or CARD.read_text(encoding="utf-8") != card:
-            raise CxrError(f"{CARD} does not describe the results in metrics/; run `python -m cxr model-card`")
+            raise CxrError(f"{CARD}: not of the results in metrics/; run `python -m cxr model-card`")
         return
     write_text(CARD, card)
     for warning in staleness(results):

@@ -1,4 +1,4 @@
-"""One film on its way through the pipeline, as a picture."""
+"""A picture of the steps of one film through the pipeline."""
 
 from pathlib import Path
 
@@ -18,17 +18,17 @@ ORANGE = (230, 159, 0)
 
 
 def show(image_id: str | None, out: Path) -> None:
-    """Draw a film of the manifest, or the first one of the positive class, as PNG.
+    """Draw a film of the manifest, by default the first of the positive class, as PNG.
 
     Raises:
-        CxrError: no such film, or it has no mask or image yet.
+        CxrError: there is no such film, or it has no mask or image yet.
     """
     record = _choose(image_id)
     film = read_film(record.path).grey
     mask = cv2.imread(f"data/masks/{record.image_id}.png", cv2.IMREAD_GRAYSCALE)
     rows = [row for row in read_index(Path("data/npz")) if row.image_id == record.image_id]
     if mask is None or not rows:
-        raise CxrError(f"{record.image_id}: no mask or no image of this film; run `dvc repro preprocess` first")
+        raise CxrError(f"{record.image_id}: no mask or image; run `dvc repro preprocess` first")
     stored = read_npz(Path("data/npz") / rows[0].file)
     frame = Letterbox(record.width, record.height, mask.shape[0])
     draw(film, frame.mask_to_film(np.asarray(mask, np.uint8)), stored, out)
@@ -68,4 +68,4 @@ def _choose(image_id: str | None) -> Record:
     for record in records:
         if record.image_id == image_id or (image_id is None and record.label == classes[-1]):
             return record
-    raise CxrError(f"data/manifest.csv: no film {image_id!r}; give an image_id that stands there")
+    raise CxrError(f"data/manifest.csv: no film {image_id!r}; give an image_id of this table")

@@ -1,23 +1,21 @@
-"""Runs of DVC experiments, and the two runs or groups of seeds that a comparison takes."""
+"""DVC experiments with several seeds or recipes, and the tables of their metrics."""
 
 import json
 import logging
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
-from dvc.repo import Repo
 from scipy.stats import kendalltau
 
 from cxr.core.config import PARAMS_FILE, read_yaml
 from cxr.core.errors import CxrError, did_you_mean
 from cxr.core.files import digest, write_json, write_text
 from cxr.report.comparison import SEEDS
-from cxr.report.revisions import METRICS, Revision, RunResults, read_run
-from cxr.report.tables import flat
+from cxr.report.revisions import METRICS, Revision
 
 log = logging.getLogger(__name__)
 RECIPES = Path("recipes.yaml")
@@ -31,8 +29,6 @@ VIEWS = {
 }
 Scalars = dict[str, float]
 Block = dict[str, Any]
-ALL_SEEDS = "~seeds"
-SEED = "train.seed"
 
 
 def run_seeds(count: int) -> None:
@@ -207,56 +203,3 @@ def _cell(blocks: Sequence[Block | None], name: str) -> str:
         return f"{fmean(values):.3f} ± {stdev(values):.3f}"
     low, high = (found[0].get(f"{name}_{end}") for end in ("low", "high"))
     return f"{values[0]:.3f}" + (f" [{low:.3f}, {high:.3f}]" if low is not None and high is not None else "")
-
-
-def read_runs(text: str, repository: Path = Path(".")) -> list[RunResults]:
-    """The runs that a command line means by `main`, `exp-a,exp-b,exp-c` or `main~seeds`.
-
-    `main~seeds` is the results of `main` and the experiments, from whichever commit, that differ from it by nothing
-    but `train.seed`: the other parameters, the code and the data of the training are the same. `python -m cxr
-    seeds` makes them.
-
-    Raises:
-        CxrError: a revision is unknown or has no results, no experiment has another seed, or the runs of a list differ
-            by more than their seed.
-    """
-    if text.endswith(ALL_SEEDS):
-        return _seeds(text.removesuffix(ALL_SEEDS), repository)
-    runs = [read_run(name, repository) for name in text.split(",")]
-    for run in runs[1:]:
-        other = _other_than_seed(runs[0].params, run.params)
-        if other:
-            raise CxrError(f"{runs[0].name}, {run.name}: {other} differs; runs of one side differ by {SEED} alone")
-    return runs
-
-
-def _seeds(name: str, repository: Path) -> list[RunResults]:
-    first = read_run(name, repository)
-    by_seed = {_seed(first.params): first}
-    for experiment in _experiments(repository):
-        try:
-            run = read_run(experiment, repository)
-        except CxrError:  # of an older layout, or without results
-            continue
-        if run.trained_on == first.trained_on and not _other_than_seed(first.params, run.params):
-            by_seed.setdefault(_seed(run.params), run)
-    if len(by_seed) == 1:
-        raise CxrError(f"{name}: no experiment differs from it by {SEED} alone; run `python -m cxr seeds` first")
-    return list(by_seed.values())
-
-
-def _experiments(repository: Path) -> Iterator[str]:
-    """Names of the finished experiments."""
-    for entries in Repo(str(repository)).experiments.ls(all_commits=True).values():
-        yield from (str(entry[0]) for entry in entries)
-
-
-def _seed(params: dict[str, Any]) -> Any:
-    return flat(params).get(SEED)
-
-
-def _other_than_seed(a: dict[str, Any], b: dict[str, Any]) -> str:
-    """The first parameter but the seed that differs; empty where none does."""
-    of_a, of_b = flat(a), flat(b)
-    names = sorted(name for name in {*of_a, *of_b} if name != SEED and of_a.get(name) != of_b.get(name))
-    return names[0] if names else ""

@@ -2,6 +2,7 @@
 
 import io
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,8 @@ HISTORY = "plots/learning_curves.csv"
 CARD = Path("docs/model_card.md")
 OLD_COLUMNS = ("lungs_removed_logit", "baseline_logit", "surroundings_logit")  # of predictions.csv until 732980e
 OLD_DETAILS = "metrics/details/figures.json"  # performance.json since
+ALL_SEEDS = "~seeds"  # behind a revision: with its experiments of other seeds
+SEED = "train.seed"
 
 
 @dataclass(frozen=True)
@@ -133,6 +136,59 @@ def older_names(results: RunResults) -> list[str]:
     if not old:
         return []
     return [f"{results.name}: column names of commit 732980e or older ({', '.join(old)}); logits are compared."]
+
+
+def read_runs(text: str, repository: Path = Path(".")) -> list[RunResults]:
+    """The runs that a command line means by `main`, `exp-a,exp-b,exp-c` or `main~seeds`.
+
+    `main~seeds` is the results of `main` and the experiments, from whichever commit, that differ from it by nothing
+    but `train.seed`: the other parameters, the code and the data of the training are the same. `python -m cxr
+    seeds` makes them.
+
+    Raises:
+        CxrError: a revision is unknown or has no results, no experiment has another seed, or the runs of a list differ
+            by more than their seed.
+    """
+    if text.endswith(ALL_SEEDS):
+        return _seeds(text.removesuffix(ALL_SEEDS), repository)
+    runs = [read_run(name, repository) for name in text.split(",")]
+    for run in runs[1:]:
+        other = _other_than_seed(runs[0].params, run.params)
+        if other:
+            raise CxrError(f"{runs[0].name}, {run.name}: {other} differs; runs of one side differ by {SEED} alone")
+    return runs
+
+
+def _seeds(name: str, repository: Path) -> list[RunResults]:
+    first = read_run(name, repository)
+    by_seed = {_seed(first.params): first}
+    for experiment in _experiments(repository):
+        try:
+            run = read_run(experiment, repository)
+        except CxrError:  # of an older layout, or without results
+            continue
+        if run.trained_on == first.trained_on and not _other_than_seed(first.params, run.params):
+            by_seed.setdefault(_seed(run.params), run)
+    if len(by_seed) == 1:
+        raise CxrError(f"{name}: no experiment differs from it by {SEED} alone; run `python -m cxr seeds` first")
+    return list(by_seed.values())
+
+
+def _experiments(repository: Path) -> Iterator[str]:
+    """Names of the finished experiments."""
+    for entries in Repo(str(repository)).experiments.ls(all_commits=True).values():
+        yield from (str(entry[0]) for entry in entries)
+
+
+def _seed(params: dict[str, Any]) -> Any:
+    return flat(params).get(SEED)
+
+
+def _other_than_seed(a: dict[str, Any], b: dict[str, Any]) -> str:
+    """The first parameter but the seed that differs; empty where none does."""
+    of_a, of_b = flat(a), flat(b)
+    names = sorted(name for name in {*of_a, *of_b} if name != SEED and of_a.get(name) != of_b.get(name))
+    return names[0] if names else ""
 
 
 def staleness(results: Results, repository: Path = Path(".")) -> list[str]:

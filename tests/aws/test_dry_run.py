@@ -45,7 +45,7 @@ def test_a_dry_run_prints_a_valid_request_and_its_cost_class(project: Project, c
     assert request["StoppingCondition"] == {"MaxRuntimeInSeconds": 720, "MaxWaitTimeInSeconds": 3600}
     assert request["OutputDataConfig"]["KmsKeyId"] == "alias/films"
     assert request["VpcConfig"] == {"SecurityGroupIds": ["sg-0a1b2c3d"], "Subnets": ["subnet-0a1b2c3d"]}
-    assert "cost class: 1 x ml.g5.xlarge, at most 0.2 instance-hours (one GPU" in rest
+    assert "cost estimate: 1 x ml.g5.xlarge, at most 0.2 instance-hours (one GPU" in rest
 
 
 def job_name(capsys: Any) -> str:

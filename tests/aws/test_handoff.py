@@ -22,7 +22,7 @@ from cxr.aws import handoff
 from cxr.aws.config import load_sagemaker
 from cxr.aws.container.checkpoints import read
 from cxr.aws.plan import plan_job
-from cxr.aws.s3 import aws_session
+from cxr.aws.session import aws_session
 from cxr.core.config import load_section
 from cxr.core.errors import CxrError
 from cxr.npz.films import encode_npz, read_npz
@@ -468,12 +468,12 @@ def test_one_changed_film_sends_one_shard(project: Project, plane: ControlPlane,
 @pytest.mark.parametrize(
     ("environment", "settings", "told"),
     [
-        ({"AWS_SECRET_ACCESS_KEY": "wrong"}, {}, "credentials are refused"),
+        ({"AWS_SECRET_ACCESS_KEY": "wrong"}, {}, "credentials are invalid"),
         ({"AWS_ACCESS_KEY_ID": ""}, {}, "no AWS credentials found"),
         ({}, {"bucket": "there-is-no-such-bucket"}, "s3://there-is-no-such-bucket: no such bucket"),
         ({}, {"bucket": "$CXR_SAGEMAKER_BUCKET"}, "sagemaker.bucket: the environment variable CXR_"),
-        ({}, {"role": "arn:aws:iam::1234:role/someone"}, "CreateTrainingJob refused: ValidationException: .*RoleArn"),
-        ({}, {"instance_type": "ml.huge"}, "CreateTrainingJob refused: ValidationException: .*InstanceType"),
+        ({}, {"role": "arn:aws:iam::1234:role/someone"}, "CreateTrainingJob failed: ValidationException: .*RoleArn"),
+        ({}, {"instance_type": "ml.huge"}, "CreateTrainingJob failed: ValidationException: .*InstanceType"),
         ({}, {"spot": True, "max_wait_hours": 0.1}, "max_wait_hours .* must be at least max_hours"),
         ({}, {"wheels": "wheels"}, "wheels: no wheels there; run `make wheels`"),
         ({"AWS_ENDPOINT_URL_SAGEMAKER": "http://127.0.0.1:9"}, {}, "no answer from the server"),

@@ -127,8 +127,8 @@ def test_bytes_changed_on_the_way_are_refused_by_the_server(s3: Any, bucket: str
     ("environment", "url", "told"),
     [
         ({}, "s3://there-is-no-such-bucket/npz/", "no such bucket"),
-        ({"AWS_SECRET_ACCESS_KEY": "wrong"}, "s3://{bucket}/npz/", "credentials are refused"),
-        ({"AWS_ACCESS_KEY_ID": "wrong"}, "s3://{bucket}/npz/", "credentials are refused"),
+        ({"AWS_SECRET_ACCESS_KEY": "wrong"}, "s3://{bucket}/npz/", "credentials are invalid"),
+        ({"AWS_ACCESS_KEY_ID": "wrong"}, "s3://{bucket}/npz/", "credentials are invalid"),
         ({"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""}, "s3://{bucket}/npz/", "no AWS credentials found"),
         ({"AWS_PROFILE": "mistyped"}, "s3://{bucket}/npz/", "mistyped.*AWS_PROFILE"),
         ({"AWS_ENDPOINT_URL_S3": "http://127.0.0.1:9"}, "s3://{bucket}/npz/", "no answer from the server"),

@@ -1,4 +1,4 @@
-"""A toy repository whose pipeline writes figures that are functions of its parameters."""
+"""A toy repository whose pipeline writes metrics that are functions of its parameters."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""What the check before a run says of films and machine."""
+"""`python -m cxr check`: films, machine and settings before a run."""
 
 import os
 import shutil
@@ -34,13 +34,13 @@ def test_films_are_counted_by_class_patient_and_split(workspace: Path) -> None:
     assert rows["classes"] == "normal 10, pneumonia 10"
     assert rows["patients"].startswith("10, from data.patient_from: pattern; NORMAL/P000_0.png is of patient P000")
     assert rows["splits"] == "train 20; val: 25% of the patients, cut from train; test: none"
-    assert rows["lung masks"] == "none to compare with"
+    assert rows["lung masks"] == "no reference masks"
     assert [line.partition(":")[0] for line in report.warnings] == ["no test set"]
     assert report.faults == []
 
 
 @pytest.mark.parametrize("emptied", [False, True], ids=["missing", "emptied while data.root was another folder"])
-def test_the_demo_that_is_not_drawn_yet_is_no_fault(workspace: Path, emptied: bool) -> None:
+def test_a_demo_cohort_not_drawn_yet_is_no_error(workspace: Path, emptied: bool) -> None:
     if emptied:
         (workspace / "data/demo").mkdir(parents=True)
     report = CheckReport()
@@ -49,7 +49,7 @@ def test_the_demo_that_is_not_drawn_yet_is_no_fault(workspace: Path, emptied: bo
     assert report.faults == []
 
 
-def test_an_empty_folder_of_own_films_is_a_fault(workspace: Path) -> None:
+def test_an_empty_folder_of_own_films_is_an_error(workspace: Path) -> None:
     (workspace / "films").mkdir()
     report = CheckReport()
     check_cohort(section(DataSection, **OWN), report)
@@ -65,7 +65,7 @@ def test_ids_that_will_be_hashed_are_not_shown(workspace: Path, monkeypatch: pyt
     assert {film.patient_id for film in films} == {None}
 
 
-def test_what_dvc_stops_at_or_waits_at_is_warned_of(workspace: Path) -> None:
+def test_files_that_dvc_fails_or_hangs_on_give_warnings(workspace: Path) -> None:
     write_cohort(workspace / "films", patients=4)
     os.mkfifo(workspace / "films/NORMAL/P000.png")
     for path in (workspace / "films").glob("*/P0*_*.png"):
@@ -88,7 +88,7 @@ def test_what_dvc_stops_at_or_waits_at_is_warned_of(workspace: Path) -> None:
         ({"classes": ("normal", "tuberculosis")}, "unknown label 'PNEUMONIA'"),
     ],
 )
-def test_what_is_wrong_with_the_films_is_said_before_any_is_opened(
+def test_errors_of_the_cohort_are_reported_before_any_film_is_opened(
     workspace: Path, changes: dict[str, object], fault: str
 ) -> None:
     write_cohort(workspace / "films", patients=2)
@@ -98,7 +98,7 @@ def test_what_is_wrong_with_the_films_is_said_before_any_is_opened(
     assert fault in report.faults[0]
 
 
-def test_all_that_the_machine_lacks_is_said_at_once(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_errors_of_the_machine_are_reported_at_once(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in os.environ if name.startswith(("AWS_", "CXR_"))]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("AWS_CONFIG_FILE", "none")
@@ -125,14 +125,14 @@ def test_the_command_prints_a_table_and_draws_the_films(
     with caplog.at_level("INFO"):
         main(["check"])
     assert "classes        normal 4, pneumonia 4\n" in capsys.readouterr().out
-    assert "nothing stands in the way of `dvc repro`" in caplog.text
+    assert "ready for `dvc repro`" in caplog.text
     sheet = cv2.imread("reports/films.png", cv2.IMREAD_GRAYSCALE)
     assert sheet is not None
     assert sheet.shape == (2 * 236, 6 * 200)
     assert sheet[:200, :200].min() < 60  # a film's lungs, or what is written in the place of one
 
 
-def test_the_command_names_every_mistake_of_the_settings(workspace: Path) -> None:
+def test_the_command_reports_every_error_of_the_settings(workspace: Path) -> None:
     shutil.copy(ROOT / "compute.yaml", workspace)
     text = (ROOT / "params.yaml").read_text(encoding="utf-8")
     text = text.replace("threshold: fixed", "threshold: fixd").replace("  backbone:", "  lrr: 1\n  backbone:")

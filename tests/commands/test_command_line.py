@@ -1,4 +1,4 @@
-"""`python -m cxr`: what it lists, what it imports, and how a mistake reads."""
+"""`python -m cxr`: its list of commands, its imports, its error messages."""
 
 import re
 import subprocess
@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from cxr.__main__ import listing, main, registered
+from cxr.__main__ import GROUPS, main
+from cxr.commands.parser import listing, registered
 from tests.settings import ROOT
 
 HEAVY = ("numpy", "pandas", "cv2", "torch", "boto3", "dvc", "matplotlib", "pydantic")
-NAMES = [name for group in registered().values() for name in group]
+PARSERS = registered(GROUPS)
+NAMES = [name for group in PARSERS.values() for name in group]
 
 
 def cxr(*arguments: str) -> "subprocess.CompletedProcess[str]":
@@ -23,7 +25,7 @@ def cxr(*arguments: str) -> "subprocess.CompletedProcess[str]":
 def test_without_a_command_all_are_listed_on_one_screen(capsys: pytest.CaptureFixture[str]) -> None:
     main([])
     lines = capsys.readouterr().out.splitlines()
-    assert lines == listing(registered()).splitlines()
+    assert lines == listing(PARSERS).splitlines()
     assert len(lines) <= 30
     assert max(map(len, lines)) <= 120
     assert [line.split()[0] for line in lines if line.startswith("  ")] == NAMES
@@ -31,13 +33,13 @@ def test_without_a_command_all_are_listed_on_one_screen(capsys: pytest.CaptureFi
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_command_explains_itself(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_command_has_help(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main([name, "--help"])
     assert ended.value.code == 0
-    told = capsys.readouterr().out
-    assert told.startswith(f"usage: python -m cxr {name} ")
-    assert max(map(len, told.splitlines())) <= 120
+    text = capsys.readouterr().out
+    assert text.startswith(f"usage: python -m cxr {name} ")
+    assert max(map(len, text.splitlines())) <= 120
 
 
 def test_help_imports_no_library() -> None:
@@ -66,7 +68,7 @@ def test_a_wrong_option_is_one_line() -> None:
     assert done.stderr == "error: argument --days: invalid float value: 'many'; see `python -m cxr prune --help`\n"
 
 
-def test_a_fault_of_a_command_is_one_line() -> None:
+def test_an_error_of_a_command_is_one_line() -> None:
     done = cxr("serve", "--bundle", "no/such/bundle")
     assert done.returncode == 1
     assert re.fullmatch(r"error: no/such/bundle.*\n", done.stderr)
@@ -77,10 +79,10 @@ def test_one_bundle_is_the_default_of_all_tasks_and_commands(chosen: str | None)
     setting = [f"BUNDLE={chosen}"] if chosen else []
     make = ["make", "-n", "-o", ".venv/.installed", "predict", "serve", "official-test", "FILMS=x", *setting]
     tasks = subprocess.run(make, cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    default = registered()["Prediction"]["predict"].get_default("bundle")
+    default = PARSERS["Prediction"]["predict"].get_default("bundle")
     assert re.findall(r'--bundle "?([^" ]+)', tasks) == [chosen or default.as_posix()] * 3
     for name in ("validate", "serve"):
-        assert registered()["Prediction"][name].get_default("bundle") == default
+        assert PARSERS["Prediction"][name].get_default("bundle") == default
 
 
 def test_the_log_of_the_service_names_its_bundle(

@@ -71,7 +71,7 @@ def test_fewer_films_are_drawn_by_patient_the_same_each_time_and_all_held_out_fi
     assert Path("one.csv").read_bytes() == Path("two.csv").read_bytes()
 
 
-def test_a_share_of_the_conflicting_patients_can_be_left_to_train_on(cohort: pd.DataFrame) -> None:
+def test_a_share_of_the_bias_conflicting_patients_can_stay_in_training(cohort: pd.DataFrame) -> None:
     for out, share in (("all.csv", "1"), ("half.csv", "0.5")):
         main(["holdout", "--out", out, "--root", "raw", "--share", share])
     everything, half = (set(t["path"][t["split"] == "test"]) for t in map(pd.read_csv, ("all.csv", "half.csv")))
@@ -79,12 +79,12 @@ def test_a_share_of_the_conflicting_patients_can_be_left_to_train_on(cohort: pd.
     assert 0.3 < len(half) / len(everything) < 0.7
 
 
-def test_another_root_than_that_of_the_manifest_is_one_line(cohort: pd.DataFrame) -> None:
-    with pytest.raises(CxrError, match="not inside of elsewhere"):
+def test_a_root_other_than_the_manifests_is_a_one_line_error(cohort: pd.DataFrame) -> None:
+    with pytest.raises(CxrError, match="not inside elsewhere"):
         main(["holdout", "--out", "raw.csv", "--root", "elsewhere"])
 
 
-def test_the_place_of_the_lungs_on_the_film_counts_as_acquisition(cohort: pd.DataFrame) -> None:
+def test_the_place_of_the_lungs_on_the_film_is_an_acquisition_feature(cohort: pd.DataFrame) -> None:
     table = read_mask_table(Path("data/masks.csv"))
     normal = np.arange(FILMS) // 2 % 2 == 0
     far_left = normal ^ (np.arange(FILMS) // 2 % 10 == 0)  # one patient in ten is framed like the other class
@@ -97,15 +97,15 @@ def test_the_place_of_the_lungs_on_the_film_counts_as_acquisition(cohort: pd.Dat
     assert odd <= set(labels["patient_id"][labels["split"] == "test"])
 
 
-def test_films_that_acquisition_tells_apart_without_error_cannot_be_held_out(cohort: pd.DataFrame) -> None:
+def test_films_whose_acquisition_predicts_every_label_cannot_be_held_out(cohort: pd.DataFrame) -> None:
     table = read_mask_table(Path("data/masks.csv"))
     table["left"] = np.where(np.arange(FILMS) // 2 % 2 == 0, 0.1, 0.4)
     write_mask_table(Path("data/masks.csv"), [MaskRow(**row) for row in table.to_dict("records")])
-    with pytest.raises(CxrError, match="none can be held out"):
+    with pytest.raises(CxrError, match="no bias-conflicting patients"):
         main(["holdout", "--out", "raw.csv", "--root", "raw"])
 
 
-def test_of_three_classes_the_conflicting_patients_are_held_out_too(cohort: pd.DataFrame) -> None:
+def test_bias_conflicting_patients_of_three_classes_are_held_out(cohort: pd.DataFrame) -> None:
     records, _ = read_manifest(Path("data/manifest.csv"))
     causes = [
         replace(r, label=("bacteria", "virus")[k // 4 % 2]) if r.label != "normal" else r for k, r in enumerate(records)

@@ -19,7 +19,7 @@ def runs(told: Path) -> Path:
     return told
 
 
-def test_recipes_stand_side_by_side_and_what_is_finished_is_not_run_again(
+def test_recipes_are_compared_and_finished_runs_are_not_repeated(
     runs: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     main(["recipes", "default", "crop"])
@@ -34,7 +34,7 @@ def test_recipes_stand_side_by_side_and_what_is_finished_is_not_run_again(
     assert Path("params.yaml").read_text().endswith("region: none\n  seed: 3\n")
 
 
-def test_settings_for_every_recipe_are_runs_of_their_own(runs: Path) -> None:
+def test_other_settings_for_every_recipe_are_new_runs(runs: Path) -> None:
     main(["recipes", "default"])
     main(["recipes", "default", "-S", "train.lr=0.2"])
     assert runs.read_text().split() == ["3", "3"]
@@ -51,7 +51,7 @@ def test_a_view_that_ranks_the_recipes_in_reverse_is_named() -> None:
     assert "- corrupted" not in text
 
 
-def test_of_three_classes_or_more_the_macro_auroc_stands_in_the_table() -> None:
+def test_the_table_shows_the_macro_auroc_for_three_classes() -> None:
     class Run(Revision):
         def json(self, path: str) -> dict[str, Any]:
             hog = {"baselines": {"hog_logistic": {"macro_auroc": 0.6}}, "split": "test"}
@@ -63,7 +63,7 @@ def test_of_three_classes_or_more_the_macro_auroc_stands_in_the_table() -> None:
     assert "| HOG features, default | – | 0.800 | 0.800 | 0.800 | 0.800 | 0.600 | – | – |" in text
 
 
-def test_a_misspelt_recipe_is_one_line(runs: Path) -> None:
+def test_a_misspelt_recipe_is_a_one_line_error(runs: Path) -> None:
     with pytest.raises(CxrError, match="no recipe 'corp'; did you mean 'crop'"):
         main(["recipes", "corp"])
     assert not runs.exists()

@@ -1,4 +1,4 @@
-"""A killed DVC leaves its own files half-written; `python -m cxr repair` makes them readable and touches no other."""
+"""`python -m cxr repair` repairs the files that a killed DVC left half-written, and changes no other."""
 
 import subprocess
 from pathlib import Path
@@ -25,7 +25,7 @@ def repository(workspace: Path) -> Path:
 
 
 @pytest.mark.parametrize("torn", ["", "stages:\n  check:\n", "schema: '2.0'\nstages:\n  check:\n    cm"])
-def test_a_torn_lock_file_is_that_of_the_last_commit(repository: Path, torn: str) -> None:
+def test_a_torn_lock_file_is_restored_from_the_last_commit(repository: Path, torn: str) -> None:
     (repository / LOCK).write_text(torn, encoding="utf-8")
     main(["repair"])
     assert (repository / LOCK).read_text(encoding="utf-8") == WHOLE
@@ -47,7 +47,7 @@ def test_a_torn_record_of_locks_is_deleted(repository: Path, folder: Path, torn:
     assert not (repository / folder / "rwlock").exists()
 
 
-def test_files_that_can_be_read_stay_as_they_are(repository: Path) -> None:
+def test_readable_files_are_not_changed(repository: Path) -> None:
     (repository / TMP / "rwlock").write_text(RECORD, encoding="utf-8")
     (repository / LOCK).write_text(WHOLE + "  demo:\n    cmd: python -m stages.demo\n", encoding="utf-8")
     main(["repair"])
@@ -55,11 +55,11 @@ def test_files_that_can_be_read_stay_as_they_are(repository: Path) -> None:
     assert "stages.demo" in (repository / LOCK).read_text(encoding="utf-8")
 
 
-def test_what_a_running_dvc_is_writing_is_left_alone(repository: Path) -> None:
+def test_files_of_a_running_dvc_are_not_changed(repository: Path) -> None:
     (repository / LOCK).write_text("", encoding="utf-8")
     with (
         make_lock(str(repository / TMP / "lock"), tmp_dir=str(repository / TMP)),
-        pytest.raises(CxrError, match="another DVC is at work"),
+        pytest.raises(CxrError, match="another DVC process is running"),
     ):
         main(["repair"])
     assert (repository / LOCK).read_text(encoding="utf-8") == ""

@@ -26,7 +26,7 @@ def test_seeds_are_summarised_and_an_interrupted_call_resumes(told: Path, monkey
     assert Path("params.yaml").read_text().endswith("seed: 3\n")
 
 
-def test_other_settings_and_other_code_are_other_runs(told: Path) -> None:
+def test_other_settings_or_code_are_new_runs(told: Path) -> None:
     pipeline = {"stages": {"train": {"deps": ["train.py"]}}}
     params = {"train": {"lr": 0.1, "seed": 3}}
     key = settings_key(params, pipeline)
@@ -36,7 +36,7 @@ def test_other_settings_and_other_code_are_other_runs(told: Path) -> None:
     assert settings_key(params, pipeline) != key
 
 
-def test_one_seed_has_no_spread(told: Path) -> None:
+def test_one_seed_is_an_error(told: Path) -> None:
     with pytest.raises(CxrError, match="two seeds or more"):
         main(["seeds", "--count", "1"])
 

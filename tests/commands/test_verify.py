@@ -75,7 +75,7 @@ def test_a_file_that_no_stage_wrote_is_named(arguments: list[str]) -> None:
         main(["verify", *arguments])
 
 
-def test_other_rounding_passes_and_is_said(caplog: pytest.LogCaptureFixture) -> None:
+def test_other_rounding_passes_with_a_warning(caplog: pytest.LogCaptureFixture) -> None:
     write(md5="dd", auroc=0.953, called=2)
     with caplog.at_level(logging.WARNING):
         main(["verify", "--within", "0.005"])
@@ -92,7 +92,7 @@ def test_other_rounding_passes_and_is_said(caplog: pytest.LogCaptureFixture) -> 
         ({"lr": 0.2}, r"dvc\.lock is older than its parameters of stage train"),
     ],
 )
-def test_what_is_more_than_rounding_fails(left: dict[str, str], told: str) -> None:
+def test_more_than_rounding_fails(left: dict[str, str], told: str) -> None:
     write(**left)  # type: ignore[arg-type]
     with pytest.raises(CxrError, match=told):
         main(["verify", "--within", "0.005"])

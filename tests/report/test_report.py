@@ -293,7 +293,7 @@ def test_results_of_other_parameters_and_a_card_of_another_cohort_are_told(two_r
     assert told[0].startswith("These results belong to other parameters: train.seed changed in params.yaml since;")
     assert told[1] == "docs/model_card.md describes another classifier or cohort; run `python -m cxr model-card`."
     with pytest.raises(
-        CxrError, match=r"docs/model_card.md does not describe the results in metrics/; run `python -m cxr model-card`"
+        CxrError, match=r"docs/model_card.md: not of the results in metrics/; run `python -m cxr model-card`"
     ):
         main(["model-card", "--check"])
     main(

@@ -1,0 +1,80 @@
+"""AWS sessions, and AWS errors as a CxrError of one line."""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import boto3
+import botocore.exceptions as aws
+
+from cxr.core.errors import CxrError
+
+_REJECTED_KEYS = {"InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken", "UnrecognizedClientException"}
+_EXPIRED = {"ExpiredToken", "ExpiredTokenException", "RequestExpired"}
+_BUSY = {
+    "Throttling",
+    "ThrottlingException",
+    "RequestLimitExceeded",
+    "SlowDown",
+    "ServiceUnavailable",
+    "InternalFailure",
+}
+
+
+def aws_session(region: str | None = None) -> Any:
+    """A session in `region`, else in AWS_REGION (which boto3 does not read), else in that of the AWS configuration."""
+    with aws_errors("AWS"):
+        return boto3.Session(region_name=region or os.environ.get("AWS_REGION"))
+
+
+class MissingObject(CxrError):
+    """The object does not exist."""
+
+
+class TransientError(CxrError):
+    """An error that may end without a change of the request: no network, a busy service, expired credentials."""
+
+
+@contextlib.contextmanager
+def aws_errors(where: str) -> Iterator[None]:
+    """Translate each error of an AWS call into a CxrError of one line; `where` begins it."""
+    try:
+        yield
+    except aws.ClientError as error:
+        raise _translate(error, where) from error
+    except (aws.SSOError, aws.TokenRetrievalError) as error:
+        raise TransientError(f"{where}: the AWS sign-in has expired ({error}); run `aws sso login`") from error
+    except (aws.NoCredentialsError, aws.PartialCredentialsError) as error:
+        raise CxrError(f"{where}: no AWS credentials found; run `aws configure sso` or set AWS_PROFILE") from error
+    except aws.ProfileNotFound as error:
+        raise CxrError(f"{where}: {error}; set AWS_PROFILE to one of `aws configure list-profiles`") from error
+    except aws.NoRegionError as error:
+        raise CxrError(f"{where}: no AWS region; set AWS_REGION, or sagemaker.region in compute.yaml") from error
+    except (aws.ConnectionError, aws.HTTPClientError, aws.IncompleteReadError) as error:
+        raise TransientError(
+            f"{where}: no answer from the server ({error}); check the network, then run again"
+        ) from error
+    except aws.BotoCoreError as error:
+        raise CxrError(f"{where}: {' '.join(str(error).split())}") from error
+
+
+def _translate(error: aws.ClientError, where: str) -> CxrError:
+    code, message = error.response["Error"].get("Code", ""), error.response["Error"].get("Message", "")
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    if code == "NoSuchBucket" or (code == "404" and where.count("/") == 2):
+        return CxrError(f"{where}: no such bucket; create it or correct its name")
+    if code in {"404", "NoSuchKey"}:
+        return MissingObject(f"{where}: no such object")
+    if code in _EXPIRED:
+        return TransientError(
+            f"{where}: the AWS credentials have expired; renew them, for example with `aws sso login`"
+        )
+    if code in _REJECTED_KEYS:
+        return CxrError(f"{where}: the AWS credentials are invalid ({code}); renew them or choose another AWS_PROFILE")
+    if code in {"AccessDenied", "AccessDeniedException", "403"}:
+        return CxrError(f"{where}: access denied ({message}); docs/aws.md has the policy that allows it")
+    if code == "ResourceLimitExceeded":
+        return CxrError(f"{where}: the account's quota is used up ({message}); raise it under Service Quotas")
+    text = f"{where}: {error.operation_name} failed: {code}: {' '.join(message.split())}"
+    return TransientError(text) if code in _BUSY or status >= 500 else CxrError(text)
