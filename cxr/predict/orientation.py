@@ -1,8 +1,9 @@
-"""Is this a frontal chest film at all, upright, with its greys the right way round? The lung segmenter is asked.
+"""Flags for inverted and turned films, and for pictures that are no frontal chest film, from lung confidence.
 
-It is trained on upright films with dark lungs, so it finds lungs most surely on those. Where it is less sure than it
-is on nearly every film, it sees the film's negative and its turns as well: if one of them suits it better, that is how
-the film should have been. Where none does, the picture is hardly a chest. docs/predict.md has the rates.
+The lung segmenter is trained on upright films with dark lungs. Where lung confidence is lower than on most films, the
+negative and the turned film are segmented, too. If one of them has a higher confidence, the film is flagged as inverted
+or turned; if none has and the confidence is very low, it is probably not a frontal chest film. docs/predict.md has the
+rates.
 """
 
 from collections.abc import Callable
@@ -15,9 +16,9 @@ from cxr.segment.config import SegmentSection
 from cxr.segment.lungs import clean
 from cxr.segment.segmenter import Probability, Segmenter
 
-SURE = 0.95  # mean probability inside the lungs; 19 of 20 upright films of three hospitals reach it
-BETTER = 0.01  # by which another view must be surer
-UNSURE = 0.91  # below it hardly any chest film lies, and nearly everything else
+USUAL = 0.95  # lung confidence that 19 of 20 upright films of three hospitals reach
+BETTER = 0.01  # by which the confidence of another view must be higher
+LOWEST = 0.91  # lung confidence that nearly every chest film reaches, and hardly any other picture
 
 VIEWS: dict[str, tuple[str, Callable[[Image], Image]]] = {
     "inverted": ("greys look inverted", lambda film: np.asarray(255 - film, np.uint8)),
@@ -34,33 +35,33 @@ def lung_confidence(probability: Probability, found: Image) -> float:
 
 
 def orientation_flag(
-    picture: Image, frame: Letterbox, sure: float, segmenter: Segmenter, settings: SegmentSection
+    picture: Image, frame: Letterbox, confidence: float, segmenter: Segmenter, settings: SegmentSection
 ) -> Flag | None:
-    """How the film seems to be turned or inverted, or that its lungs are hardly lungs; None for most films.
+    """The flag of a film that looks inverted, turned or not like a frontal chest film; None for most films.
 
     Args:
         picture: the film in the frame, grey or RGB.
         frame: its place there.
-        sure: `lung_confidence` of its lungs as it is.
+        confidence: `lung_confidence` of its lungs as it is.
         segmenter: finds lungs.
         settings: the bundle's.
     """
-    if sure >= SURE:
+    if confidence >= USUAL:
         return None
     left, top, right, bottom = frame.inner
     film = picture[top:bottom, left:right]
-    found = {code: _sureness_of(view(film), segmenter, settings) for code, (_, view) in VIEWS.items()}
+    found = {code: _confidence_of(view(film), segmenter, settings) for code, (_, view) in VIEWS.items()}
     best = max(found, key=lambda code: found[code])
-    if found[best] < sure + BETTER:
+    if found[best] < confidence + BETTER:
         return (
-            Flag("not_frontal_chest", f"probably not a frontal chest film: mean lung probability {sure:.2f}")
-            if sure < UNSURE
+            Flag("not_frontal_chest", f"probably not a frontal chest film: mean lung probability {confidence:.2f}")
+            if confidence < LOWEST
             else None
         )
-    return Flag(best, f"{VIEWS[best][0]}: mean lung probability {sure:.2f}, {found[best]:.2f} when corrected")
+    return Flag(best, f"{VIEWS[best][0]}: mean lung probability {confidence:.2f}, {found[best]:.2f} when corrected")
 
 
-def _sureness_of(film: Image, segmenter: Segmenter, settings: SegmentSection) -> float:
+def _confidence_of(film: Image, segmenter: Segmenter, settings: SegmentSection) -> float:
     height, width = film.shape[:2]
     frame = Letterbox(width, height, segmenter.frame_px)
     probability = segmenter.probability(frame.to_frame(np.ascontiguousarray(film)))
