@@ -1,4 +1,4 @@
-"""docs/architecture.md tells the truth: its packages, what they import, and what an edit of them runs again."""
+"""docs/architecture.md against the code: its packages, their imports, and the stages that an edit reruns."""
 
 import ast
 import subprocess
@@ -37,14 +37,14 @@ def imported_by(package: str) -> set[str]:
     return found - {package}
 
 
-def run_again_by(path: str) -> set[str]:
-    """The stages that declare a package or a module, or the package that it is in."""
+def rerun_by(path: str) -> set[str]:
+    """The stages that declare a package or module, or the package of the module."""
     above = {path, str(Path(path).parent)}
     return {stage for stage in STAGES if above & set(declared(stage, "deps"))}
 
 
 def single_modules() -> set[str]:
-    """Modules that a stage declares by themselves, without their package."""
+    """Modules that a stage declares without their package."""
     deps = {dep for stage in STAGES for dep in declared(stage, "deps")}
     return {dep.removeprefix("cxr/") for dep in deps if dep.startswith("cxr/") and dep.endswith(".py")}
 
@@ -53,22 +53,21 @@ def test_the_page_names_every_package_and_no_other() -> None:
     assert set(table("Packages")) == {*PACKAGES, *single_modules()}
 
 
-def test_the_page_says_what_each_package_imports() -> None:
-    told = {package: listed(table("Packages")[package][1]) for package in PACKAGES}
-    assert told == {package: imported_by(package) for package in PACKAGES}
+def test_the_page_lists_the_imports_of_each_package() -> None:
+    shown = {package: listed(table("Packages")[package][1]) for package in PACKAGES}
+    assert shown == {package: imported_by(package) for package in PACKAGES}
 
 
-def test_the_page_says_which_stages_an_edit_runs_again() -> None:
-    told = {name: listed(row[2]) for name, row in table("Packages").items()}
-    assert told == {name: run_again_by(f"cxr/{name}") for name in table("Packages")}
+def test_the_page_lists_the_stages_that_an_edit_reruns() -> None:
+    shown = {name: listed(row[2]) for name, row in table("Packages").items()}
+    assert shown == {name: rerun_by(f"cxr/{name}") for name in table("Packages")}
 
 
-def test_packages_import_each_other_in_one_direction_only() -> None:
-    """Within the packages that stages compute with, there is an order in which each imports only earlier ones."""
+def test_packages_have_no_circular_imports() -> None:
     left = {package: imported_by(package) for package in PACKAGES}
     while left:
         free = {package for package, needed in left.items() if not needed & left.keys()}
-        assert free, f"packages that import each other in a circle: {left}"
+        assert free, f"circular imports: {left}"
         left = {package: needed for package, needed in left.items() if package not in free}
 
 
@@ -92,23 +91,22 @@ def imported_folders(folder: str) -> set[str]:
         *((folder, {"tests", "testing", "benchmarks"}) for folder in ("cxr", "demo", "scripts", "segmenter", "stages")),
     ],
 )
-def test_tests_use_benchmarks_and_both_use_testing_but_nothing_imports_the_other_way(
-    folder: str, forbidden: set[str]
-) -> None:
+def test_library_code_imports_neither_tests_nor_testing_nor_benchmarks(folder: str, forbidden: set[str]) -> None:
     found = imported_folders(folder)
     assert "cxr" in found
     assert not found & forbidden
 
 
-def test_where_and_how_fast_runs_no_stage_again() -> None:
-    for package in ("commands", "compute", "console", "launch"):
-        assert run_again_by(f"cxr/{package}") == set()
+def test_compute_settings_rerun_no_stage() -> None:
+    for name in ("commands", "aws", "runtime/compute.py", "runtime/console.py"):
+        assert (ROOT / "cxr" / name).exists()
+        assert rerun_by(f"cxr/{name}") == set()
     for stage in STAGES:
         assert "compute.yaml" not in declared(stage, "deps")
 
 
-def test_training_is_run_again_only_by_code_that_trains() -> None:
-    assert {package for package in PACKAGES if "train" in run_again_by(f"cxr/{package}")} == {
+def test_only_code_that_trains_reruns_training() -> None:
+    assert {package for package in PACKAGES if "train" in rerun_by(f"cxr/{package}")} == {
         "core",
         "models",
         "train",
@@ -119,5 +117,5 @@ def test_the_page_names_every_folder_of_the_repository() -> None:
     block = PAGE.partition("```\n")[2].partition("```")[0]
     tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     folders = {name.split("/")[0] for name in tracked.splitlines() if "/" in name}
-    told = {word.rstrip("/") for word in block.split() if word.endswith("/")}
-    assert told == {name for name in folders if not name.startswith(".")}
+    shown = {word.rstrip("/") for word in block.split() if word.endswith("/")}
+    assert shown == {name for name in folders if not name.startswith(".")}
