@@ -168,7 +168,7 @@ def test_a_film_that_was_replaced_since_ingest_is_an_error_whatever_its_shape(wo
     for other in (phantom(0, 80, 80)[0], phantom(7)[0]):
         write_image(Path("films/f0.png"), other)
         with pytest.raises(
-            CxrError, match=r"films/f0\.png: not the film that ingest saw; run `dvc repro ingest` again"
+            CxrError, match=r"films/f0\.png: the film changed after ingest; run `dvc repro ingest` again"
         ):
             run([record])
     Path("films/f0.png").write_bytes(film)
