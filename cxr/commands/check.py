@@ -82,7 +82,7 @@ def check(sheet: Path) -> None:
         log.warning("%s", line)
     if report.faults:
         raise CxrError("\n".join(report.faults))
-    log.info("nothing stands in the way of `dvc repro`")
+    log.info("ready for `dvc repro`")
 
 
 def check_cohort(settings: DataSection, report: CheckReport) -> list[FilmEntry]:

@@ -82,7 +82,7 @@ def test_what_dvc_stops_at_or_waits_at_is_warned_of(workspace: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "fault"),
     [
-        ({"root": "nowhere"}, "data.root: nowhere is not there; copy the films, or fetch them with `dvc pull`"),
+        ({"root": "nowhere"}, "data.root: nowhere is missing; copy the films, or fetch them with `dvc pull`"),
         ({"path_pattern": r"(?P<patient_id>Q\d+)"}, "finds no patient in 4 of 4 paths"),
         ({"classes": ("normal", "pneumonia", "covid")}, "data.classes: no film of class 'covid'"),
         ({"classes": ("normal", "tuberculosis")}, "unknown label 'PNEUMONIA'"),
@@ -125,7 +125,7 @@ def test_the_command_prints_a_table_and_draws_the_films(
     with caplog.at_level("INFO"):
         main(["check"])
     assert "classes        normal 4, pneumonia 4\n" in capsys.readouterr().out
-    assert "nothing stands in the way of `dvc repro`" in caplog.text
+    assert "ready for `dvc repro`" in caplog.text
     sheet = cv2.imread("reports/films.png", cv2.IMREAD_GRAYSCALE)
     assert sheet is not None
     assert sheet.shape == (2 * 236, 6 * 200)

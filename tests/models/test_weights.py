@@ -145,7 +145,7 @@ def test_imagenet_weights_are_timms_default_ones(offline: Path) -> None:
 
 
 def test_a_hub_that_cannot_be_reached_names_the_offline_options(offline: Path) -> None:
-    with pytest.raises(CxrError, match=r"hf://a/b/c\.safetensors: cannot be had .*offline options: .*package"):
+    with pytest.raises(CxrError, match=r"hf://a/b/c\.safetensors: .*offline options: .*package"):
         load_weights(backbone(), NAME, "hf://a/b/c.safetensors", 0.9)
 
 

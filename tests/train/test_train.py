@@ -96,7 +96,7 @@ def test_every_optimizer_step_gets_the_mean_gradient_of_its_batches(
 
 
 def test_a_backbone_for_pictures_of_one_size_says_so_before_training(new_run: Callable[[str], Run]) -> None:
-    with pytest.raises(CxrError, match=r"train\.backbone: 'vit_tiny_patch16_224' cannot take films of \d+ pixels"):
+    with pytest.raises(CxrError, match=r"train\.backbone: 'vit_tiny_patch16_224' does not accept images of \d+ pixels"):
         new_run("vit")(backbone="vit_tiny_patch16_224", epochs=1, warmup=0.0)
 
 
@@ -250,7 +250,7 @@ def test_an_unknown_backbone_is_told_with_near_names(new_run: Callable[[str], Ru
 def test_devices_that_are_not_there_or_do_not_divide_the_batch_are_told() -> None:
     assert pick_devices(machine(accelerator="cpu"), 32) == ("cpu", 1)
     assert pick_devices(machine(accelerator="cpu", devices=2), 32) == ("cpu", 2)
-    with pytest.raises(CxrError, match=r"train\.batch: 33 films cannot be shared by 2 devices"):
+    with pytest.raises(CxrError, match=r"train\.batch: 33 films cannot be divided over 2 devices"):
         pick_devices(machine(accelerator="cpu", devices=2), 33)
     with pytest.raises(CxrError, match=r"devices: 0"):
         pick_devices(machine(accelerator="cpu", devices=0), 32)
