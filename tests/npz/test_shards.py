@@ -25,7 +25,7 @@ def shard_files(folder: Path) -> set[str]:
     return {path.name for path in folder.glob("*.npy")}
 
 
-def test_every_film_lies_where_the_table_says_grey_ones_in_half_the_space(tmp_path: Path) -> None:
+def test_every_film_is_at_its_place_in_the_table_and_grey_films_take_half_the_space(tmp_path: Path) -> None:
     npz = write_npz_set(tmp_path / "npz")
     build_shards(npz, tmp_path / "shards")
     shards = open_shards(tmp_path / "shards")

@@ -175,7 +175,7 @@ def test_a_film_that_was_replaced_since_ingest_is_an_error_whatever_its_shape(wo
     assert read_npz(run([record]) / "train/f0.npz").film_hash == digest(film)
 
 
-def test_the_npz_says_how_its_lungs_were_found_and_how_it_was_made(workspace: Path) -> None:
+def test_the_npz_holds_its_preparation(workspace: Path) -> None:
     film = read_npz(run([write_film(0)], section(PreprocessSection, clahe_clip=3)) / "train/f0.npz")
     facts = from_json(film.spec, Preparation, "film")
     assert facts.segment == PREPARATION.segment
