@@ -1,1 +1,1 @@
-"""The embedded cohort: synthetic frontal chest films with known lungs, so that a fresh clone has data to run on."""
+"""The embedded cohort: synthetic frontal chest films with known lungs, as data for a fresh clone."""

@@ -1,4 +1,4 @@
-"""Who is on the film: the body of one patient, drawn at random within what is normal."""
+"""Random anatomy of one patient within the normal range, and the pose for one film."""
 
 from dataclasses import dataclass
 
@@ -34,7 +34,7 @@ class Anatomy:
     breast: float
     clavicle: float  # lateral rise of the clavicles
     tissue_seed: int  # of vessels and texture
-    frame_seed: int  # of bones and of the small irregularities that make a body its own
+    frame_seed: int  # of bones and small individual irregularities
 
 
 def sample_anatomy(rng: np.random.Generator) -> Anatomy:
@@ -85,7 +85,7 @@ class Pose:
 
 
 def sample_pose(anatomy: Anatomy, rng: np.random.Generator) -> Pose:
-    """Draw one film's pose; nothing in it depends on disease."""
+    """Draw one film's pose, independent of disease."""
     reach = anatomy.half_width + anatomy.wall
     low = 1.16 + anatomy.sulcus
     return Pose(

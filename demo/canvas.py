@@ -14,7 +14,7 @@ Plane = np.ndarray[Any, np.dtype[np.float32]]  # (SIDE, SIDE), a quantity at eac
 Image = np.ndarray[Any, np.dtype[np.uint8]]
 Points = np.ndarray[Any, np.dtype[np.float64]]  # (n, 2), x and y in body units
 
-UNIT = 256  # pixels a body unit
+UNIT = 256  # pixels per body unit
 LEFT, TOP = -1.15, -0.65  # body units at the canvas origin
 SIDE = 589  # pixels
 X: Plane = (LEFT + (np.arange(SIDE) + 0.5) / UNIT).astype(np.float32)[None, :]
@@ -91,7 +91,7 @@ def drawn(layer: Image) -> Plane:
 
 
 def blur(plane: Plane, sigma: float) -> Plane:
-    """Gaussian blur; sigma in body units. Wide ones work on a smaller copy, which nobody can tell apart."""
+    """Gaussian blur; sigma in body units. Wide blurs use a smaller copy, with no visible difference."""
     pixels = sigma * UNIT
     if pixels < 6:
         return np.asarray(cv2.GaussianBlur(plane, (0, 0), pixels), np.float32)

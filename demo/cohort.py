@@ -1,4 +1,4 @@
-"""The cohort: which patients, splits, labels and file formats there are, and the folder they are written to."""
+"""The cohort: patients, splits, labels and file formats, and writing it to a folder."""
 
 import functools
 from dataclasses import dataclass
@@ -18,8 +18,8 @@ from demo.opacity import sample_pneumonia
 
 LABELS = ("NORMAL", "PNEUMONIA")
 TEST_SHARE = 1 / 3  # of the patients of each label
-FILMS = (1, 2, 3, 4)  # a patient, and how often
-FILM_SHARES = (0.2, 0.3, 0.3, 0.2)
+FILMS = (1, 2, 3, 4)  # per patient
+FILM_SHARES = (0.2, 0.3, 0.3, 0.2)  # of the patients
 DICOM_SHARE = 0.05
 
 README = f"""# Synthetic chest films
@@ -55,7 +55,7 @@ class PlannedFilm:
 
 
 def plan_cohort(section: DemoSection) -> list[PlannedFilm]:
-    """Decide splits, labels and formats; only the label's own draw ever depends on the label."""
+    """Decide splits, labels and formats; splits and formats do not depend on the label."""
     rng = np.random.default_rng(section.seed)
     order = rng.permutation(section.patients)
     films: list[PlannedFilm] = []
@@ -92,7 +92,7 @@ def write_cohort(folder: Path, section: DemoSection, compute: Compute) -> int:
 
 
 def _write_film(folder: Path, seed: int, film: PlannedFilm) -> None:
-    """Draw and write one film and its mask. Each random stream has its own seed, so that none shifts another."""
+    """Draw and write one film and its mask. Each random stream has its own seed, so that they are independent."""
     anatomy = sample_anatomy(np.random.default_rng([seed, film.patient, 0]))
     sick = film.label == "PNEUMONIA"
     disease = sample_pneumonia(anatomy, np.random.default_rng([seed, film.patient, 1])) if sick else None

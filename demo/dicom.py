@@ -1,4 +1,4 @@
-"""A film as a DICOM file, with the tags of a hospital's file and a plain statement that it is synthetic."""
+"""A film as a DICOM file, with the tags of a clinical file and a statement that it is synthetic."""
 
 import io
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ ENCODINGS = (Encoding("MONOCHROME2", 8), Encoding("MONOCHROME1", 12), Encoding("
 
 
 def encode_dicom(film: Plane, encoding: Encoding, stem: str, patient_id: str, anatomy: Anatomy, view: str) -> bytes:
-    """Encode a film (height, width) of 0..1, bright bone on dark air; every identifier follows from its name."""
+    """Encode a film (height, width) of 0..1, bright bone on dark air; all identifiers are derived from `stem`."""
     top = 2**encoding.bits - 1
     values = np.rint(film * np.float32(top))
     if encoding.photometric == "MONOCHROME1":

@@ -1,4 +1,4 @@
-"""One film: the depths along the beam added up, exposed, warped to the film's pixels and given its noise."""
+"""One film: sum of depths along the beam, exposure, warp to the film's pixels, noise."""
 
 import functools
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from demo.vessels import draw_vessels
 
 @dataclass(frozen=True)
 class Exposure:
-    """How one film was taken and developed; nothing in it depends on disease."""
+    """How one film was taken and developed, independent of disease."""
 
     long_side: int  # pixels
     black: float  # attenuation that is shown black
@@ -46,7 +46,7 @@ def sample_exposure(rng: np.random.Generator) -> Exposure:
 
 @dataclass(frozen=True)
 class Tissue:
-    """What a patient keeps from film to film."""
+    """The tissue that all films of a patient share."""
 
     markings: Plane  # vessels and fine texture: added density of the aerated lung
     mottle: Plane  # unevenness of the body's depth
@@ -88,7 +88,7 @@ def draw_film(
 
 
 def _expose(depth: Plane, exposure: Exposure) -> Plane:
-    """From attenuation to grey: scatter lowers contrast, edge enhancement restores some, a soft curve ends it."""
+    """From attenuation to grey: scatter lowers contrast, edge enhancement raises it, then a characteristic curve."""
     wide = blur(depth, 0.12)
     seen = depth + exposure.scatter * (wide - depth)
     seen += exposure.sharpening * (depth - blur(depth, 0.02)) + 0.25 * exposure.sharpening * (depth - wide)
@@ -100,7 +100,7 @@ def _expose(depth: Plane, exposure: Exposure) -> Plane:
 def _sampling(
     pose: Pose, exposure: Exposure, body_rng: np.random.Generator, rng: np.random.Generator
 ) -> tuple[Plane, Plane]:
-    """Canvas coordinates of each film pixel: window, rotation, and a smooth warp that makes no two sides alike."""
+    """Canvas coordinates of each film pixel: window, rotation, and a smooth warp that breaks the symmetry."""
     left, top, right, bottom = pose.window
     scale = exposure.long_side / max(right - left, bottom - top)
     width, height = round((right - left) * scale), round((bottom - top) * scale)

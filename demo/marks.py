@@ -1,4 +1,4 @@
-"""What else shows on films: side letters, leads, tubes. They come with and without pneumonia alike."""
+"""Foreign objects on films: side letters, leads, tubes; independent of pneumonia."""
 
 import cv2
 import numpy as np

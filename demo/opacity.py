@@ -12,7 +12,7 @@ PATTERNS = ("lobar", "patchy", "diffuse")
 
 @dataclass(frozen=True)
 class Focus:
-    """One opacity: an ellipse in body units, and how much of the air it takes."""
+    """One opacity: an ellipse in body units, and the share of the air that it replaces."""
 
     x: float
     y: float
@@ -34,7 +34,7 @@ class Pneumonia:
 
 
 def sample_pneumonia(anatomy: Anatomy, rng: np.random.Generator) -> Pneumonia:
-    """Draw a disease; some patients have so little that it is easily missed."""
+    """Draw a disease; in some patients it is subtle."""
     pattern = str(rng.choice(PATTERNS, p=(0.4, 0.35, 0.25)))
     severity = float(rng.beta(1.5, 1.1))
     strength = (0.5 if pattern == "lobar" else 0.42) + 0.45 * severity

@@ -82,7 +82,7 @@ def _clavicle(bones: Plane, anatomy: Anatomy, pose: Pose, side: int) -> None:
 
 
 def _shoulder(bones: Plane, anatomy: Anatomy, pose: Pose, side: int) -> None:
-    """Scapula and humerus; with the arms up the blade swings clear of the lungs."""
+    """Scapula and humerus; with the arms up the scapula is lateral to the lungs."""
     edge_x = anatomy.half_width * (0.98 if pose.arms_up else 0.84)
     outer = anatomy.half_width + anatomy.wall + 0.02
     blade = [(edge_x - 0.06, 0.05), (edge_x + 0.02, 0.4), (edge_x + 0.08, 0.56), (edge_x + 0.14, 0.34), (outer, 0.08)]

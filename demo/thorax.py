@@ -10,12 +10,12 @@ from demo.canvas import Plane, X, Y, blur, cloud, edge, ellipse
 
 Profile = np.ndarray[Any, Any]
 RIGHT, LEFT = -1, 1  # sign of x on the patient's right and left side
-CRISP = 0.008  # body units over which a sharp border passes
+CRISP = 0.008  # width of a sharp border, body units
 
 
 @dataclass(frozen=True)
 class Lungs:
-    """Both lungs: where they are, and how much air the beam meets in them."""
+    """Both lungs: their mask, and the depth of air along the beam."""
 
     mask: Plane  # 0..1
     air: Plane  # depth
@@ -38,7 +38,7 @@ def dome_level(anatomy: Anatomy, pose: Pose, lung: int, across: Profile) -> Prof
 
 
 def draw_lungs(anatomy: Anatomy, pose: Pose) -> Lungs:
-    """The lung fields, the part behind the heart included."""
+    """The lung fields, including the part behind the heart."""
     across = np.abs(X)
     lateral = cage_half_width(anatomy, Y).astype(np.float32)
     medial = (anatomy.gap + 0.1 * np.clip(1 - Y / 0.17, 0, 1) ** 2).astype(np.float32)

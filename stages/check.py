@@ -1,7 +1,7 @@
-"""check: every section of params.yaml and compute.yaml, before any work -> data/checked.
+"""check: params.yaml, compute.yaml -> data/checked.
 
-DVC removes the outs of a stage before it runs it. A value that its own stage refused would have cost the outs of the
-last run, and perhaps hours of the stages before it; refused here, it costs a second.
+All sections are validated before any work. DVC removes the outputs of a stage before running it, so an invalid value
+that only its own stage reported would cost the outputs of the last run, and the time of the stages before it.
 """
 
 from pathlib import Path
@@ -33,7 +33,7 @@ SECTIONS: dict[str, type[Section]] = {
 
 
 def settings_mistakes() -> list[str]:
-    """Every mistake in params.yaml and compute.yaml, one line each."""
+    """Every error in params.yaml and compute.yaml, one line each."""
     compute = read_yaml(COMPUTE_FILE)
     found = section_errors(read_yaml(PARAMS_FILE), SECTIONS, PARAMS_FILE)
     found += validation_errors(compute, Compute, str(COMPUTE_FILE))
@@ -43,7 +43,7 @@ def settings_mistakes() -> list[str]:
 
 
 def main() -> None:
-    """Name all mistakes at once, or write a file that never changes: the others wait for it and never rerun for it."""
+    """Report all errors at once, or write a constant file: later stages depend on it but never rerun because of it."""
     found = settings_mistakes()
     if not found:
         data = parse_section(read_yaml(PARAMS_FILE)["data"], DataSection, "data")

@@ -1,4 +1,4 @@
-"""demo: nothing but a seed -> data/demo, the embedded cohort of synthetic chest films with known lungs."""
+"""demo: a seed -> data/demo, the embedded cohort of synthetic chest films with known lungs."""
 
 import logging
 import os
@@ -12,14 +12,14 @@ from demo.config import DemoSection
 log = logging.getLogger(__name__)
 COHORT = Path("data/demo")
 
-# numpy's exponentials and powers differ in the last digit between processors with these vectors and without.
+# With these vector instructions, numpy's exponentials and powers differ in the last digit.
 WIDE_VECTORS = "X86_V4 AVX512_ICL AVX512_SPR"
 
 
 def main() -> None:
     """Replace data/demo by the cohort that params.yaml describes; the same bytes on every x86-64 CPU with AVX2.
 
-    Where data.root is another folder, nobody asks for the cohort: data/demo is empty then.
+    When data.root is another folder, the cohort is not needed, and data/demo is left empty.
     """
     root = read_yaml(PARAMS_FILE)["data"]["root"]
     if not Path(root).is_relative_to(COHORT):

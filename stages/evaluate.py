@@ -10,8 +10,8 @@ from cxr.runtime.console import run_stage
 
 
 def main() -> None:
-    """Score the held-out films, choose the operating point, and write what the results are and how sure they are."""
-    use_portable_arithmetic()  # before numpy and torch are loaded: a checkpoint has the same figures everywhere
+    """Score the held-out films, choose the operating point, and write metrics with confidence intervals, and plots."""
+    use_portable_arithmetic()  # before numpy and torch are loaded; gives the same metrics on every machine
     from cxr.acquisition.table import framing, read_acquisition
     from cxr.evaluate.curves import write_learning_curves
     from cxr.evaluate.evaluate import ResultPaths, evaluate

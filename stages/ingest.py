@@ -1,4 +1,4 @@
-"""ingest: data.root -> data/manifest.csv, data/quarantine.csv, data/audit.json and so on."""
+"""ingest: data.root -> data/{manifest,quarantine,acquisition}.csv, data/audit.json, data/near_duplicates."""
 
 from pathlib import Path
 

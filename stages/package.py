@@ -1,4 +1,4 @@
-"""package: models/classifier.ckpt and what belongs to it -> models/bundle, models/model.tar.gz."""
+"""package: models/classifier.ckpt, operating point, segmenter, metrics -> models/bundle, models/model.tar.gz."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from cxr.runtime.console import run_stage
 
 
 def main() -> None:
-    """Pack the classifier with all that is needed to answer about a film."""
+    """Write the bundle: the classifier with everything needed to predict on a film."""
     use_portable_arithmetic()  # before numpy and torch are loaded
     from cxr.package.build import Places, build_bundle
 

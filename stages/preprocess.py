@@ -1,4 +1,4 @@
-"""preprocess: data/manifest.csv + data/masks -> data/npz, one NPZ a film."""
+"""preprocess: data/manifest.csv, data/masks -> data/npz, one NPZ per film."""
 
 from pathlib import Path
 

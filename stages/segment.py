@@ -1,4 +1,4 @@
-"""segment: data/manifest.csv + models/lung_segmenter.onnx -> data/masks, data/masks.csv."""
+"""segment: data/manifest.csv, models/lung_segmenter.onnx -> data/masks, data/masks.csv."""
 
 from pathlib import Path
 

@@ -10,7 +10,7 @@ log = logging.getLogger(__name__)
 
 
 def main() -> None:
-    """Pack the NPZ films into shards, which training memory-maps and a job downloads."""
+    """Pack the NPZ films into shards, which training memory-maps and a SageMaker job downloads."""
     log.info("%d shards", build_shards(Path("data/npz"), Path("data/shards")))
 
 

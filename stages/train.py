@@ -10,7 +10,7 @@ from cxr.train.config import TrainSection
 
 
 def main() -> None:
-    """Train the classifier, or resume an interrupted run; here or, as compute.yaml says, in a SageMaker job."""
+    """Train the classifier, or resume an interrupted run; here or in a SageMaker job, as set in compute.yaml."""
     settings, compute = load_section("train", TrainSection), load_compute()
     # Imported where used: a hand-off needs no torch, a local run no AWS SDK.
     if compute.backend == "sagemaker":

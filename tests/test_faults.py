@@ -156,7 +156,7 @@ def test_no_room_for_a_film_is_one_line_and_the_earlier_films_stay(cohort: Path)
     assert done.returncode == 1
     told = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
     assert len(told) == 1, done.stderr
-    assert "File too large; raise the limit (ulimit -f), then run again: what was finished is kept" in told[0]
+    assert "File too large; raise the limit (ulimit -f), then run again: finished work is kept" in told[0]
     assert "Traceback" not in done.stderr
     assert_as_before(cohort)
 
@@ -181,6 +181,6 @@ def test_a_folder_that_cannot_be_written_is_one_line_that_names_it(
     told = capsys.readouterr().err.splitlines()
     assert len(told) == 1
     assert told[0].startswith(f"error: {cohort / 'data'}")
-    assert f"{os.strerror(number)}; let it be written, or work in a folder that can be" in told[0]
+    assert f"{os.strerror(number)}; make it writable, or work in another folder" in told[0]
     monkeypatch.undo()
     assert_as_before(cohort)

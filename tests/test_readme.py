@@ -217,7 +217,7 @@ def test_the_commands_of_every_day_do_what_readme_says(day: Path, films: Path) -
         ),
         (
             "-S data.root=data/raw/nowhere",
-            ["params.yaml: data.root: data/raw/nowhere is not there; copy the films, or fetch them with `dvc pull`"],
+            ["params.yaml: data.root: data/raw/nowhere is missing; copy the films, or fetch them with `dvc pull`"],
         ),
     ],
 )

@@ -1,4 +1,4 @@
-"""What the acquisition of films says of their labels, by a classifier that is shown nothing else."""
+"""How well acquisition features alone predict the label, and the films for which they predict it wrongly."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,19 +15,19 @@ from threadpoolctl import threadpool_limits
 from cxr.core.errors import CxrError
 
 FOLDS = 5
-LARGEST_SHARE = 1 / 3  # of each class that may count as conflicting
-STEPS = 200  # of the share that are tried, from the largest down
-CHANCE = 0.5 + 1e-9  # AUROC that tells nothing; the last digits of a mean over classes are left out
+LARGEST_SHARE = 1 / 3  # largest share of each class that may be bias-conflicting
+STEPS = 200  # shares tried, from the largest down
+CHANCE = 0.5 + 1e-9  # AUROC of a random score, with tolerance for rounding in the mean over classes
 Array = np.ndarray[Any, Any]
 
 
 def out_of_fold_logits(statistics: Array, labels: Array, patients: Sequence[str]) -> Array:
-    """Logit of each class against all others (films, classes), by a logistic regression that did not see the patient.
+    """Logit of each class against all others (films, classes), by logistic regression cross-validated over patients.
 
     Args:
-        statistics: (films, statistics), of sharpness, exposure, framing.
-        labels: places of the classes, from 0 on, or whether a film is positive, (films,).
-        patients: of each film.
+        statistics: acquisition features (films, statistics).
+        labels: class indices, or whether a film is positive, (films,).
+        patients: patient of each film.
 
     Raises:
         CxrError: a class has fewer patients than there are folds.
@@ -35,8 +35,8 @@ def out_of_fold_logits(statistics: Array, labels: Array, patients: Sequence[str]
     for label in np.unique(labels):
         own = len({patient for patient, one in zip(patients, labels, strict=True) if one == label})
         if own < FOLDS:
-            raise CxrError(f"too few patients to tell what acquisition says: {own} of one class; {FOLDS} are needed")
-    with threadpool_limits(1):  # the order of additions, and so the last digits, depend on the number of threads
+            raise CxrError(f"acquisition AUROC: {own} patients of one class, {FOLDS} are needed; add patients")
+    with threadpool_limits(1):  # the number of threads changes the order of additions, and so the last digits
         scores = cross_val_predict(
             _model(1.0), statistics, labels, groups=patients, cv=StratifiedGroupKFold(FOLDS), method="decision_function"
         )
@@ -44,7 +44,7 @@ def out_of_fold_logits(statistics: Array, labels: Array, patients: Sequence[str]
 
 
 def fit_predict_logits(statistics: Array, labels: Array, scored: Array, strength: float) -> Array:
-    """As `out_of_fold_logits`, but of films `scored`, (films, statistics), by all labelled ones.
+    """As `out_of_fold_logits`, but for the films `scored`, (films, statistics), fitted on all labelled films.
 
     `strength` is the inverse of the L2 penalty.
     """
@@ -59,19 +59,19 @@ def ovr_auroc(labels: Array, logits: Array, weights: Array | None = None) -> flo
 
 
 def bias_conflicting(labels: Array, logits: Array) -> Array:
-    """The films (films,) whose acquisition speaks against their label.
+    """Which films (films,) are bias-conflicting: acquisition predicts the wrong class (Nam et al. 2020).
 
-    They are the same share of each class: the largest, up to LARGEST_SHARE, of which acquisition tells the label no
-    better than a coin. The better it tells the label of all films, the fewer they are, and there may be none.
+    The same share of each class is chosen: the largest, up to LARGEST_SHARE, for which the acquisition AUROC is not
+    above chance. The better acquisition predicts the label, the fewer films are chosen; there may be none.
 
     Args:
-        labels: places of the classes, from 0 on, (films,).
-        logits: what acquisition says, of each class against all others (films, classes).
+        labels: class indices (films,).
+        logits: of the acquisition features, each class against all others (films, classes).
     """
-    speaks_for, rank = logits[np.arange(len(labels)), labels], np.empty(len(labels))
+    label_logit, rank = logits[np.arange(len(labels)), labels], np.empty(len(labels))
     for label in np.unique(labels):
         own = np.flatnonzero(labels == label)
-        rank[own[np.argsort(speaks_for[own], kind="stable")]] = (np.arange(len(own)) + 0.5) / len(own)
+        rank[own[np.argsort(label_logit[own], kind="stable")]] = (np.arange(len(own)) + 0.5) / len(own)
     for share in np.linspace(LARGEST_SHARE, 0, STEPS, endpoint=False):
         chosen = rank < share
         if len(np.unique(labels[chosen])) == logits.shape[1] and ovr_auroc(labels[chosen], logits[chosen]) <= CHANCE:
@@ -80,13 +80,13 @@ def bias_conflicting(labels: Array, logits: Array) -> Array:
 
 
 def _model(strength: float) -> Pipeline:
-    """Classes count alike, however many films they have; `strength` is the inverse of the L2 penalty."""
+    """Logistic regression with equal weight per class; `strength` is the inverse of the L2 penalty."""
     model = LogisticRegression(C=strength, max_iter=1000, class_weight="balanced")
     return make_pipeline(StandardScaler(), model)
 
 
 def _against_others(scores: Array) -> Array:
-    """Decision function, (films,) or (films, classes), as logits (films, classes); of two classes they are opposite."""
+    """Logits of each class against all others (films, classes), from scores (films,) or (films, classes)."""
     if scores.ndim == 1:
         scores = np.column_stack([np.zeros(len(scores)), scores])
     others = [logsumexp(np.delete(scores, place, axis=1), axis=1) for place in range(scores.shape[1])]

@@ -1,7 +1,7 @@
-"""Acquisition features of a film: size, sharpness, contrast, exposure. Nothing here looks for lungs.
+"""Acquisition features of a film: size, sharpness, contrast, exposure. They do not depend on the lungs.
 
-Where these statistics predict the label, a classifier can score well without looking at the disease, and will fail on
-films that were acquired differently. They select the bias-conflicting validation films and measure drift on new films.
+Where these statistics predict the label, a classifier can score well without the disease, and will fail on films that
+were acquired differently. They select the bias-conflicting validation films and measure drift on new films.
 """
 
 from collections.abc import Sequence
@@ -10,7 +10,10 @@ from typing import Any
 import cv2
 import numpy as np
 
-SIDE = 224  # pixels, so that films of different detectors can be compared
+Image = np.ndarray[Any, np.dtype[np.uint8]]
+Floats = np.ndarray[Any, np.dtype[np.float64]]
+
+SIDE = 224  # pixels; a common size makes films of different detectors comparable
 RIM = 11  # pixels of the border
 BLACK, WHITE = 16, 239  # grey levels
 PERCENTILES = (1, 5, 25, 50, 75, 95, 99)
@@ -29,16 +32,14 @@ GREY_STATISTICS = (
     *(f"percentile_{percent}" for percent in PERCENTILES),
     "compressed",  # log bytes as JPEG of quality 90
 )
-Image = np.ndarray[Any, np.dtype[np.uint8]]
-Floats = np.ndarray[Any, np.dtype[np.float64]]
 STATISTICS = ("width", "height", "aspect", *GREY_STATISTICS)
-LEVELS = np.linspace(0, 1, 101)  # the quantiles that a bundle keeps
+LEVELS = np.linspace(0, 1, 101)  # quantiles stored in a bundle
 
 
-def acquisition_statistics(grey: Image) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """The values of STATISTICS for a film (height, width), squeezed to a square of SIDE pixels first.
+def acquisition_statistics(grey: Image) -> Floats:
+    """The values of GREY_STATISTICS for a film (height, width), resized to a square of SIDE pixels first.
 
-    Filters work on whole numbers and sums on float64, and values have six decimals: the same on every processor.
+    Integer filters, float64 sums and rounding to six decimals give the same values on every processor.
     """
     film = np.asarray(cv2.resize(grey, (SIDE, SIDE), interpolation=cv2.INTER_AREA), np.uint8)
     level = film.astype(np.float64)
@@ -68,13 +69,13 @@ def acquisition_statistics(grey: Image) -> np.ndarray[Any, np.dtype[np.float64]]
 
 
 def acquisition_of(grey: Image) -> Floats:
-    """The STATISTICS of a film (height, width): its size and shape, then what its grey levels tell."""
+    """The STATISTICS of a film (height, width): size and aspect, then the statistics of its grey levels."""
     height, width = grey.shape
     return with_size((width, height), acquisition_statistics(grey))
 
 
 def with_size(film_size: tuple[int, int], statistics: Floats) -> Floats:
-    """The STATISTICS from a film's width and height in pixels and what its grey levels tell."""
+    """The STATISTICS from a film's width and height in pixels and its GREY_STATISTICS."""
     width, height = film_size
     return np.concatenate([[width, height, width / height], statistics])
 

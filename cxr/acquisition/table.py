@@ -1,4 +1,4 @@
-"""Acquisition features as tables: data/acquisition.csv, and the framing of the lungs from data/masks.csv."""
+"""Acquisition features as tables: data/acquisition.csv, and framing from data/masks.csv."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -12,7 +12,7 @@ from cxr.core.files import write_csv
 
 
 def write_acquisition(path: Path, rows: Iterable[tuple[str, Sequence[float]]]) -> None:
-    """Write the statistics of each film by its image id."""
+    """Write the GREY_STATISTICS of films, given as (image id, values)."""
     table = pd.DataFrame(
         [{"image_id": name, **dict(zip(GREY_STATISTICS, values, strict=True))} for name, values in rows]
     )
@@ -20,7 +20,7 @@ def write_acquisition(path: Path, rows: Iterable[tuple[str, Sequence[float]]]) -
 
 
 def read_acquisition(path: Path) -> pd.DataFrame:
-    """The statistics (films, STATISTICS) with the image id as index; raises CxrError when the file is unusable."""
+    """The GREY_STATISTICS, one row per film, indexed by image id; raises CxrError when file or column is missing."""
     if not path.is_file():
         raise CxrError(f"{path}: no acquisition statistics; run `dvc repro ingest` first")
     table = pd.read_csv(path, dtype={"image_id": str})
@@ -31,10 +31,10 @@ def read_acquisition(path: Path) -> pd.DataFrame:
 
 
 def framing(masks: pd.DataFrame) -> pd.DataFrame:
-    """Where the lungs lie on each film, from the table of masks: their box, its shape, their share of the film.
+    """The framing of each film, from the table of masks: box of the lungs, its log aspect, their share of the film.
 
-    It says how the film was framed and nothing of what is in the lungs. On files that were squashed to squares the
-    shape of the box tells the aspect of the film as it was taken.
+    Framing does not depend on the content of the lungs. On films squashed to squares, the aspect of the box reveals
+    the original aspect of the film.
     """
     table = masks.set_index("image_id")
     shape = np.log((table["bottom"] - table["top"]) / (table["right"] - table["left"]))

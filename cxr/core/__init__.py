@@ -1,1 +1,1 @@
-"""What every package needs: sections, files, errors, versions of code."""
+"""Shared basics: parameter sections, atomic files, errors, code versions."""

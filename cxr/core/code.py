@@ -7,7 +7,7 @@ from pathlib import Path
 from cxr.core.files import digest
 
 ROOT = Path(__file__).parents[2]
-# Where code runs, how fast, and what it tells meanwhile: no result depends on these modules.
+# Modules that decide where code runs, how fast, and what it prints. No result depends on them.
 WITHOUT_RESULT = ("cxr.aws", "cxr.commands", "cxr.runtime.compute", "cxr.runtime.console")
 _Documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -15,15 +15,15 @@ _Documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 def code_version(*modules: str) -> str:
     """Hash of some modules, such as `cxr.segment.film`, and of every first-party module that they import.
 
-    Modules count as parsed and without docstrings: prose and formatting change no version.
+    The hash is of the syntax trees without docstrings: comments, docstrings and formatting do not change it.
     """
-    return digest(*(part for name in sorted(reached(*modules)) for part in (name.encode(), _meaning(name))))
+    return digest(*(part for name in sorted(reached(*modules)) for part in (name.encode(), _syntax(name))))
 
 
 def reached(*modules: str) -> set[str]:
-    """The modules and everything of the same top-level package that they import, directly or not.
+    """The modules and everything of the same top-level package that they import, directly or indirectly.
 
-    An import inside of a function counts; those in `WITHOUT_RESULT` do not.
+    Imports inside functions count. Modules in `WITHOUT_RESULT` do not.
     """
     todo, seen = list(modules), set(modules)
     while todo:
@@ -45,7 +45,7 @@ def _imports(module: str) -> frozenset[str]:
     return frozenset(name for name in names if name.partition(".")[0] == top and _path(name))
 
 
-def _meaning(module: str) -> bytes:
+def _syntax(module: str) -> bytes:
     tree = _parse(module)
     for node in ast.walk(tree):
         if isinstance(node, _Documented) and ast.get_docstring(node, clean=False) is not None:

@@ -1,7 +1,7 @@
 """Typed sections of params.yaml and compute.yaml.
 
-A section is one frozen pydantic model. Files are read with the same YAML 1.2 parser that DVC uses, because
-`dvc exp run -S train.lr=1e-5` writes `1e-05`, which a YAML 1.1 parser takes for a string.
+A section is one frozen pydantic model. Files are read with the YAML 1.2 parser that DVC uses:
+`dvc exp run -S train.lr=1e-5` writes `1e-05`, which a YAML 1.1 parser reads as a string.
 """
 
 import re
@@ -19,7 +19,7 @@ PARAMS_FILE = Path("params.yaml")
 
 
 class Section(BaseModel):
-    """A section of a YAML file: frozen, and closed to names that it does not know."""
+    """A section of a YAML file: frozen; unknown names are errors."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -40,12 +40,12 @@ def load_section(name: str, model: type[S], path: Path = PARAMS_FILE) -> S:
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """The mapping in a YAML 1.2 file; raises CxrError when it is missing or is no mapping."""
+    """The mapping in a YAML 1.2 file; raises CxrError when the file is missing or not a mapping."""
     if not path.is_file():
         raise CxrError(f"{path}: no such file; run from the root of the repository")
     try:
         document = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
-    except (YAMLError, ValueError, RecursionError) as error:  # bytes that are no text, a date that is none
+    except (YAMLError, ValueError, RecursionError) as error:  # not UTF-8, or an invalid date
         raise CxrError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
     if not isinstance(document, dict):
         raise CxrError(f"{path}: expected a mapping of sections at the top level")
@@ -53,7 +53,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 
 def parse_section(values: Any, model: type[S], where: str) -> S:
-    """Validate plain values into a section; raises CxrError with the first of the mistakes."""
+    """Validate plain values into a section; raises CxrError with the first error found."""
     try:
         return model.model_validate(values)
     except ValidationError as error:
@@ -61,7 +61,7 @@ def parse_section(values: Any, model: type[S], where: str) -> S:
 
 
 def validation_errors(values: Any, model: type[Section], where: str) -> list[str]:
-    """Every mistake in the plain values of a section: one line each with the key, the value and what is allowed."""
+    """Every error in the plain values of a section, one line each: key, value, allowed values."""
     try:
         model.model_validate(values)
     except ValidationError as error:
@@ -70,7 +70,7 @@ def validation_errors(values: Any, model: type[Section], where: str) -> list[str
 
 
 def section_errors(document: dict[str, Any], sections: Mapping[str, type[Section]], path: Path) -> list[str]:
-    """Every mistake in a file of several sections, those that are missing or unknown included."""
+    """Every error in a file of several sections, including missing and unknown sections."""
     found = [f"{path}: unknown section '{name}'{did_you_mean(name, sections)}" for name in document.keys() - sections]
     for name, model in sections.items():
         if name in document:
@@ -84,33 +84,33 @@ def _lines(error: ValidationError, model: type[Section], where: str) -> list[str
     found: dict[str, list[str]] = {}
     for fault in error.errors():
         section, known = model, []
-        for part in fault["loc"]:  # down to the field; what follows names a branch of its type
+        for part in fault["loc"]:  # down to the field; later parts name a branch of its type
             known.append(str(part))
             field = section.model_fields.get(str(part))
             if field is None or not (isinstance(field.annotation, type) and issubclass(field.annotation, Section)):
                 break
             section = field.annotation
         at = ".".join([where, *known]) if known else where
-        found.setdefault(at, []).append(_what(fault, section, known[-1] if known else ""))
-    # A value that fits no branch of its type gives one message for each branch.
-    joined = {at: " or ".join(dict.fromkeys(said)) for at, said in found.items()}
-    return [f"{at}: {re.sub(r' .got [^)]*. or expected', ' or', said)}" for at, said in joined.items()]
+        found.setdefault(at, []).append(_message(fault, section, known[-1] if known else ""))
+    # A value that fits no branch of its type gives one message per branch.
+    joined = {at: " or ".join(dict.fromkeys(messages)) for at, messages in found.items()}
+    return [f"{at}: {re.sub(r' .got [^)]*. or expected', ' or', message)}" for at, message in joined.items()]
 
 
-def _what(fault: Any, section: type[Section], name: str) -> str:
+def _message(fault: Any, section: type[Section], name: str) -> str:
     if fault["type"] == "extra_forbidden":
         return f"unknown parameter{did_you_mean(name, section.model_fields)}"
     if fault["type"] == "missing":
-        return "missing, and there are no defaults; put the line back (`git diff` shows it)"
-    got = "" if isinstance(fault["input"], dict) else f" (got {fault['input']!r})"  # a whole section says nothing
+        return "missing (there are no defaults); restore the line (`git diff` shows it)"
+    got = "" if isinstance(fault["input"], dict) else f" (got {fault['input']!r})"  # a whole section is too long
     if fault["type"] == "string_pattern_mismatch":
         choices = str(section.model_fields[name].description)
         return f"expected {choices}{got}{did_you_mean(str(fault['input']), re.findall(r'[a-z0-9_]+', choices))}"
     if fault["type"] == "model_type":
         return f"expected a mapping of parameters{got}"
-    said = fault["msg"].removeprefix("Value error, ")
-    said = re.sub("^Input should be (?=greater|less)", "must be ", said).replace("Input should be", "expected")
+    message = fault["msg"].removeprefix("Value error, ")
+    message = re.sub("^Input should be (?=greater|less)", "must be ", message).replace("Input should be", "expected")
     if fault["type"].endswith("_parsing"):
-        said = said.partition(",")[0]
-    allowed = re.findall("'(.*?)'", said)
-    return f"{said}{got}{did_you_mean(str(fault['input']), allowed)}"
+        message = message.partition(",")[0]
+    allowed = re.findall("'(.*?)'", message)
+    return f"{message}{got}{did_you_mean(str(fault['input']), allowed)}"

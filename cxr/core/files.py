@@ -1,4 +1,4 @@
-"""Files and folders that are whole or absent: written under another name, flushed, then renamed."""
+"""Atomic files and folders: written under a temporary name, then renamed. Never half written."""
 
 import contextlib
 import csv
@@ -14,18 +14,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:  # serving writes and reads files without it
+if TYPE_CHECKING:  # serving runs without pandas
     import pandas as pd
 
 
 @contextlib.contextmanager
 def atomic_path(path: Path, durable: bool = True) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; on success it takes the name of `path`.
+    """Yield a temporary path beside `path`; on success it is renamed to `path`.
 
-    With `durable` it is flushed to disk first. Files written by the thousand that carry a checksum do without.
+    With `durable` it is flushed to disk first. Cache entries skip this: they are many, and each has a checksum.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Two threads have one process id, and two containers that share a disk may have the same.
+    # Random, because threads share a process id, and so may containers that share a disk.
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
         yield temporary
@@ -34,7 +34,7 @@ def atomic_path(path: Path, durable: bool = True) -> Iterator[Path]:
                 os.fsync(stream.fileno())
         os.replace(temporary, path)
     except OSError as error:
-        error.filename = error.filename or str(path)  # a full disk is noticed by `write`, which knows no name
+        error.filename = error.filename or str(path)  # an error of `write`, such as a full disk, has no name
         raise
     finally:
         temporary.unlink(missing_ok=True)
@@ -52,20 +52,20 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write indented JSON in the key order given; NaN is refused, because JSON has none."""
+    """Write indented JSON in the key order given; raises ValueError for NaN, which JSON lacks."""
     write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
 
 
 def write_csv(path: Path, table: "pd.DataFrame") -> None:
     """Write a table as CSV with Unix line ends and no index."""
     text = table.to_csv(index=False, lineterminator="\n")
-    if "\r" in text:  # of which readers make a line end where it is not quoted, and the writer does not quote it
+    if "\r" in text:  # pandas does not quote a carriage return, and readers take it as a line end
         text = table.to_csv(index=False, lineterminator="\n", quoting=csv.QUOTE_ALL)
     write_text(path, text)
 
 
 def utf8(path: str) -> str:
-    """A path as tables and lines hold it: bytes that are no UTF-8 are escaped."""
+    """A path for tables and log lines: bytes that are not valid UTF-8 are escaped."""
     return path.encode(errors="backslashreplace").decode()
 
 
@@ -82,8 +82,8 @@ def digest(*parts: bytes) -> str:
 def atomic_folder(path: Path) -> Iterator[Path]:
     """Yield an empty temporary folder; on success it replaces the folder `path` as a whole.
 
-    The old folder is moved aside, the new one takes its name, and only then is the old one deleted. What a killed
-    writer left, the next writer of `path` puts back or deletes.
+    The old folder is moved aside, the new one renamed to `path`, and then the old one deleted. The next writer of
+    `path` restores or deletes what a killed writer left.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     _settle_leftovers(path)
@@ -102,18 +102,18 @@ def atomic_folder(path: Path) -> Iterator[Path]:
 
 
 def _workshop(path: Path) -> tuple[Path, int | None]:
-    """A new folder beside `path`, and the lock that tells it from a leftover."""
+    """A new folder beside `path`, and the lock that distinguishes it from a leftover."""
     while True:
         folder = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent))
         lock = _lock(folder, wait=True)
         if folder.is_dir():
             return folder, lock
-        if lock is not None:  # before it was locked, another writer took it for a leftover
+        if lock is not None:  # another writer deleted it as a leftover before it was locked
             os.close(lock)
 
 
 def _settle_leftovers(path: Path) -> None:
-    """Put back or delete what killed writers of `path` left beside it."""
+    """Restore or delete what killed writers of `path` left beside it."""
     leftover = re.compile(rf"\.{re.escape(path.name)}\.[^.]+\.tmp")
     for folder in [entry for entry in path.parent.iterdir() if leftover.fullmatch(entry.name) and entry.is_dir()]:
         lock = _lock(folder)
@@ -123,7 +123,7 @@ def _settle_leftovers(path: Path) -> None:
 
 
 def _settle(workshop: Path, path: Path) -> None:
-    """Delete a workshop; the old folder in it goes back to its place when nothing has taken that."""
+    """Delete a workshop; first restore the old folder in it when `path` does not exist."""
     with contextlib.suppress(FileNotFoundError):
         if not path.exists():
             os.replace(workshop / "old", path)
@@ -131,13 +131,13 @@ def _settle(workshop: Path, path: Path) -> None:
 
 
 def _lock(folder: Path, wait: bool = False) -> int | None:
-    """An open descriptor that locks a folder until it is closed or its process dies; None when another holds it.
+    """An open descriptor that locks a folder until it is closed or its process ends; None when it is already locked.
 
-    None as well where the folder is gone, and where the file system knows no locks: then leftovers are never touched.
+    Also None when the folder is gone, or when the file system has no locks: then leftovers are never touched.
     """
     try:
         descriptor = os.open(folder, os.O_RDONLY)
-    except FileNotFoundError:  # its writer has just ended, or another has cleared it away
+    except FileNotFoundError:  # its writer has just finished, or another writer deleted it
         return None
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)

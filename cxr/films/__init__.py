@@ -1,1 +1,1 @@
-"""Films on disk and in memory: the manifest, the readers and the letterbox frame."""
+"""Films on disk and in memory: manifest, decoding, letterbox frame, per-film cache."""

@@ -1,4 +1,4 @@
-"""The per-film cache, and per-film work that goes through it."""
+"""The per-film cache, and parallel per-film work that uses it."""
 
 import contextlib
 import functools
@@ -20,7 +20,7 @@ from cxr.runtime.parallel import map_films
 
 Entry = tuple[dict[str, Any], bytes]
 T = TypeVar("T")
-AHEAD = 64  # entries read before they are asked for
+PREFETCH = 64  # entries read ahead of their use
 
 
 def cache_root() -> Path:
@@ -29,7 +29,7 @@ def cache_root() -> Path:
 
 
 def spec_key(facts: Iterable[str]) -> str:
-    """Hash of everything but the film that a result depends on: settings, code version, model, library versions."""
+    """Hash of everything that a result depends on except the film: settings, code, model, library versions."""
     return digest(*(fact.encode() for fact in facts))
 
 
@@ -43,7 +43,7 @@ class FilmCache:
         return self._path(key).is_file()
 
     def get(self, key: str) -> Entry | None:
-        """The entry of a film; None when there is none, or a damaged one."""
+        """The entry of a film; None when it is missing or damaged."""
         path = self._path(key)
         try:
             content = path.read_bytes()
@@ -61,7 +61,7 @@ class FilmCache:
         body = json.dumps(facts).encode() + b"\n" + blob
         try:
             write_bytes(self._path(key), _checksum(body) + body, durable=False)
-        except FileNotFoundError:  # `prune` took the folder away while it was empty
+        except FileNotFoundError:  # `prune` deleted the folder while it was empty
             write_bytes(self._path(key), _checksum(body) + body, durable=False)
 
     def _path(self, key: str) -> Path:
@@ -69,16 +69,16 @@ class FilmCache:
 
 
 def prune(root: Path, days: float) -> tuple[int, int]:
-    """Delete entries not read or written for `days`; returns (files, bytes) removed. Runs may be at work meanwhile."""
+    """Delete entries not read or written for `days`; returns (files, bytes) removed. Safe while stages run."""
     limit = time.time() - days * 86400
     files = size = 0
     for path in root.rglob("*"):
-        with contextlib.suppress(FileNotFoundError):  # a run at work renamed or deleted it
+        with contextlib.suppress(FileNotFoundError):  # a running stage renamed or deleted it
             if path.is_file() and (facts := path.stat()).st_mtime < limit:
                 path.unlink()
                 files, size = files + 1, size + facts.st_size
     for folder in sorted((path for path in root.rglob("*") if path.is_dir()), reverse=True):
-        with contextlib.suppress(OSError):  # it is not empty, or not any more
+        with contextlib.suppress(OSError):  # it is not empty, or already gone
             folder.rmdir()
     return files, size
 
@@ -89,7 +89,7 @@ def _checksum(body: bytes) -> bytes:
 
 @dataclass(frozen=True)
 class FilmTask:
-    """One film's work: what names its result, and how to compute it. An empty key: never stored."""
+    """One film's work: the key of its result, and how to compute it. A result with an empty key is not stored."""
 
     key: str
     compute: Callable[[], Entry]
@@ -98,26 +98,26 @@ class FilmTask:
 def cached_map(
     function: Callable[[T], FilmTask], films: Sequence[T], cache: FilmCache, compute: Compute, description: str
 ) -> Iterator[Entry]:
-    """Yield the entry of each film, in order, read from the cache or computed and stored there.
+    """Yield the entry of each film, in order: read from the cache, or computed and stored there.
 
-    `function` reads whatever decides the result besides the cache's specification and says it in the key. This process
-    asks it for every key; processes are started only for the films that the cache lacks. `function` must be picklable;
-    what it returns need not be. Entries are streamed, so memory does not grow with the number of films.
+    The key must hold everything that decides the result and is not in the cache's specification. This process computes
+    every key; worker processes start only for films that the cache lacks. `function` must be picklable, its result need
+    not be. Entries are streamed, so memory does not grow with the number of films.
 
     Raises what `function` and its work raise.
     """
-    with ThreadPoolExecutor(compute.n_workers) as pool:  # reading and hashing leave Python's lock free
+    with ThreadPoolExecutor(compute.n_workers) as pool:  # reading and hashing release Python's lock
         keys = pool.map(functools.partial(_known_key, function, cache), films)
         known = list(progress(keys, len(films), f"{description}: known films"))
         missing = [film for film, key in zip(films, known, strict=True) if not key]
         task = functools.partial(_compute, function, cache)
         with contextlib.closing(map_films(task, missing, compute, description)) as fresh:
-            for film, key, entry in zip(films, known, _read_ahead(pool, cache, known), strict=True):
+            for film, key, entry in zip(films, known, _prefetch(pool, cache, known), strict=True):
                 if not key:
                     yield next(fresh)
-                else:  # an entry that is damaged, or was deleted meanwhile, is computed here
+                else:  # an entry that is damaged or was deleted since is computed here
                     yield entry or _compute(function, cache, film)
-            next(fresh, None)  # its bar ends full
+            next(fresh, None)  # completes its progress bar
 
 
 def _known_key(function: Callable[[T], FilmTask], cache: FilmCache, film: T) -> str:
@@ -133,12 +133,12 @@ def _compute(function: Callable[[T], FilmTask], cache: FilmCache, film: T) -> En
     return entry
 
 
-def _read_ahead(pool: ThreadPoolExecutor, cache: FilmCache, keys: Sequence[str]) -> Iterator[Entry | None]:
+def _prefetch(pool: ThreadPoolExecutor, cache: FilmCache, keys: Sequence[str]) -> Iterator[Entry | None]:
     """The entries of the keys in order; None for an empty key."""
     waiting: deque[Future[Entry | None]] = deque()
     for key in keys:
         waiting.append(pool.submit(lambda key: cache.get(key) if key else None, key))
-        if len(waiting) > AHEAD:
+        if len(waiting) > PREFETCH:
             yield waiting.popleft().result()
     while waiting:
         yield waiting.popleft().result()

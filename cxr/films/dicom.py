@@ -1,4 +1,4 @@
-"""Films from DICOM files."""
+"""DICOM files: decoding, allowed header attributes, and rejection by header."""
 
 import functools
 import io
@@ -13,33 +13,31 @@ from cxr.core.errors import CxrError
 from cxr.films.film import Film, NotAChestFilm, not_a_chest_film, scale
 
 DICOM_SUFFIXES = (".dcm", ".dicom")
-# The attributes that may reach an output, and what they may say; anything else in them is left blank, as it could name
-# somebody. DICOM PS3.3 C.8.7.1 and C.7.1.1, PS3.5 6.2 (AS).
+_PHOTOMETRIC = ("MONOCHROME1", "MONOCHROME2", "PALETTE COLOR", "RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
+# The attributes that may reach an output, and their allowed values. Other values are left blank, because free text may
+# identify a person. DICOM PS3.3 C.8.7.1 and C.7.1.1, PS3.5 6.2 (AS).
 _HEADER = {
     "view": ("ViewPosition", r"AP|PA|LL|RL|LLAT|RLAT|LAT|LATERAL|LLD|RLD|LLO|RLO|PORTABLE"),
     "sex": ("PatientSex", r"[MFO]"),
-    "age": ("PatientAge", r"\d{3}[DWMY]|\d{1,3}"),  # some write years without their Y
+    "age": ("PatientAge", r"\d{3}[DWMY]|\d{1,3}"),  # some files have years without the Y
 }
 
 
-_PHOTOMETRIC = ("MONOCHROME1", "MONOCHROME2", "PALETTE COLOR", "RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
-
-
 def is_dicom(address: str, content: bytes) -> bool:
-    """Whether a file is DICOM, by its first bytes or by its name."""
+    """Whether a file is DICOM, judged by its first bytes or its suffix."""
     return content[128:132] == b"DICM" or address.lower().endswith(DICOM_SUFFIXES)
 
 
 def parse_dicom(content: bytes, stop_before_pixels: bool = False) -> Any:
-    """The data set of a DICOM file; raises whatever pydicom raises on a damaged one."""
+    """The data set of a DICOM file; a damaged file raises one of many types of pydicom."""
     return _pydicom().dcmread(io.BytesIO(content), stop_before_pixels=stop_before_pixels)
 
 
 @functools.cache
 def _pydicom() -> Any:
-    """pydicom, made silent: its warnings quote what a header says.
+    """pydicom without its warnings, which quote header values.
 
-    Imported here, because it costs each process half a second, and most cohorts have no DICOM.
+    Imported here, because the import takes half a second per process, and most cohorts have no DICOM.
     """
     import pydicom
 
@@ -50,11 +48,11 @@ def _pydicom() -> Any:
 
 
 def decode_dicom(address: str, content: bytes) -> Film:
-    """The film of a DICOM file, scaled as its window says, or else over the grey values that its pixels use.
+    """The film of a DICOM file, scaled by its window, or else over the range of its grey values.
 
     Raises:
-        Refused: its header says that it is no frontal chest film. Its pixels are not looked at then.
-        CxrError: it is damaged, or not one grey picture.
+        NotAChestFilm: by its header it is not a frontal chest film; its pixels are not decoded.
+        CxrError: it is damaged, or not a single grey image.
     """
     from pydicom.pixels.processing import apply_modality_lut, apply_voi_lut
 
@@ -72,13 +70,15 @@ def decode_dicom(address: str, content: bytes) -> Film:
         stored = dataset.pixel_array
         values = apply_voi_lut(apply_modality_lut(stored, dataset), dataset)
         padding = _padding(stored, dataset)
-    except Exception as error:  # and so do its plugins
+    except Exception as error:  # pydicom's plugins, too
         fault = f"{type(error).__name__}, {_transfer_syntax(dataset)}" if _has_pixels(dataset) else "no pixel data"
-        raise CxrError(f"{address}: no picture ({fault}); export it again, uncompressed, or remove it") from error
+        raise CxrError(
+            f"{address}: pixels cannot be decoded ({fault}); export it again, uncompressed, or remove it"
+        ) from error
     known = photometric if photometric in _PHOTOMETRIC else "no known photometric interpretation"
     if photometric not in ("MONOCHROME1", "MONOCHROME2") or values.ndim != 2:
         raise CxrError(
-            f"{address}: {known} with {values.ndim} dimensions, not one MONOCHROME1 or MONOCHROME2 film; "
+            f"{address}: {known} with {values.ndim} dimensions, not a single MONOCHROME1 or MONOCHROME2 film; "
             "export each film alone and in grey, or remove it"
         )
     grey = scale(values.astype(np.float32), None if padding is None else ~padding)
@@ -90,7 +90,7 @@ def decode_dicom(address: str, content: bytes) -> Film:
 
 
 def _padding(stored: np.ndarray[Any, Any], dataset: Any) -> np.ndarray[Any, np.dtype[np.bool_]] | None:
-    """Where a film was padded to a rectangle: DICOM PS3.3 C.7.5.1.1.2. None where the header names no such value."""
+    """Where a film was padded to a rectangle (DICOM PS3.3 C.7.5.1.1.2); None without a padding value in the header."""
     first = dataset.get("PixelPaddingValue")
     if first is None:
         return None
@@ -112,14 +112,14 @@ def _has_pixels(dataset: Any) -> bool:
 
 
 def _transfer_syntax(dataset: Any) -> str:
-    """The name that DICOM has for it; the file's own words could name somebody."""
+    """The standard name of the transfer syntax; text from the file itself may identify a person."""
     uid = getattr(getattr(dataset, "file_meta", None), "TransferSyntaxUID", "")
     name = str(getattr(uid, "name", uid))
     return name if name != uid else "unknown transfer syntax"
 
 
 def _damaged(address: str, error: Exception) -> CxrError:
-    """Tells the type of the fault only: its text may quote the header."""
+    """An error with the type of the exception only: its text may quote the header."""
     fault = "no DICOM header" if type(error).__name__ == "InvalidDicomError" else type(error).__name__
     return CxrError(f"{address}: cannot be decoded as DICOM ({fault}); export it again or remove it")
 
@@ -128,9 +128,9 @@ def dicom_tag(address: str, content: bytes, keyword: str) -> str:
     """The value of one attribute, such as PatientID; empty when the file lacks it.
 
     Raises:
-        CxrError: the file is no readable DICOM.
+        CxrError: the file is not readable as DICOM.
     """
     try:
         return _text(parse_dicom(content, stop_before_pixels=True), keyword)
-    except Exception as error:  # as above
+    except Exception as error:  # pydicom raises many types on damaged files
         raise _damaged(address, error) from error

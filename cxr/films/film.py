@@ -10,66 +10,39 @@ import numpy as np
 from cxr.core.errors import CxrError
 from cxr.films.letterbox import Image
 
-TAIL = 0.5  # percent of a deep film's pixels that may turn black, and as many white
-SAMPLE = 250_000  # pixels are enough to find the percentiles
-MIN_COLOUR = 24  # difference between two channels, of 255, that JPEG noise on a grey film does not reach
-# DICOM's words for what can be a frontal chest film; `OT` (other) is what converters write.
+# Scaling to 8 bits.
+TAIL = 0.5  # percent of a deep film's pixels that may become black, and as many white
+SAMPLE = 250_000  # pixels from which the percentiles are computed
+# Rejection by pixels.
+MAX_ASPECT = 3.0  # longer side over shorter side; no frontal film is longer
+MIN_LEVELS = 16  # distinct grey levels; masks, logos and text pages have fewer
+MIN_COLOUR = 24  # difference between two channels, of 255; JPEG noise on a grey film stays below
+MAX_COLOURED = 0.1  # share of pixels with a visible hue; marks on a film cover less
+# Rejection by DICOM header. `OT` (other) is what converters write.
 MODALITIES = ("CR", "DX", "RG", "PX", "OT")
 BODY_PARTS = ("CHEST", "THORA", "TORAX", "TÓRAX", "LUNG")  # as a part of the word: CHEST_PORT, THORAX
 LATERAL = ("LATERAL", "LAT", "LL", "RL", "LLAT", "RLAT")
-# What else a message may repeat of those attributes; other words could name somebody.
+# Further values that a message may repeat; other text may identify a person.
 OTHER_MODALITIES = (
-    "CT",
-    "MR",
-    "US",
-    "NM",
-    "PT",
-    "XA",
-    "RF",
-    "MG",
-    "IO",
-    "OP",
-    "ES",
-    "SC",
-    "SR",
-    "PR",
-    "KO",
-    "SEG",
-    "DOC",
+    *("CT", "MR", "US", "NM", "PT", "XA", "RF", "MG", "IO", "OP", "ES", "SC", "SR", "PR", "KO", "SEG", "DOC"),
 )
 OTHER_PARTS = (
-    *(
-        "ABDOMEN",
-        "ANKLE",
-        "ARM",
-        "BREAST",
-        "CSPINE",
-        "ELBOW",
-        "EXTREMITY",
-        "FEMUR",
-        "FINGER",
-        "FOOT",
-        "FOREARM",
-        "HAND",
-    ),
-    *("HEAD", "HEART", "HIP", "HUMERUS", "JAW", "KNEE", "LEG", "LSPINE", "NECK", "PELVIS", "RIBS", "SHOULDER", "SKULL"),
-    *("SPINE", "STERNUM", "TSPINE", "WRIST"),
+    *("ABDOMEN", "ANKLE", "ARM", "BREAST", "CSPINE", "ELBOW", "EXTREMITY", "FEMUR", "FINGER", "FOOT", "FOREARM"),
+    *("HAND", "HEAD", "HEART", "HIP", "HUMERUS", "JAW", "KNEE", "LEG", "LSPINE", "NECK", "PELVIS", "RIBS", "SHOULDER"),
+    *("SKULL", "SPINE", "STERNUM", "TSPINE", "WRIST"),
 )
-MAX_ASPECT = 3.0  # longer side over shorter side; no frontal film is longer
-MIN_LEVELS = 16  # distinct grey levels; masks, logos and text pages have fewer
-MAX_COLOURED = 0.1  # share of pixels with a visible hue; marks on a film cover less
 
 
 @dataclass(frozen=True)
 class Film:
-    """One decoded film and what its file said about it."""
+    """One decoded film and the metadata of its file."""
 
     grey: Image
     colour: Image | None  # (height, width, 3) RGB where the file has colour channels
     bits: int
     coloured: float  # share of pixels with a visible hue
     header: dict[str, str]  # DICOM attributes (view, sex, age); empty for other files
-    burned_in: bool = False  # DICOM says that text is burned into the pixels
+    burned_in: bool = False  # BurnedInAnnotation of the DICOM header: text in the pixels
 
     @property
     def size(self) -> tuple[int, int]:
@@ -101,12 +74,12 @@ def scale(
 ) -> Image:
     """Scale the values of a deep film linearly to 0..255 between the percentiles `TAIL` and 100 - `TAIL`.
 
-    Not between the extremes: most films hold 10 to 14 bits, and one hot pixel or a burned-in letter would leave a few
-    grey levels to all others. Constant input gives zeros.
+    Percentiles instead of extremes: most films have 10 to 14 bits, and one hot pixel or burned-in letter would compress
+    all other pixels into a few grey levels. Constant input gives zeros.
 
     Args:
         values: (height, width[, channels]).
-        counts: which pixels tell the range; all by default.
+        counts: the pixels that define the range; all by default.
     """
     step = max(1, math.isqrt(values.shape[0] * values.shape[1] // SAMPLE))
     sample = values[::step, ::step] if counts is None else values[::step, ::step][counts[::step, ::step]]
@@ -130,35 +103,35 @@ def _linear(values: np.ndarray[Any, np.dtype[np.float32]], low: float, high: flo
 
 
 def _to_8_bit(pixels: np.ndarray[Any, Any]) -> Image:
-    """8-bit pixels stay as they are."""
+    """Scale deep pixels to 8 bits; 8-bit pixels are returned unchanged."""
     return pixels if pixels.dtype == np.uint8 else scale(pixels.astype(np.float32))
 
 
 class NotAChestFilm(CxrError):
-    """A file that is sound, but no frontal chest film."""
+    """A readable file that is not a frontal chest film."""
 
 
 def not_a_chest_film(modality: str, body_part: str, view: str) -> str:
-    """Why a picture with these DICOM attributes is no frontal chest film and what to do, or an empty string.
+    """Why a file with these DICOM attributes is not a frontal chest film, with the remedy; empty if it may be one.
 
-    An empty attribute says nothing: many archives blank them.
+    Empty attributes are ignored: many archives blank them.
     """
     modality, body_part, view = (value.strip().upper() for value in (modality, body_part, view))
     if modality and modality not in MODALITIES:
-        return f"not a radiograph: Modality {_told(modality, OTHER_MODALITIES)}; remove it"
+        return f"not a radiograph: Modality {_known(modality, OTHER_MODALITIES)}; remove it"
     if body_part and not any(word in body_part for word in BODY_PARTS):
-        return f"not a chest film: BodyPartExamined {_told(body_part, OTHER_PARTS)}; remove it"
+        return f"not a chest film: BodyPartExamined {_known(body_part, OTHER_PARTS)}; remove it"
     if view in LATERAL:
         return f"not a frontal film: ViewPosition {view}; remove it"
     return ""
 
 
-def _told(value: str, known: tuple[str, ...]) -> str:
-    return value if value in known else "is another word"
+def _known(value: str, known: tuple[str, ...]) -> str:
+    return value if value in known else "has another value"
 
 
 def rejection_reason(film: Film, min_px: int) -> str:
-    """Why a film cannot be used and what to do, in one line, or an empty string.
+    """Why a film cannot be used, with the remedy, in one line; empty for a usable film.
 
     `min_px`: shortest side accepted, pixels.
     """
@@ -167,7 +140,7 @@ def rejection_reason(film: Film, min_px: int) -> str:
     if short < min_px:
         return f"tiny: {width}x{height}, shorter side under data.min_px = {min_px}; take a larger copy or remove it"
     if film.grey.min() == film.grey.max():
-        return f"constant: every pixel is {film.grey[0, 0]}; replace or remove it"
+        return f"constant: all pixels are {film.grey[0, 0]}; replace or remove it"
     if film.coloured > MAX_COLOURED:
         return f"not a radiograph: {film.coloured:.0%} of the pixels are coloured; remove it"
     if long > MAX_ASPECT * short:

@@ -1,4 +1,4 @@
-"""The square frame that every film is shown in, and the way back: aspect kept and padded with black, or squashed."""
+"""Mapping between a film and a square frame: aspect kept and padded with black, or squashed."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -7,14 +7,14 @@ import cv2
 import numpy as np
 
 Image = np.ndarray[Any, np.dtype[np.uint8]]
-Box = tuple[int, int, int, int]  # left, top, right, bottom in pixels; right and bottom are outside
+Box = tuple[int, int, int, int]  # left, top, right, bottom in pixels; right and bottom are exclusive
 
 
 @dataclass(frozen=True)
 class Letterbox:
     """Geometry of a film of `width` x `height` pixels inside a square frame of side `frame`.
 
-    With `squash` the film fills the frame and loses its aspect: no bars tell how it was cut, or on which detector.
+    With `squash` the film fills the frame and loses its aspect: there are no bars that reveal crop or detector.
     """
 
     width: int
@@ -67,5 +67,5 @@ class Letterbox:
 
 
 def binarise(mask: Image) -> Image:
-    """A mask of 0 and 255, cut at the middle."""
+    """A mask of 0 and 255, thresholded at 127."""
     return np.where(mask > 127, 255, 0).astype(np.uint8)

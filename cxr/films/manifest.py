@@ -1,4 +1,4 @@
-"""The manifest: one row for each film, written by ingest and read by every stage after it."""
+"""The manifest: one row per film, written by ingest and read by all later stages."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
@@ -25,27 +25,27 @@ class Record:
     split: str  # train, val or test
     width: int  # pixels
     height: int
-    bits: int  # stored for each pixel
+    bits: int  # stored per pixel
     film_hash: str  # of the file's bytes
     pixel_hash: str  # of the decoded pixels
     mask_path: str  # reference lung mask, or empty
     attributes: dict[str, str] = field(default_factory=dict)  # further columns: cause, view, sex, …
 
 
-def read_recorded(record: Record) -> Source:
-    """The bytes of a film as ingest saw them; raises CxrError when the film is missing or another one."""
-    source = read_source(record.path)
-    if source.film_hash != record.film_hash:
-        raise CxrError(f"{record.path}: not the film that ingest saw; run `dvc repro ingest` again")
-    return source
-
-
 FIELDS = tuple(item.name for item in fields(Record) if item.name != "attributes")
 _NUMBERS = ("width", "height", "bits")
 
 
+def read_recorded(record: Record) -> Source:
+    """The bytes of a film, unchanged since ingest; raises CxrError when the film is missing or has changed."""
+    source = read_source(record.path)
+    if source.film_hash != record.film_hash:
+        raise CxrError(f"{record.path}: the film changed after ingest; run `dvc repro ingest` again")
+    return source
+
+
 def write_manifest(path: Path, records: Iterable[Record], classes: Iterable[str]) -> None:
-    """Write the manifest; the class names, in order of their index, travel in the column `classes`."""
+    """Write the manifest; the column `classes` holds the class names in order of their index."""
     order = "|".join(classes)
     rows = [
         {**{name: getattr(record, name) for name in FIELDS}, "classes": order, **record.attributes}

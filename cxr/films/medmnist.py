@@ -1,4 +1,4 @@
-"""MedMNIST files: one `.npz` with `train_images`, `train_labels` and so on. A member is a film of its own."""
+"""MedMNIST files: one `.npz` with `train_images`, `train_labels` and so on; each image is one film."""
 
 import functools
 import io
@@ -12,17 +12,17 @@ import numpy as np
 
 from cxr.core.errors import CxrError
 
-MAGIC = b"\x93NUMPY"  # how the bytes of a member begin
+MAGIC = b"\x93NUMPY"  # first bytes of a member
 Array = np.ndarray[Any, Any]
 
 
 def is_member(address: str) -> bool:
-    """Whether an address names a film inside of a MedMNIST file, and not a file whose name holds a `#`."""
+    """Whether an address names a film inside a MedMNIST file, not a file whose name contains a `#`."""
     return re.fullmatch(r".+#(train|val|test)/\d+", address, re.DOTALL) is not None and not os.path.lexists(address)
 
 
 def member_bytes(address: str) -> bytes:
-    """The member `file.npz#split/index` as the bytes of an `.npy` file, which hold its shape too."""
+    """The member `file.npz#split/index` as the bytes of an `.npy` file."""
     file, _, member = address.rpartition("#")
     split, _, index = member.partition("/")
     buffer = io.BytesIO()
@@ -35,7 +35,7 @@ def decode_member(address: str, content: bytes) -> Array:
     try:
         return np.asarray(np.lib.format.read_array(io.BytesIO(content), allow_pickle=False))
     except (ValueError, EOFError, OSError) as error:
-        raise CxrError(f"{address}: not the member of a MedMNIST file ({error}); download the file again") from error
+        raise CxrError(f"{address}: damaged member of a MedMNIST file ({error}); download the file again") from error
 
 
 def medmnist_names(file: str) -> list[str]:
@@ -49,7 +49,7 @@ def medmnist_array(file: str, name: str) -> Array:
     """One array of a MedMNIST file, such as `train_images` (films, height, width[, 3]) or `train_labels` (films, 1)."""
     with _open_npz(file) as arrays:
         if name not in arrays:
-            raise CxrError(f"{file}: no array '{name}'; a MedMNIST file has train_images, train_labels and so on")
+            raise CxrError(f"{file}: no array '{name}'; give a MedMNIST file with train_images, train_labels and so on")
         try:
             return np.asarray(arrays[name])
         except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
@@ -62,5 +62,5 @@ def _open_npz(file: str) -> Any:
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise CxrError(f"{file}: cannot be read as a MedMNIST .npz ({error}); download it again") from error
     if not isinstance(arrays, np.lib.npyio.NpzFile):
-        raise CxrError(f"{file}: not a .npz archive; data.layout: medmnist needs one")
+        raise CxrError(f"{file}: not a .npz archive; give one, or change data.layout: medmnist")
     return arrays

@@ -1,4 +1,4 @@
-"""A film's bytes and its decoding: JPEG, PNG, DICOM, a member of a MedMNIST archive."""
+"""Reading and decoding of films: JPEG, PNG, DICOM, members of a MedMNIST file."""
 
 import io
 import stat
@@ -13,19 +13,19 @@ import numpy as np
 
 from cxr.core.errors import CxrError
 from cxr.core.files import digest
-from cxr.films import dicom, medmnist
-from cxr.films.dicom import is_dicom, parse_dicom
+from cxr.films.dicom import decode_dicom, is_dicom, parse_dicom
 from cxr.films.film import Film, film_from_array
 from cxr.films.letterbox import Image
+from cxr.films.medmnist import MAGIC, decode_member, is_member, member_bytes
 
-MAX_PIXELS = 100_000_000  # the largest detectors have some 20 million
+MAX_PIXELS = 100_000_000  # the largest detectors have about 20 million
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 JPEG_MAGIC = b"\xff\xd8"
 _REDUCED = {2: cv2.IMREAD_REDUCED_GRAYSCALE_2, 4: cv2.IMREAD_REDUCED_GRAYSCALE_4, 8: cv2.IMREAD_REDUCED_GRAYSCALE_8}
 
 
 def decoder_versions() -> dict[str, str]:
-    """OpenCV, pydicom and GDCM; a library that is not installed is `absent`."""
+    """Versions of OpenCV, pydicom and GDCM; `absent` for a library that is not installed."""
     return {"opencv": cv2.__version__, "pydicom": _version("pydicom"), "gdcm": _version("python-gdcm")}
 
 
@@ -37,18 +37,16 @@ def _version(distribution: str) -> str:
 
 
 def check_size(address: str, content: bytes, max_pixels: int = MAX_PIXELS) -> None:
-    """Refuse a film whose header declares more than `max_pixels` pixels; nothing is decoded.
+    """Check the size that a film's header declares; nothing is decoded.
 
-    A header that cannot be read is left to the decoder, which names the fault.
+    An unreadable header passes: the decoder reports it.
 
     Raises:
-        CxrError: the film is too large.
+        CxrError: the header declares more than `max_pixels` pixels.
     """
     pixels = _dicom_pixels(content) if is_dicom(address, content) else _image_pixels(content)
     if pixels > max_pixels:
-        raise CxrError(
-            f"{address}: its header declares more than {max_pixels // 10**6} million pixels; scale the film down"
-        )
+        raise CxrError(f"{address}: more than {max_pixels // 10**6} million pixels by its header; scale the film down")
 
 
 def _image_pixels(content: bytes) -> float:
@@ -56,7 +54,7 @@ def _image_pixels(content: bytes) -> float:
 
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of large pictures and of damaged tags
+            warnings.simplefilter("ignore")  # about large images and damaged tags
             with Image.open(io.BytesIO(content)) as image:
                 return image.width * image.height * int(getattr(image, "n_frames", 1))
     except Image.DecompressionBombError:
@@ -75,25 +73,25 @@ def _dicom_pixels(content: bytes) -> float:
 
 @dataclass(frozen=True)
 class Source:
-    """One film before it is decoded: what it is called, and its bytes."""
+    """One film before decoding: its address and its bytes."""
 
     address: str
     content: bytes
 
     @property
     def film_hash(self) -> str:
-        """Content hash, which names the film wherever its preparation depends on it."""
+        """Content hash: identifies the film in cache keys, and seeds what is random in its preparation."""
         return digest(self.content)
 
 
 def read_source(address: str) -> Source:
-    """The bytes of a film; raises CxrError when they cannot be read, or when it is no file."""
+    """The bytes of a film; raises CxrError when they cannot be read, or when it is not a regular file."""
     path = Path(address)
-    if medmnist.is_member(address):
-        return Source(address, medmnist.member_bytes(address))
+    if is_member(address):
+        return Source(address, member_bytes(address))
     try:
-        if not stat.S_ISREG(path.stat().st_mode):  # who opens a pipe waits for ever
-            raise CxrError(f"{address}: a folder, pipe, socket or device called like a film; rename or remove it")
+        if not stat.S_ISREG(path.stat().st_mode):  # opening a pipe would block
+            raise CxrError(f"{address}: a folder, pipe, socket or device, not a file; rename or remove it")
         return Source(address, path.read_bytes())
     except OSError as error:
         raise CxrError(
@@ -107,10 +105,10 @@ def decode(source: Source) -> Film:
     if not content:
         raise CxrError(f"{address}: empty file; replace or remove it")
     check_size(address, content)
-    if dicom.is_dicom(address, content):
-        return dicom.decode_dicom(address, content)
-    if content.startswith(medmnist.MAGIC):
-        return film_from_array(address, medmnist.decode_member(address, content))
+    if is_dicom(address, content):
+        return decode_dicom(address, content)
+    if content.startswith(MAGIC):
+        return film_from_array(address, decode_member(address, content))
     pixels = _imdecode(content, cv2.IMREAD_UNCHANGED)
     if pixels is None:
         raise CxrError(f"{address}: cannot be decoded as an image; replace or remove it")
@@ -120,9 +118,9 @@ def decode(source: Source) -> Film:
 
 
 def decode_reduced(source: Source, size: tuple[int, int], enough_px: int) -> Image:
-    """Grey pixels of a film of `size` (width, height), of which a longer side of `enough_px` pixels is enough.
+    """Grey pixels of a film of `size` (width, height), with a longer side of at least `enough_px` pixels.
 
-    A JPEG film is decoded at a half, a quarter or an eighth of its size, which costs as much less; others are whole.
+    To save time, a JPEG film is decoded at a half, a quarter or an eighth of its size. Other formats are decoded whole.
     """
     reduction = max((by for by in _REDUCED if max(size) >= by * enough_px), default=1)
     if reduction > 1 and source.content.startswith(JPEG_MAGIC):
@@ -133,7 +131,7 @@ def decode_reduced(source: Source, size: tuple[int, int], enough_px: int) -> Ima
 
 
 def _imdecode(content: bytes, flags: int) -> Any:
-    """The pixels of an image, or None where OpenCV cannot decode it or refuses its size."""
+    """The pixels of an image; None when OpenCV cannot decode it or it is too large for OpenCV."""
     try:
         return cv2.imdecode(np.frombuffer(content, np.uint8), flags)
     except cv2.error:

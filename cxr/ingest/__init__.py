@@ -1,1 +1,1 @@
-"""From a folder of films to a validated, split and audited manifest."""
+"""Ingest: from a folder of films to a validated, split and audited manifest."""

@@ -1,4 +1,4 @@
-"""From films to the manifest: records, splits by patient, the audit for leakage."""
+"""From films to the manifest: records, splits by patient, leakage, the audit report."""
 
 import re
 import unicodedata
@@ -19,12 +19,12 @@ from cxr.ingest.film import FilmFacts
 from cxr.ingest.layouts import FilmEntry, reference_masks
 from cxr.ingest.pseudonyms import pseudonym
 
-MAX_BYTES = 160  # of an image id; file systems take 255, and stages add endings
-SHOWN = 5  # culprits named in an error
+MAX_BYTES = 160  # of an image id; file systems allow 255, and stages add suffixes
+SHOWN = 5  # leaks named in an error
 
 
 def image_ids(candidates: Sequence[FilmEntry]) -> list[str]:
-    """A unique id for each film: the stem of its name, or its whole path where two films share a stem."""
+    """A unique id per film: the stem of its name, or its whole path where two films share a stem."""
     stems = Counter(Path(candidate.name).stem for candidate in candidates)
     ids = []
     for candidate in candidates:
@@ -33,12 +33,12 @@ def image_ids(candidates: Sequence[FilmEntry]) -> list[str]:
     for image_id, count in Counter(ids).items():
         if count > 1:
             names = [candidate.name for candidate, other in zip(candidates, ids, strict=True) if other == image_id]
-            raise CxrError(f"{names[0]} and {names[1]}: both become image id {image_id!r}; rename one")
+            raise CxrError(f"{names[0]} and {names[1]}: same image id {image_id!r}; rename one")
     return ids
 
 
 def _safe(text: str) -> str:
-    """A text as part of a file name: letters, digits and `._-` in their composed form, no leading dot, not too long."""
+    """A text as part of a file name: letters, digits and `._-` in composed form, no leading dot, at most MAX_BYTES."""
     safe = re.sub(r"[^\w.-]", "_", unicodedata.normalize("NFC", text))
     safe = "_" + safe[1:] if safe.startswith(".") else safe
     if len(safe.encode()) > MAX_BYTES:
@@ -47,10 +47,12 @@ def _safe(text: str) -> str:
 
 
 def film_records(usable: list[tuple[FilmEntry, FilmFacts]], settings: DataSection, key: bytes) -> list[Record]:
-    """A record of each usable film, without a split where none is given; `key` hashes patient ids, empty keeps them.
+    """One record per usable film, with an empty split where none is given.
+
+    With `key`, patient ids are hashed; with an empty key they are kept.
 
     Raises:
-        CxrError: a film is of no patient, or two films become one image id.
+        CxrError: a film has no patient, or two films have the same image id.
     """
     masks = reference_masks([candidate.name for candidate, _ in usable], settings)
     ids = image_ids([candidate for candidate, _ in usable])
@@ -89,7 +91,7 @@ def _patient(candidate: FilmEntry, finding: FilmFacts, image_id: str, settings: 
     patient = finding.patient_id if settings.patient_from == "dicom" else named
     if not patient:
         remedies = {
-            "pattern": f"data.path_pattern {settings.path_pattern!r} finds no patient_id in its path; correct it",
+            "pattern": f"no patient_id in its path by data.path_pattern {settings.path_pattern!r}; correct it",
             "column": f"column {settings.columns.patient_id!r} is empty; fill it",
             "dicom": f"DICOM tag {settings.patient_tag} is empty; name another in data.patient_tag",
         }
@@ -98,10 +100,10 @@ def _patient(candidate: FilmEntry, finding: FilmFacts, image_id: str, settings: 
 
 
 def assign_splits(records: Sequence[Record], settings: DataSection) -> list[Record]:
-    """Honour the splits that are given and cut what is missing from train, by patient, stratified by label.
+    """Keep the given splits, and cut missing ones from train by patient, stratified by label.
 
-    Patients who share an identical film move together. Within each stratum patients are ranked by a seeded hash of
-    their name, so that a film added later moves at most one patient of its stratum.
+    Patients who share an identical film stay together. Within each stratum patients are ranked by a seeded hash of
+    their id, so that a film added later moves at most one patient of its stratum.
     """
     pool = settings.published_val == "merge"
     current = [replace(r, split="train" if r.split == "" or (pool and r.split == "val") else r.split) for r in records]
@@ -112,7 +114,7 @@ def assign_splits(records: Sequence[Record], settings: DataSection) -> list[Reco
 
 
 def linked_groups(records: Sequence[Record]) -> list[int]:
-    """A group number for each film: films of one patient, or with identical pixels, share it."""
+    """A group number per film, shared by films of one patient and films with identical pixels."""
     nodes: dict[str, int] = {}
     edges = []
     for index, record in enumerate(records):
@@ -151,7 +153,7 @@ def _cut(records: list[Record], split: str, fraction: float, seed: int) -> list[
 
 @dataclass(frozen=True)
 class Leak:
-    """One patient, or one picture, in two splits or more."""
+    """One patient, or one film with identical copies, in several splits."""
 
     kind: str  # patient or film
     who: str  # the patient id, or the path of one of the identical films
@@ -159,7 +161,7 @@ class Leak:
 
 
 def find_leaks(records: Sequence[Record]) -> list[Leak]:
-    """Patients and identical films that lie in more than one split, in a stable order."""
+    """Patients and identical films that occur in more than one split, in a stable order."""
     leaks = []
     for kind, key in (("patient", "patient_id"), ("film", "pixel_hash")):
         seen: dict[str, dict[str, str]] = defaultdict(dict)
@@ -173,10 +175,10 @@ def find_leaks(records: Sequence[Record]) -> list[Leak]:
 
 
 def resolve_leaks(records: Sequence[Record], policy: str) -> tuple[list[Record], list[Leak]]:
-    """Stop on leakage, or drop the leaking films from train (and from validation, where test has them too).
+    """Raise on leakage, or drop the leaking films from train (and from validation, where test has them, too).
 
     Raises:
-        CxrError: the policy is `error` and a patient or an identical film lies in two splits.
+        CxrError: the policy is `error` and a patient or an identical film occurs in two splits.
     """
     leaks = find_leaks(records)
     if not leaks:
@@ -184,10 +186,10 @@ def resolve_leaks(records: Sequence[Record], policy: str) -> tuple[list[Record],
     if policy == "error":
         counts = Counter(leak.kind for leak in leaks)
         found = " and ".join(f"{count} {kind}{'s' if count > 1 else ''}" for kind, count in counts.items())
-        culprits = "; ".join(f"{leak.kind} {leak.who} in {' and '.join(leak.paths)}" for leak in leaks[:SHOWN])
+        examples = "; ".join(f"{leak.kind} {leak.who} in {' and '.join(leak.paths)}" for leak in leaks[:SHOWN])
         more = f"; and {len(leaks) - SHOWN} more" if len(leaks) > SHOWN else ""
         raise CxrError(
-            f"leakage: {found} in two splits: {culprits}{more}; "
+            f"leakage: {found} in two splits: {examples}{more}; "
             "correct the split or set data.on_leakage: drop_from_train"
         )
     groups = linked_groups(records)
@@ -202,7 +204,7 @@ def resolve_leaks(records: Sequence[Record], policy: str) -> tuple[list[Record],
 def audit_report(
     records: Sequence[Record], quarantined: Counter[str], dropped: int, leaks: Sequence[Leak], classes: Sequence[str]
 ) -> dict[str, Any]:
-    """What the cohort is made of: films and patients by split and class, and what was refused or dropped."""
+    """Counts for data/audit.json: films and patients by split and class, quarantined and dropped films."""
     splits = {}
     for split in SPLITS:
         films = [record for record in records if record.split == split]

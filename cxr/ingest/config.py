@@ -8,11 +8,11 @@ from pydantic import Field, field_validator, model_validator
 
 from cxr.core.config import Section
 
-DEMO = Path("data/demo")  # what the demo stage writes
+DEMO = Path("data/demo")  # the cohort that the demo stage writes
 
 
 class Columns(Section):
-    """Names of the columns of the label file."""
+    """Column names of the label file."""
 
     path: str
     label: str
@@ -21,7 +21,7 @@ class Columns(Section):
 
 
 class DataSection(Section):
-    """Where the films are, what they are called, how they are split and what is refused."""
+    """Location, layout and labels of the films, patient ids, splits, and limits for quarantine."""
 
     root: str = Field(min_length=1)
     layout: Literal["folders", "csv", "dicom", "medmnist"]
@@ -44,7 +44,7 @@ class DataSection(Section):
 
     @property
     def masks_folder(self) -> Path | None:
-        """The folder of reference masks, which need not exist where params.yaml names it; None without masks."""
+        """The folder of reference masks, which may be missing when params.yaml names it; None without masks."""
         if self.masks_dir != "auto":
             return None if self.masks_dir == "none" else Path(self.root) / self.masks_dir
         folder = Path(self.root) / "lung_masks"
@@ -54,7 +54,7 @@ class DataSection(Section):
     @classmethod
     def _distinct(cls, classes: tuple[str, ...]) -> tuple[str, ...]:
         if len({name.lower() for name in classes}) < len(classes) or any("|" in name for name in classes):
-            raise ValueError("class names must differ, whatever their case, and hold no '|'")
+            raise ValueError("class names must differ in more than case and contain no '|'")
         return classes
 
     @field_validator("path_pattern")
@@ -72,7 +72,7 @@ class DataSection(Section):
         if self.patient_from == "pattern" and "patient_id" not in groups:
             raise ValueError(
                 "patient_from: pattern needs a group (?P<patient_id>…) in path_pattern; "
-                "set patient_from: image if each film is a patient of its own"
+                "set patient_from: image if each film is of another patient"
             )
         if self.patient_from == "column" and self.layout not in ("csv", "dicom"):
             raise ValueError("patient_from: column needs layout csv or dicom")
@@ -80,13 +80,13 @@ class DataSection(Section):
 
 
 def demo_not_drawn(settings: DataSection) -> bool:
-    """`data.root` is the demo's folder, which is missing or empty; the demo stage empties it for another root."""
+    """Whether `data.root` is the demo's folder and is missing or empty, as it is after a run with another root."""
     return Path(settings.root) == DEMO and not (DEMO.is_dir() and any(DEMO.iterdir()))
 
 
 def missing_films(settings: DataSection) -> list[str]:
-    """A line where `data.root` is neither there nor what the demo stage is about to write."""
+    """An error line when `data.root` is missing and not written by the demo stage."""
     root = Path(settings.root)
     if root.exists() or root == DEMO:
         return []
-    return [f"params.yaml: data.root: {root} is not there; copy the films, or fetch them with `dvc pull`"]
+    return [f"params.yaml: data.root: {root} is missing; copy the films, or fetch them with `dvc pull`"]

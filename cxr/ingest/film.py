@@ -1,4 +1,4 @@
-"""What ingest records of one film: a pure function, so that the film cache can serve it."""
+"""Inspection of one film at ingest: a pure function of its bytes, cached per film."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -20,7 +20,7 @@ SIDE = 48  # pixels of a thumbnail
 
 @dataclass(frozen=True)
 class FilmFacts:
-    """What opening a film showed. `reason` is empty for a usable one."""
+    """The facts of one film. `reason` is empty for a usable film."""
 
     reason: str = ""
     width: int = 0
@@ -28,21 +28,21 @@ class FilmFacts:
     bits: int = 0
     film_hash: str = ""
     pixel_hash: str = ""
-    patient_id: str = ""  # from the DICOM tag, where that is asked for; hashed where there is a key
+    patient_id: str = ""  # from the DICOM tag, with patient_from: dicom; hashed with a key
     header: dict[str, str] | None = None
     acquisition: list[float] | None = None  # the values of cxr.acquisition.statistics.GREY_STATISTICS
-    burned_in: bool = False  # the DICOM header says that text is burned into the pixels
-    thumbnail: bytes = b""  # of cxr.ingest.near_duplicates
+    burned_in: bool = False  # BurnedInAnnotation of the DICOM header: text in the pixels
+    thumbnail: bytes = b""  # for cxr.ingest.near_duplicates
 
 
 def inspect_film(source: Source, min_px: int, patient_tag: str, key: bytes) -> tuple[dict[str, Any], bytes]:
-    """The fields of a film's `FilmFacts`, and its thumbnail. A film that cannot be used is a finding, never an error.
+    """The fields of a film's `FilmFacts`, and its thumbnail. An unusable film gets a reason; it is not an error.
 
     Args:
         source: the film's bytes.
         min_px: shortest side accepted, pixels.
         patient_tag: DICOM keyword that names the patient; empty when the patient is found elsewhere.
-        key: hashes that patient's id; empty leaves it as it is.
+        key: hashes the patient's id; empty keeps it.
     """
     found: dict[str, Any] = {"film_hash": source.film_hash}
     try:
@@ -69,18 +69,18 @@ def inspect_film(source: Source, min_px: int, patient_tag: str, key: bytes) -> t
 
 
 def unreadable(error: CxrError, address: str) -> str:
-    """The reason of a film that cannot be read or decoded."""
+    """The reason for a film that cannot be read or decoded."""
     return "unreadable: " + _reason(error, address)
 
 
 def _reason(error: CxrError, address: str) -> str:
-    """The message without the address, which has a column of its own (and may differ between equal films)."""
+    """The message without the address, which has its own column (and may differ between identical films)."""
     return str(error).removeprefix(f"{address}: ")
 
 
 def _patient(source: Source, keyword: str) -> str:
     if not is_dicom(source.address, source.content):
-        raise CxrError(f"{source.address}: patient_from: dicom, but this is no DICOM file; use a column or a pattern")
+        raise CxrError(f"{source.address}: patient_from: dicom, but not a DICOM file; use column or pattern")
     patient = dicom_tag(source.address, source.content, keyword)
     if not patient:
         raise CxrError(f"{source.address}: DICOM tag {keyword} is empty; name another in data.patient_tag")
@@ -88,5 +88,5 @@ def _patient(source: Source, keyword: str) -> str:
 
 
 def thumbnail(grey: Image) -> Image:
-    """A film (height, width) as (SIDE, SIDE); the aspect is lost."""
+    """A film (height, width) resized to (SIDE, SIDE), without its aspect."""
     return np.asarray(cv2.resize(grey, (SIDE, SIDE), interpolation=cv2.INTER_AREA), np.uint8)

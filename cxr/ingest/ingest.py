@@ -1,4 +1,4 @@
-"""Ingest: candidates opened, refused or recorded, split, audited and written down."""
+"""The ingest stage: films are inspected, quarantined or recorded, split, and audited."""
 
 import functools
 import logging
@@ -27,75 +27,75 @@ from cxr.ingest.pseudonyms import key_fingerprint, patient_key
 from cxr.runtime.compute import Compute
 
 log = logging.getLogger(__name__)
-Refused = tuple[FilmEntry, str]
+Rejected = tuple[FilmEntry, str]
 
 
 def ingest(settings: DataSection, compute: Compute, folder: Path) -> None:
     """Write `manifest.csv`, `acquisition.csv`, `quarantine.csv`, `audit.json` and `near_duplicates/` into `folder`.
 
     Raises:
-        CxrError: unusable settings, key or label file, too many films refused, a patient unknown, or leakage.
+        CxrError: unusable settings, key or label file, too many films quarantined, an unknown patient, or leakage.
     """
     key = patient_key(settings)
     candidates = find_entries(settings)
     require_patients(candidates, settings)
     for line in cohort_warnings(candidates, settings):
         log.warning("%s", line)
-    opened = list(zip(candidates, _findings(candidates, settings, compute, key), strict=True))
-    refused = [(candidate, finding.reason) for candidate, finding in opened if finding.reason]
-    _write_quarantine(folder / "quarantine.csv", refused)
-    _check_quarantine(refused, len(candidates), folder / "quarantine.csv", settings)
+    opened = list(zip(candidates, _inspect(candidates, settings, compute, key), strict=True))
+    rejected = [(candidate, facts.reason) for candidate, facts in opened if facts.reason]
+    _write_quarantine(folder / "quarantine.csv", rejected)
+    _check_quarantine(rejected, len(candidates), folder / "quarantine.csv", settings)
 
-    usable = [(candidate, finding) for candidate, finding in opened if not finding.reason]
+    usable = [(candidate, facts) for candidate, facts in opened if not facts.reason]
     records = assign_splits(film_records(usable, settings, key), settings)
     kept, leaks = resolve_leaks(records, settings.on_leakage)
     dropped = len(records) - len(kept)
     for leak in leaks:
         log.warning("leakage: %s %s in %s", leak.kind, leak.who, " and ".join(leak.paths))
-    reasons = Counter(reason.partition(":")[0] for _, reason in refused)
-    found = {finding.film_hash: finding for _, finding in usable}
-    findings = [found[record.film_hash] for record in kept]
-    thumbnails = [np.frombuffer(finding.thumbnail, np.uint8).reshape(SIDE, SIDE) for finding in findings]
+    reasons = Counter(reason.partition(":")[0] for _, reason in rejected)
+    found = {facts.film_hash: facts for _, facts in usable}
+    film_facts = [found[record.film_hash] for record in kept]
+    thumbnails = [np.frombuffer(facts.thumbnail, np.uint8).reshape(SIDE, SIDE) for facts in film_facts]
     pairs = near_duplicates(kept, thumbnails, compute.n_workers)
     report = audit_report(kept, reasons, dropped, leaks, settings.classes) | {
         "likely_duplicates_across_splits": len(pairs),
-        "burned_in_text": sum(finding.burned_in for finding in findings),
+        "burned_in_text": sum(facts.burned_in for facts in film_facts),
         "patient_ids": f"hashed, key {key_fingerprint(key)}" if key else "as they are",
-        "synthetic": Path(settings.root) == DEMO,  # then Git may keep pictures of the films
+        "synthetic": Path(settings.root) == DEMO,  # images of synthetic films may be kept in Git
     }
-    _warn_burned_in([record.path for record, finding in zip(kept, findings, strict=True) if finding.burned_in])
+    _warn_burned_in([record.path for record, facts in zip(kept, film_facts, strict=True) if facts.burned_in])
     write_pairs(folder / "near_duplicates", pairs)
     write_manifest(folder / "manifest.csv", kept, settings.classes)
-    rows = [(record.image_id, finding.acquisition or []) for record, finding in zip(kept, findings, strict=True)]
+    rows = [(record.image_id, facts.acquisition or []) for record, facts in zip(kept, film_facts, strict=True)]
     write_acquisition(folder / "acquisition.csv", rows)
     write_json(folder / "audit.json", report)
     log.info(
-        "%d films of %d patients; %d refused, %d dropped for leakage",
+        "%d films of %d patients; %d quarantined, %d dropped for leakage",
         len(kept),
         report["patients"],
-        len(refused),
+        len(rejected),
         dropped,
     )
 
 
-def _findings(candidates: Sequence[FilmEntry], settings: DataSection, compute: Compute, key: bytes) -> list[FilmFacts]:
+def _inspect(candidates: Sequence[FilmEntry], settings: DataSection, compute: Compute, key: bytes) -> list[FilmFacts]:
     tag = settings.patient_tag if settings.patient_from == "dicom" else ""
     versions = [f"{name} {version}" for name, version in decoder_versions().items()]
     spec = spec_key([str(settings.min_px), tag, key_fingerprint(key), code_version("cxr.ingest.film"), *versions])
     work = functools.partial(_open, settings.min_px, tag, key)
     entries = cached_map(work, candidates, FilmCache(cache_root(), "ingest", spec), compute, "ingest")
-    return [FilmFacts(**facts, thumbnail=blob) for facts, blob in entries]
+    return [FilmFacts(**fields, thumbnail=blob) for fields, blob in entries]
 
 
 def _open(min_px: int, tag: str, patient_key: bytes, candidate: FilmEntry) -> FilmTask:
     try:
         if utf8(candidate.address) != candidate.address:
-            raise CxrError("its name is not UTF-8, as tables are; rename it")
+            raise CxrError("the file name is not UTF-8; rename it")
         source = read_source(candidate.address)
     except CxrError as error:
         reason = unreadable(error, candidate.address)
         return FilmTask("", lambda: ({"reason": reason}, b""))
-    # The suffix is part of the message about a damaged film.
+    # The suffix decides how a damaged film is decoded, and so its reason.
     key = digest(source.film_hash.encode(), Path(candidate.address).suffix.encode())
     return FilmTask(key, lambda: inspect_film(source, min_px, tag, patient_key))
 
@@ -103,22 +103,22 @@ def _open(min_px: int, tag: str, patient_key: bytes, candidate: FilmEntry) -> Fi
 def _warn_burned_in(paths: list[str]) -> None:
     if paths:
         log.warning(
-            "%d films have text burned into their pixels, as their DICOM header says (BurnedInAnnotation), such as %s; "
-            "look whether it names anybody, and paint it over or remove the film",
+            "%d films have text burned into their pixels by their DICOM header (BurnedInAnnotation), such as %s; "
+            "check that it identifies no person, else mask it or remove the film",
             len(paths),
             paths[0],
         )
 
 
-def _write_quarantine(path: Path, refused: list[Refused]) -> None:
-    rows = [{"path": utf8(candidate.address), "reason": reason} for candidate, reason in refused]
+def _write_quarantine(path: Path, rejected: list[Rejected]) -> None:
+    rows = [{"path": utf8(candidate.address), "reason": reason} for candidate, reason in rejected]
     write_csv(path, pd.DataFrame(rows, columns=["path", "reason"]))
 
 
-def _check_quarantine(refused: list[Refused], total: int, file: Path, settings: DataSection) -> None:
-    if len(refused) == total or len(refused) > settings.max_quarantined * total:
-        candidate, reason = refused[0]
+def _check_quarantine(rejected: list[Rejected], total: int, file: Path, settings: DataSection) -> None:
+    if len(rejected) == total or len(rejected) > settings.max_quarantined * total:
+        candidate, reason = rejected[0]
         raise CxrError(
-            f"{len(refused)} of {total} films cannot be used, more than data.max_quarantined = "
-            f"{settings.max_quarantined:g}; the first: {candidate.address}: {reason}; all are in {file}"
+            f"{len(rejected)} of {total} films cannot be used, more than data.max_quarantined = "
+            f"{settings.max_quarantined:g}; the first: {candidate.address}: {reason}; see {file} for all"
         )

@@ -1,4 +1,4 @@
-"""Layouts of a cohort: class folders, label table, DICOM, MedMNIST; and its folder of reference masks."""
+"""Layouts of a cohort: class folders, label table, DICOM, MedMNIST; and the folder of reference masks."""
 
 import re
 from collections import defaultdict
@@ -21,12 +21,12 @@ SUFFIXES = (*IMAGE_SUFFIXES, *DICOM_SUFFIXES)
 
 @dataclass(frozen=True)
 class FilmEntry:
-    """A film as its layout names it."""
+    """A film of the cohort before it is opened."""
 
     address: str  # as `cxr.films.read` takes it
     name: str  # relative to the root
     label: str  # class name
-    split: str | None  # as given, or None
+    split: str | None  # None when not given
     patient_id: str | None  # from a column or the path pattern
     attributes: dict[str, str] = field(default_factory=dict)
 
@@ -39,7 +39,7 @@ def find_entries(settings: DataSection) -> list[FilmEntry]:
     """
     root = Path(settings.root)
     if not root.exists():
-        raise CxrError(f"params.yaml: data.root: {root}: no such file or folder; check the path or fetch the data")
+        raise CxrError(f"params.yaml: data.root: {root}: no such file or folder; correct the path or fetch the data")
     if settings.layout == "medmnist":
         found = list(_medmnist(root, settings))
     elif settings.layout == "folders":
@@ -52,7 +52,7 @@ def find_entries(settings: DataSection) -> list[FilmEntry]:
 
 
 def class_name(raw: str, where: str, settings: DataSection) -> str:
-    """The class that a label stands for: its name in any case, an alias of `label_map`, or its index."""
+    """The class of a label: a class name in any case, an alias in `label_map`, or a class index."""
     raw = raw.strip()
     mapped = settings.label_map.get(raw, raw)
     by_name = {name.lower(): name for name in settings.classes}
@@ -67,7 +67,7 @@ def class_name(raw: str, where: str, settings: DataSection) -> str:
 
 
 def split_name(raw: str, where: str) -> str | None:
-    """The split that a given name stands for; None for an empty one."""
+    """The split of a given name; None for an empty name."""
     raw = raw.strip().lower()
     if not raw:
         return None
@@ -77,7 +77,7 @@ def split_name(raw: str, where: str) -> str | None:
 
 
 def from_path(name: str, settings: DataSection) -> dict[str, str]:
-    """The named groups that `data.path_pattern` finds in a film's relative path; empty ones are left blank."""
+    """The named groups of `data.path_pattern` in a film's relative path; empty where a group does not match."""
     if settings.path_pattern == "none":
         return {}
     pattern = re.compile(settings.path_pattern)
@@ -93,7 +93,7 @@ def _folders(root: Path, settings: DataSection) -> Iterator[FilmEntry]:
         below = folders[1:] if split else folders
         groups = from_path(name, settings)
         raw = groups.pop("label", "") or (below[0] if below else "")
-        if raw:  # a file outside the class folders is no film: a readme, a label file
+        if raw:  # files outside the class folders, such as a readme, are not films
             yield _candidate(path, name, class_name(raw, str(path), settings), split, groups)
 
 
@@ -137,7 +137,7 @@ def _read_labels(csv: Path, settings: DataSection) -> pd.DataFrame:
             raise CxrError(
                 f"{csv}: no column {column!r}; it has {', '.join(map(repr, table.columns))}; name yours in data.columns"
             )
-    # A film may stand on several rows (one a finding); rows that say the same are one film.
+    # A film may have several rows, one per finding; identical rows are one film.
     keep = [*wanted, *([settings.columns.split] if settings.columns.split in table.columns else [])]
     return table.drop_duplicates(subset=keep)
 
@@ -145,7 +145,7 @@ def _read_labels(csv: Path, settings: DataSection) -> pd.DataFrame:
 def _films_by_name(root: Path, settings: DataSection) -> dict[str, Path]:
     """DICOM files by relative path, file name and stem."""
     films: dict[str, Path] = {}
-    for path in sorted(files_under(root, settings), key=Path.is_dir):  # a folder comes behind a film of its name
+    for path in sorted(files_under(root, settings), key=Path.is_dir):  # a film comes before a folder of its name
         if path.name.lower().endswith(DICOM_SUFFIXES):
             for name in (path.relative_to(root).as_posix(), path.name, path.stem):
                 films.setdefault(name, path)
@@ -163,9 +163,9 @@ def _medmnist(root: Path, settings: DataSection) -> Iterator[FilmEntry]:
 
 
 def files_under(root: Path, settings: DataSection) -> Iterator[Path]:
-    """Files that may be films: not hidden, not reference masks, not the debris of an archive tool.
+    """Files that may be films: not hidden, not reference masks, not leftovers of an archive tool.
 
-    What is called like a film counts, even a folder, and so does a link to nothing: opening it tells why it is none.
+    Folders with the suffix of a film and dangling links are included: they are quarantined with a reason.
     """
     skipped = settings.masks_folder
     for path in sorted(root.rglob("*")):
@@ -184,17 +184,17 @@ def _candidate(path: Path, name: str, label: str, split: str | None, groups: dic
 def reference_masks(names: Iterable[str], settings: DataSection) -> dict[str, str]:
     """The path of the reference mask of each film that has one, by the film's name (its path relative to the root).
 
-    A mask has its film's stem. Where a stem names several films or masks, a mask also lies, below `masks_dir`, in
-    folders of its film: `train/0001.png` or `NORMAL/0001.png` for the film `train/NORMAL/0001.jpeg`.
+    A mask has its film's stem. Where several films or masks share a stem, the mask must also be in folders of its film,
+    below `masks_dir`: `train/0001.png` or `NORMAL/0001.png` for the film `train/NORMAL/0001.jpeg`.
 
     Raises:
-        CxrError: the folder is missing, or a mask could be that of two films, or a film has two masks.
+        CxrError: the folder is missing, a mask matches two films, or a film has two masks.
     """
     folder = settings.masks_folder
     if folder is None:
         return {}
     if not folder.is_dir():
-        raise CxrError(f"params.yaml: data.masks_dir: no folder {folder}; set it to none when there are no masks")
+        raise CxrError(f"params.yaml: data.masks_dir: no folder {folder}; correct it, or set it to none")
     masks: dict[str, list[str]] = defaultdict(list)
     for path in sorted(folder.rglob("*.png")):
         masks[path.stem].append(path.relative_to(folder).as_posix())
@@ -208,7 +208,7 @@ def reference_masks(names: Iterable[str], settings: DataSection) -> dict[str, st
 
 
 def _match(films: list[str], masks: list[str]) -> dict[str, str]:
-    """The mask of each film that has one, among films and masks of one stem."""
+    """The mask of each film that has one, among films and masks with the same stem."""
     if len(films) == len(masks) == 1:
         return {films[0]: masks[0]}
     chosen: dict[str, str] = {}
@@ -221,14 +221,14 @@ def _match(films: list[str], masks: list[str]) -> dict[str, str]:
             if mask in owners:
                 own = PurePosixPath(film).with_suffix(".png")
                 raise CxrError(
-                    f"data.masks_dir: {mask} could be the mask of {owners[mask]} and of {film}; "
-                    f"move it to that film's own folders, such as {own}"
+                    f"data.masks_dir: {mask} matches both {owners[mask]} and {film}; "
+                    f"move it to the folders of its film, such as {own}"
                 )
             owners[mask], chosen[film] = film, mask
     return chosen
 
 
 def _within(mask: str, film: str) -> bool:
-    """Whether the mask's folders are folders of the film, in the same order."""
+    """Whether the mask's folders are a subsequence of the film's folders."""
     folders = iter(PurePosixPath(film).parent.parts)
     return all(part in folders for part in PurePosixPath(mask).parent.parts)

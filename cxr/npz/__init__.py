@@ -1,1 +1,1 @@
-"""The NPZ set: what preprocess writes and what training and evaluation read."""
+"""The NPZ set written by preprocess, its preparation, and the shards for training."""

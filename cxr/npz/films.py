@@ -1,7 +1,7 @@
-"""One NPZ for each film, and the index of a set of them.
+"""The NPZ set: one NPZ per film, and the index.
 
-An NPZ holds `image`, uint8 (side, side, 4) = [R, G, B, lung mask of 0 or 255], the class index `label`, and what is
-needed to trace the film: its ids, the hash of its source, the crop box and the specification of its preparation.
+An NPZ holds `image`, uint8 (side, side, 4) = [R, G, B, lung mask of 0 or 255], the class index `label`, and the film's
+provenance: its ids, the hash of its source, the crop box and the preparation.
 """
 
 import io
@@ -16,10 +16,12 @@ import pandas as pd
 from cxr.core.errors import CxrError
 from cxr.core.files import write_csv
 
+Array = np.ndarray[Any, Any]
+
 INDEX = "index.csv"
 SUFFIX = ".npz"
-LEVEL = 1  # zlib level: level 6 takes five times as long and saves 15 % more
-Array = np.ndarray[Any, Any]
+LEVEL = 1  # zlib level: level 6 takes five times as long for 15 % smaller files
+_COLUMNS = ("file", "image_id", "patient_id", "split", "label", "classes", "film_hash")
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ class NpzFilm:
 
 @dataclass(frozen=True)
 class NpzRow:
-    """One line of the index."""
+    """One row of the index."""
 
     file: str  # relative to the folder of the index
     image_id: str
@@ -51,11 +53,8 @@ class NpzRow:
     attributes: dict[str, str] = field(default_factory=dict)  # further manifest columns: cause, view, sex, …
 
 
-_COLUMNS = ("file", "image_id", "patient_id", "split", "label", "classes", "film_hash")
-
-
 def encode_npz(film: NpzFilm) -> bytes:
-    """The bytes of an `.npz` file; equal content gives equal bytes."""
+    """The bytes of an `.npz` file; the same content gives the same bytes."""
     arrays: dict[str, Array] = {
         "image": film.image,
         "label": np.array(film.label, np.int64),
@@ -72,7 +71,7 @@ def encode_npz(film: NpzFilm) -> bytes:
         for name, values in arrays.items():
             member = io.BytesIO()
             np.lib.format.write_array(member, np.asanyarray(values), allow_pickle=False)
-            # A fixed date keeps the bytes equal from run to run.
+            # A fixed date gives the same bytes in every run.
             info = zipfile.ZipInfo(f"{name}.npy", date_time=(1980, 1, 1, 0, 0, 0))
             info.compress_type = zipfile.ZIP_DEFLATED
             archive.writestr(info, member.getvalue(), compresslevel=LEVEL)

@@ -1,10 +1,9 @@
-"""Pack an NPZ set into shards: the same set gives the same files, and one changed film changes one shard."""
+"""Packing of an NPZ set into shards: the same set gives the same files; one changed film changes one shard."""
 
 import io
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,21 +15,21 @@ from cxr.npz.films import NpzFilm, NpzRow, read_index, read_npz
 from cxr.npz.shards import COLUMNS, FACTS, TABLE
 from cxr.runtime.console import progress
 
-SHARD_BYTES = 150_000_000
-Array = np.ndarray[Any, Any]
 Member = tuple[Path, NpzRow]
+
+SHARD_BYTES = 150_000_000
 
 
 def build_shards(npz: Path, folder: Path, shard_bytes: int = SHARD_BYTES) -> int:
     """Write the shards of the NPZ set in `npz`; returns their number.
 
     Args:
-        npz: films and their index.csv.
+        npz: folder of the NPZ set.
         folder: replaced as a whole.
-        shard_bytes: a shard holds about so much, at least half of it where there are films enough.
+        shard_bytes: largest size of a shard, approximately; with enough films, shards have at least half of it.
 
     Raises:
-        CxrError: a film cannot be read, or is prepared in another way than the rest.
+        CxrError: a film cannot be read, or its preparation differs from the others'.
     """
     rows = read_index(npz)
     first = read_npz(npz / rows[0].file)
@@ -49,7 +48,7 @@ def build_shards(npz: Path, folder: Path, shard_bytes: int = SHARD_BYTES) -> int
 
 
 class _NotGrey(Exception):
-    """A film has colours of its own, so that no film of the set may lose its channels."""
+    """A film has different colour channels, so the whole set is stored with all channels."""
 
 
 def _write_all(
@@ -61,14 +60,14 @@ def _write_all(
         for split in sorted({row.split for row in rows})
         for members in _shares([(npz / row.file, row) for row in rows if row.split == split], film_bytes, shard_bytes)
     ]
-    # Threads: reading waits for the disk, and zlib works beside the interpreter.
+    # Threads, because disk reads and zlib release the interpreter lock.
     work = Parallel(n_jobs=min(4, os.cpu_count() or 1), prefer="threads", return_as="generator")
     tables = work(delayed(_write)(folder, *job, first, lean) for job in jobs)
     return list(progress(tables, len(jobs), "shard", unit="shard"))
 
 
 def _shares(members: list[Member], film_bytes: int, shard_bytes: int) -> Iterable[list[Member]]:
-    """Films by shard, chosen by the hash of their ids. Their number is a power of two: growth only splits them."""
+    """Films by shard, assigned by the hash of their ids. The number of shards is a power of two: growth splits them."""
     count = 1
     while len(members) * film_bytes > count * shard_bytes:
         count *= 2
@@ -104,6 +103,8 @@ def _write(folder: Path, split: str, members: list[Member], first: NpzFilm, lean
 def _check_alike(film: NpzFilm, first: NpzFilm, path: Path) -> None:
     for fact in ("classes", "spec"):
         if getattr(film, fact) != getattr(first, fact):
-            raise CxrError(f"{path}: prepared with another {fact} than the rest; run `dvc repro --force preprocess`")
+            raise CxrError(f"{path}: {fact} differs from the other films'; run `dvc repro --force preprocess`")
     if film.image.shape != first.image.shape:
-        raise CxrError(f"{path}: {film.image.shape} pixels, the rest {first.image.shape}; run preprocess again")
+        raise CxrError(
+            f"{path}: shape {film.image.shape}, other films {first.image.shape}; run `dvc repro --force preprocess`"
+        )

@@ -1,6 +1,7 @@
-"""How a film became a tensor: the facts that ride in the masks, the NPZ, the checkpoint and the bundle.
+"""The preparation: settings, code and versions that turned a film into an image.
 
-Two tensors may be compared, and a classifier may be asked about a film, only where these facts are equal.
+It is stored with the masks, in the NPZ, the checkpoint and the bundle. Images are comparable, and a classifier may
+score a film, only if their preparations are equal.
 """
 
 import json
@@ -11,26 +12,26 @@ from pydantic import ValidationError
 from cxr.core.config import Section
 from cxr.core.errors import CxrError
 
-SEGMENT_FACTS = "segment.json"  # the first step's facts, in the folder of the masks
+SEGMENT_FACTS = "segment.json"  # the segment step, in the folder of the masks
 Value = bool | int | float | str
 
 
 class Step(Section):
-    """One step of the preparation: whatever decides its result but the film."""
+    """One step of the preparation: everything that decides its result except the film."""
 
-    settings: dict[str, Value]  # of its section of params.yaml
-    code: str  # hash of the modules that it reaches
-    versions: dict[str, str]  # of the libraries that it calls
+    settings: dict[str, Value]  # its section of params.yaml
+    code: str  # hash of the modules that it uses
+    versions: dict[str, str]  # of the libraries that it uses
 
 
 class SegmentStep(Step):
-    """How the lungs were found."""
+    """The segment step: how the lungs were found."""
 
     lung_model: str  # content hash of the segmenter's file
 
 
 class Preparation(Section):
-    """Everything between a film's bytes and its tensor."""
+    """All steps from a film's bytes to its image."""
 
     segment: SegmentStep
     preprocess: Step
@@ -40,24 +41,22 @@ S = TypeVar("S", bound=Section)
 
 
 def to_json(facts: Section) -> str:
-    """Compact JSON with sorted keys: equal facts give equal text."""
+    """Compact JSON with sorted keys: equal sections give equal text."""
     return json.dumps(facts.model_dump(), sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
 def from_json(text: str | bytes, facts: type[S], where: str) -> S:
-    """Read what `to_json` wrote; raises CxrError, which begins with `where`, for anything else."""
+    """Parse the output of `to_json`; raises CxrError, prefixed with `where`, for other text."""
     try:
         return facts.model_validate_json(text)
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"]) or "facts"
-        raise CxrError(
-            f"{where}: no facts of how films were prepared ({key}: {first['msg']}); write it again"
-        ) from error
+        raise CxrError(f"{where}: not a valid preparation ({key}: {first['msg']}); write it again") from error
 
 
 def first_difference(one: Preparation, other: Preparation) -> str:
-    """The first fact that differs, such as `preprocess.settings.image_px: 224 against 320`; empty when none does."""
+    """The first difference, such as `preprocess.settings.image_px: 224 against 320`; empty when they are equal."""
     ones, others = (dict(_flat(facts.model_dump())) for facts in (one, other))
     for name in [*ones, *(name for name in others if name not in ones)]:
         left, right = ones.get(name, "absent"), others.get(name, "absent")

@@ -1,8 +1,8 @@
-"""A set of shards on disk, and its films as one memory-mapped array.
+"""A set of shards, and its films as memory-mapped arrays.
 
 A shard is a plain `.npy` file, uint8 (films, channels, side, side), named by the hash of its content. Channels are
-[grey, mask] where every film of the set is grey, else [R, G, B, mask]. `films.csv` says which film lies where,
-`facts.json` what they have in common. docs/operations.md says why this format.
+[grey, mask] if every film of the set is grey, else [R, G, B, mask]. `films.csv` has one row per film with its shard and
+row; `facts.json` holds what all films share. docs/operations.md explains the choice of format.
 """
 
 import json
@@ -18,16 +18,17 @@ import pandas as pd
 from cxr.core.errors import CxrError
 from cxr.core.files import digest
 
+Array = np.ndarray[Any, Any]
+
 TABLE, FACTS = "films.csv", "facts.json"
 COLUMNS = ("split", "shard", "row", "image_id", "patient_id", "label", "film_hash")
-Array = np.ndarray[Any, Any]
 
 
 class ShardedArray:
-    """Films of several shards as one array (films, channels, side, side), read when they are asked for."""
+    """Films of several shards as one array (films, channels, side, side), read from disk on access."""
 
     def __init__(self, parts: Sequence[Array], shards: Array, rows: Array) -> None:
-        """`shards` and `rows` say for each film in which part it lies, and where there."""
+        """`shards` and `rows` are, per film, the index of its part and its row there."""
         self._parts, self._shards, self._rows = parts, shards, rows
         self.shape: tuple[int, ...] = (len(rows), *parts[0].shape[1:])
 
@@ -35,7 +36,7 @@ class ShardedArray:
         return self.shape[0]
 
     def __getitem__(self, index: Array | slice) -> Array:
-        """Copies of the films at these places."""
+        """Copies of the films at these indices."""
         shards, rows = self._shards[index], self._rows[index]
         films = np.empty((len(rows), *self.shape[1:]), np.uint8)
         for shard in np.unique(shards):
@@ -49,7 +50,7 @@ class ShardSet:
     """A folder of shards."""
 
     folder: Path
-    table: pd.DataFrame  # COLUMNS, one row for each film, in the order of the NPZ index: shards change no result
+    table: pd.DataFrame  # COLUMNS, one row per film, in the order of the NPZ index: sharding does not change results
     classes: tuple[str, ...]
     image_px: int
     spec: str  # of the preparation
@@ -70,27 +71,27 @@ class ShardSet:
 
     @cached_property
     def content_hash(self) -> str:
-        """Hash of the whole content: the table names every shard by its own."""
+        """Hash of the whole content: the table holds the content hash of every shard."""
         return digest((self.folder / TABLE).read_bytes(), (self.folder / FACTS).read_bytes())
 
     def _of(self, split: str) -> pd.DataFrame:
         rows = self.table[self.table["split"] == split]
         if rows.empty:
-            raise CxrError(f"{self.folder / TABLE}: no film in split {split!r}; check data.val_fraction")
+            raise CxrError(f"{self.folder / TABLE}: no film in split {split!r}; raise data.val_fraction")
         return rows
 
 
 def open_shards(folder: Path) -> ShardSet:
-    """Open a folder of shards; raises CxrError when one is missing or the folder is none."""
+    """Open a folder of shards; raises CxrError when it is not one, or a shard is missing."""
     try:
         facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
         table = pd.read_csv(folder / TABLE, dtype={name: str for name in COLUMNS if name not in ("row", "label")})
         found = ShardSet(folder, table, tuple(facts["classes"]), int(facts["image_px"]), str(facts["spec"]))
     except (OSError, ValueError, KeyError) as error:
-        raise CxrError(f"{folder}: no set of shards ({error}); run `dvc repro shard`") from error
+        raise CxrError(f"{folder}: not a set of shards ({error}); run `dvc repro shard`") from error
     missing = [name for name in table["shard"].unique() if not (folder / name).is_file()]
     if missing:
-        raise CxrError(f"{folder / missing[0]}: named in {TABLE} but missing; run `dvc repro shard`")
+        raise CxrError(f"{folder / missing[0]}: listed in {TABLE} but missing; run `dvc repro shard`")
     return found
 
 

@@ -24,7 +24,7 @@ NAME_FIELDS = ("patient_id", "image_id", "split")
 
 @dataclass(frozen=True)
 class Item:
-    """One NPZ to be made: of a film, or of a copy of it."""
+    """One NPZ to write: of a film, or of a perturbed copy of it."""
 
     record: Record
     name: str  # of the file
@@ -33,10 +33,10 @@ class Item:
 
 
 def perturbations(records: Sequence[Record]) -> list[Item]:
-    """The copies of the validation films: a corrupted one, and one with the acquisition of a training film of another
-    class; none of the latter where the training films are of one class.
+    """The perturbed copies of the validation films: a corrupted and a swapped copy per film.
 
-    That film is the next one by content hash, so that a film that is added later changes few pairs.
+    A swapped copy has the acquisition of a training film of another class: the next one by content hash, so that films
+    added later change few pairs. There are no swapped copies when the training films are of one class.
     """
     training = sorted((record for record in records if record.split == "train"), key=lambda record: record.film_hash)
     labels = {record.label for record in records}
@@ -66,11 +66,11 @@ def npz_names(records: Sequence[Record], template: str) -> list[str]:
                 f"fields are {', '.join(NAME_FIELDS)}{did_you_mean(word, NAME_FIELDS)}"
             ) from error
         if Path(name).is_absolute() or ".." in Path(name).parts:
-            raise CxrError(f"params.yaml: preprocess.name: {template!r} leaves the folder; use a relative name")
+            raise CxrError(f"params.yaml: preprocess.name: {template!r} is outside the folder; use a relative name")
         if name in owners:
             raise CxrError(
-                f"params.yaml: preprocess.name: {template!r} names both {owners[name].path} and {record.path} "
-                f"{name}; add {{image_id}}"
+                f"params.yaml: preprocess.name: {template!r} gives {owners[name].path} and {record.path} "
+                f"the same name {name}; add {{image_id}}"
             )
         owners[name] = record
     return list(owners)
@@ -81,7 +81,7 @@ def _file_safe(text: str) -> str:
 
 
 def index_row(item: Item, classes: tuple[str, ...]) -> NpzRow:
-    """The line of the index for one NPZ."""
+    """The row of the index for one NPZ."""
     record = item.record
     return NpzRow(
         item.name,
@@ -97,7 +97,7 @@ def index_row(item: Item, classes: tuple[str, ...]) -> NpzRow:
 
 @dataclass(frozen=True)
 class Job:
-    """What a worker needs to prepare any film of the cohort."""
+    """The inputs of a worker that are common to all films."""
 
     settings: PixelSection
     classes: tuple[str, ...]
@@ -106,11 +106,12 @@ class Job:
 
 
 def build_npz_set(manifest: Path, masks: Path, out: Path, settings: PreprocessSection, compute: Compute) -> None:
-    """Write one NPZ for each film of the manifest, two copies of each validation film (`cxr.preprocess.perturb`) as
-    splits of their own, and the index; `out` is replaced as a whole, at the end.
+    """Write one NPZ per film, two perturbed copies per validation film as further splits, and the index.
+
+    `out` is replaced as a whole, at the end.
 
     Raises:
-        CxrError: the name template is unknown or gives two films one name; a film or mask is missing or damaged.
+        CxrError: the name template is invalid or gives two films one name; a film or mask is missing or damaged.
     """
     records, names_of_classes = read_manifest(manifest)
     classes = tuple(names_of_classes)
@@ -130,7 +131,7 @@ def build_npz_set(manifest: Path, masks: Path, out: Path, settings: PreprocessSe
 
 
 def preprocess_step(settings: PixelSection) -> Step:
-    """Whatever decides the image that is made of a film and its lung mask."""
+    """Everything that decides the image made from a film and its lung mask."""
     return Step(settings=settings.model_dump(), code=code_version("cxr.preprocess.film"), versions=decoder_versions())
 
 
@@ -139,7 +140,7 @@ def _segment_facts(masks: Path) -> SegmentStep:
     try:
         return from_json(path.read_bytes(), SegmentStep, str(path))
     except OSError as error:
-        raise CxrError(f"{path}: no facts of how the masks were found; run `dvc repro segment`") from error
+        raise CxrError(f"{path}: no preparation of the masks; run `dvc repro segment`") from error
 
 
 def _prepare(job: Job, item: Item) -> FilmTask:
@@ -148,7 +149,7 @@ def _prepare(job: Job, item: Item) -> FilmTask:
     try:
         mask = Source(str(path), path.read_bytes())
     except OSError as error:
-        raise CxrError(f"{path}: no lung mask of {record.path}; run `dvc repro segment`") from error
+        raise CxrError(f"{path}: no lung mask for {record.path}; run `dvc repro segment`") from error
     of_copy = (item.kind, reference.film_hash if reference else "")
     facts = (record.film_hash, record.label, *job.classes, record.image_id, record.patient_id, *of_copy)
     key = digest(*(text.encode() for text in facts), mask.content)

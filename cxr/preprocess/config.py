@@ -8,7 +8,7 @@ from cxr.core.config import Section
 
 
 class PixelSection(Section):
-    """Which region of a film is kept, how it is enhanced, and at which resolution it is stored."""
+    """The settings that decide the pixels: region, enhancement, resolution."""
 
     image_px: int = Field(ge=32, le=1024)
     region: Literal["crop", "mask", "none"]
@@ -24,6 +24,6 @@ class PixelSection(Section):
 
 
 class PreprocessSection(PixelSection):
-    """The section: what decides the pixels, and the names of the files."""
+    """The whole section: the settings of the pixels, and the template of the file names."""
 
     name: str = Field(min_length=1)

@@ -1,4 +1,4 @@
-"""What the preprocess stage keeps of one film: its NPZ."""
+"""The result of the preprocess stage for one film: its NPZ."""
 
 import cv2
 import numpy as np
@@ -21,16 +21,16 @@ def npz_of_film(
     spec: str,
     copy: Perturbation | None = None,
 ) -> bytes:
-    """The bytes of a film's NPZ, or of a copy's.
+    """The bytes of the NPZ of a film, or of a perturbed copy of it.
 
     Args:
         source: the film's bytes.
         mask: its lung mask as PNG, in the letterbox frame.
         record: its label and ids.
         classes: names, in the order of their index.
-        settings: what decides the pixels.
-        spec: the preparation, as the NPZ keeps it.
-        copy: what is done to the film before it is prepared.
+        settings: those that decide the pixels.
+        spec: the preparation, as stored in the NPZ.
+        copy: the perturbation applied before the film is prepared; None for the film itself.
 
     Raises:
         CxrError: the film or its mask cannot be decoded.

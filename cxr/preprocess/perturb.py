@@ -1,8 +1,8 @@
-"""Copies of validation films as they might have come from elsewhere, made before any enhancement.
+"""Perturbed copies of validation films, as from another hospital; made before any enhancement.
 
-`corrupt` damages a film (after ImageNet-C, Hendrycks & Dietterich 2019). `swap_acquisition` gives it the look of a film
-of another class: where normal and ill films were taken differently, a classifier that has learned the difference in
-looks instead of the disease fails on the swapped copy, and only there.
+`corrupt` degrades a film (after ImageNet-C, Hendrycks & Dietterich 2019). `swap_acquisition` gives it the exposure,
+contrast and sharpness of a film of another class. Where acquisition differs between classes, a classifier that learned
+acquisition instead of the disease fails on swapped copies only.
 """
 
 from dataclasses import dataclass, replace
@@ -15,29 +15,30 @@ from cxr.films.film import Film
 from cxr.films.letterbox import Image, Letterbox
 from cxr.films.read import Source, decode
 
-CORRUPTED, SWAPPED = "corrupted", "swapped"  # as splits of the NPZ set
 Floats = np.ndarray[Any, np.dtype[np.float64]]
-REFERENCE_PX = 224  # blur is given in pixels of a film of this side
-FRAME_PX = 512  # longer side of a swapped copy, at most
-KEPT_RINGS = 2  # of the spectrum: the coarse shapes stay
-RINGS = 41
-GAIN = 3.0  # largest change of a ring's amplitude, either way
+
+CORRUPTED, SWAPPED = "corrupted", "swapped"  # kinds of copies, and splits of the NPZ set
+REFERENCE_PX = 224  # longer side of a film to which blur and noise of corrupted copies refer
+FRAME_PX = 512  # largest side at which a swapped copy is computed
+RINGS = 41  # of the radial power spectrum
+KEPT_RINGS = 2  # lowest rings, left unchanged: the coarse shapes
+GAIN = 3.0  # largest factor by which a ring's amplitude is raised or lowered
 
 
 @dataclass(frozen=True)
 class Perturbation:
-    """Which copy of a film is made."""
+    """The kind of a perturbed copy, and its reference film."""
 
     kind: str  # CORRUPTED or SWAPPED
-    reference: Source | None = None  # whose acquisition a swapped copy gets
+    reference: Source | None = None  # the film whose acquisition a swapped copy gets
 
     def image_id(self, film: str) -> str:
-        """The copy's own id."""
+        """The image id of the copy."""
         return f"{film}.{self.kind}"
 
 
 def perturbed(film: Film, mask: Image, copy: Perturbation, film_hash: str) -> tuple[Film, Image]:
-    """The copy of a film and of its lung mask (in the letterbox frame). A copy is grey, also of a film with colours.
+    """The perturbed copy of a film and of its lung mask (in the letterbox frame). Copies are always grey.
 
     Raises:
         CxrError: the reference cannot be decoded.
@@ -51,8 +52,15 @@ def perturbed(film: Film, mask: Image, copy: Perturbation, film_hash: str) -> tu
 
 
 def corrupt(grey: Image, mask: Image, film_hash: str) -> tuple[Image, Image]:
-    """A film (height, width) and its lung mask in the letterbox frame, with a tighter crop, another exposure, blur,
-    lower resolution and noise; drawn from the film's hash, so that every run damages a film alike."""
+    """A film with a tighter crop, other exposure, blur, lower resolution and noise, and its mask with the same crop.
+
+    The changes are drawn from the film's hash, so that every run degrades a film equally.
+
+    Args:
+        grey: the film (height, width).
+        mask: its lung mask in the letterbox frame.
+        film_hash: seeds the draws.
+    """
     random = np.random.default_rng(int(film_hash[:16], 16))
     crop, x, y, brightness, gamma, sigma, resolution, noise = random.random(8)
     height, width = grey.shape
@@ -79,7 +87,7 @@ def corrupt(grey: Image, mask: Image, film_hash: str) -> tuple[Image, Image]:
 
 
 def swap_acquisition(grey: Image, reference: Image) -> Image:
-    """A film with the grey-level histogram and the radial power spectrum of another: its exposure, contrast, sharpness.
+    """A film with the grey-level histogram and the radial power spectrum of another film.
 
     Args:
         grey: the film (height, width).
@@ -101,7 +109,7 @@ def swap_acquisition(grey: Image, reference: Image) -> Image:
 
 
 def _noise_shape(height: int, width: int, scale: float) -> tuple[int, int]:
-    """Noise is as coarse as a pixel of a film of REFERENCE_PX, whatever the film's size."""
+    """The size at which noise is drawn: its grain is one pixel at REFERENCE_PX, for films of any size."""
     return max(8, round(height / max(1.0, scale))), max(8, round(width / max(1.0, scale)))
 
 
@@ -114,7 +122,7 @@ def _cumulative(film: Image) -> Floats:
 
 
 def _rings(side: int) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """For each place of a real FFT, its ring of spatial frequency: 0 to RINGS - 1."""
+    """The ring of spatial frequency, 0 to RINGS - 1, of each element of a real FFT."""
     down, along = np.fft.fftfreq(side)[:, None], np.fft.rfftfreq(side)[None]
     return np.asarray(np.minimum(np.rint(np.hypot(down, along) * 64), RINGS - 1), np.int64)
 

@@ -1,4 +1,4 @@
-"""From a film and its lung mask to the stored image: region, enhancement, resize."""
+"""From a film and its lung mask to the stored image: region, resize, enhancement."""
 
 import cv2
 import numpy as np
@@ -12,7 +12,7 @@ SHARPEN_SIGMA = 2.0
 
 
 def enhance(film: Image, settings: PixelSection, film_hash: str) -> Image:
-    """CLAHE, blur, min-max stretching and sharpening, in this order, each as the settings say."""
+    """CLAHE, blur, min-max stretching and sharpening, in this order, each if enabled in the settings."""
     if draw(film_hash) < settings.clahe_probability:
         film = clahe(film, settings.clahe_clip, settings.clahe_tiles)
     if settings.blur_sigma > 0:
@@ -26,12 +26,12 @@ def enhance(film: Image, settings: PixelSection, film_hash: str) -> Image:
 
 
 def draw(film_hash: str) -> float:
-    """A number in [0, 1) fixed by the film, so that a film is treated alike in every run."""
+    """A number in [0, 1) derived from the film's hash, so that every run treats a film equally."""
     return int(film_hash[:8], 16) / 2**32
 
 
 def clahe(film: Image, clip: float, tiles: int) -> Image:
-    """Contrast-limited adaptive histogram equalisation (Zuiderveld 1994); of colour films, the lightness."""
+    """Contrast-limited adaptive histogram equalisation (Zuiderveld 1994); on the lightness of colour films."""
     equaliser = cv2.createCLAHE(clipLimit=clip, tileGridSize=(tiles, tiles))
     if film.ndim == 2:
         return np.asarray(equaliser.apply(film), np.uint8)
@@ -45,13 +45,13 @@ def _blur(film: Image, sigma: float) -> Image:
 
 
 def prepare_film(film: Film, mask: Image, settings: PixelSection, film_hash: str) -> tuple[Image, Box]:
-    """The stored image, uint8 (image_px, image_px, 4) = [R, G, B, mask], and the box of the film that it shows.
+    """The stored image, uint8 (image_px, image_px, 4) = [R, G, B, mask], and its box in the film.
 
     Args:
         film: the decoded film.
         mask: its lung mask, 0 or 255, in a square letterbox frame (frame, frame).
-        settings: the `preprocess` section, or what an NPZ or a checkpoint says of it.
-        film_hash: decides, by film, whether CLAHE is drawn.
+        settings: of the `preprocess` section, or of the preparation in an NPZ, checkpoint or bundle.
+        film_hash: decides whether the film gets CLAHE.
     """
     width, height = film.size
     frame = Letterbox(width, height, mask.shape[0])
@@ -71,13 +71,13 @@ def prepare_film(film: Film, mask: Image, settings: PixelSection, film_hash: str
 
 
 def stored_frame(box: Box, settings: PixelSection) -> Letterbox:
-    """How a box of the film lies in the stored image."""
+    """The mapping of a box of the film into the stored image."""
     left, top, right, bottom = box
     return Letterbox(right - left, bottom - top, settings.image_px, settings.fit == "squash")
 
 
 def lung_box(mask: Image, frame: Letterbox, margin: float) -> Box:
-    """The box of the lungs in the film's pixels, widened by `margin` times its longer side and clipped to the film."""
+    """The box of the lungs in the film's pixels, extended by `margin` times its longer side and clipped to the film."""
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     if rows.size == 0:
         raise CxrError("lung mask: empty; run `dvc repro --force segment`")

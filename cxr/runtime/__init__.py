@@ -1,1 +1,1 @@
-"""Where and how fast: compute settings, parallel work, what a command prints. No result depends on it."""
+"""Compute settings, parallel work and console output. No result depends on this package."""

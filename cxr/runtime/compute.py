@@ -1,4 +1,4 @@
-"""Where and how fast: the settings of compute.yaml. No stage's result depends on them."""
+"""The settings of compute.yaml: where and how fast stages run. No result depends on them."""
 
 from pathlib import Path
 from typing import Any, Literal
@@ -12,7 +12,7 @@ COMPUTE_FILE = Path("compute.yaml")
 
 
 class ParallelSection(Section):
-    """The engine of per-film work: processes of this machine, or a Dask cluster."""
+    """The engine of per-film work: processes on this machine, or a Dask cluster."""
 
     engine: Literal["loky", "dask"]
     address: str
@@ -36,5 +36,5 @@ class Compute(Section):
 
 
 def load_compute(path: Path = COMPUTE_FILE) -> Compute:
-    """Read compute.yaml; raises CxrError as for any section."""
+    """Read compute.yaml; raises CxrError for a missing, unknown or invalid value."""
     return parse_section(read_yaml(path), Compute, str(path))

@@ -1,4 +1,4 @@
-"""What a command prints: progress, log lines, one line for an error."""
+"""Console output of a command: progress, log lines, one line per error."""
 
 import errno
 import io
@@ -15,20 +15,20 @@ from cxr.core.errors import CxrError
 T = TypeVar("T")
 log = logging.getLogger(__name__)
 LOG_SECONDS = 5.0
-_WRITABLE = "let it be written, or work in a folder that can be"
-DISK = {  # what a disk refuses, and what to do about it
+_WRITABLE = "make it writable, or work in another folder"
+DISK = {  # disk errors that the user can correct, and the remedy
     errno.ENOSPC: "free some space",
-    errno.EDQUOT: "free some space, or ask for more",
+    errno.EDQUOT: "free some space, or raise the quota",
     errno.EFBIG: "raise the limit (ulimit -f)",
     errno.EROFS: _WRITABLE,
     errno.EACCES: _WRITABLE,
     errno.EPERM: _WRITABLE,
-    errno.EIO: "look at the disk (dmesg)",
+    errno.EIO: "check the disk (dmesg)",
 }
 
 
 class _LogLines(io.StringIO):
-    """A text stream that sends each refresh of a bar to the log as one line."""
+    """A text stream that logs each refresh of a progress bar as one line."""
 
     def write(self, text: str) -> int:
         line = text.strip()
@@ -56,9 +56,9 @@ def progress(items: Iterable[T], total: int, description: str, unit: str = "film
 
 
 def run_stage(main: Callable[[], None]) -> None:
-    """Run a stage or a tool; a CxrError becomes one line on stderr for each fault, and exit code 1.
+    """Run a stage or a command; a CxrError becomes one line per error on stderr, and exit code 1.
 
-    So does what a disk refuses: full, read-only, not permitted, broken.
+    So do disk errors: full, read-only, not permitted, broken.
     """
     setup_logging()
     try:
@@ -68,20 +68,22 @@ def run_stage(main: Callable[[], None]) -> None:
     except OSError as error:
         if error.errno not in DISK:
             raise
-        remedy = f"{DISK[error.errno]}, then run again: what was finished is kept"
+        remedy = f"{DISK[error.errno]}, then run again: finished work is kept"
         _fail([f"{error.filename or 'the disk'}: {error.strerror}; {remedy}"])
 
 
 def _fail(lines: list[str]) -> NoReturn:
     for line in lines:
         print(f"error: {line}", file=sys.stderr)
-    if "DVC_STAGE" in os.environ and os.environ.get("DVC_ROOT") == os.getcwd():  # not in a queue's own folder
-        print("`make restore` goes back to the parameters and results of the last commit", file=sys.stderr)
+    if (
+        "DVC_STAGE" in os.environ and os.environ.get("DVC_ROOT") == os.getcwd()
+    ):  # not in the copy of a queued experiment
+        print("`make restore` restores the parameters and results of the last commit", file=sys.stderr)
     sys.exit(1)
 
 
 def setup_logging() -> None:
-    """One line a record on stderr: time, level, message."""
+    """One line per record on stderr: time, level, message."""
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname).1s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr
     )

@@ -1,4 +1,4 @@
-"""Per-film work over many processes, through joblib: one machine by default, a Dask cluster by one line."""
+"""Per-film work in parallel processes through joblib: on this machine, or on a Dask cluster."""
 
 import contextlib
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -12,13 +12,13 @@ from cxr.runtime.console import progress
 
 T = TypeVar("T")
 R = TypeVar("R")
-CHUNK = 16  # films in a task: large enough to hide dispatch, small enough to keep the bar moving
+CHUNK = 16  # films per task: large enough to hide dispatch, small enough for a smooth progress bar
 
 
 def map_films(
     function: Callable[[T], R], films: Sequence[T], compute: Compute, description: str
 ) -> Generator[R, None, None]:
-    """Yield `function(film)` for each film, in order, while later films are still at work.
+    """Yield `function(film)` for each film, in order, while later films are still being processed.
 
     Results are streamed, so memory does not grow with the number of films. `function` must be picklable (a
     module-level function or a `functools.partial` of one). Raises what `function` raises.
@@ -65,12 +65,12 @@ def _dask_client(address: str) -> Iterator[Any]:
             "compute.yaml: parallel.engine: dask needs the optional package; pip install 'dask[distributed]'"
         ) from error
     if address == "none":
-        raise CxrError("compute.yaml: parallel.address: a Dask engine needs the scheduler's address (tcp://host:8786)")
+        raise CxrError("compute.yaml: parallel.address: none; engine: dask needs one, such as tcp://host:8786")
     try:
         client: Any = Client(address, timeout="10s")  # type: ignore[no-untyped-call]
     except (OSError, TimeoutError) as error:
         raise CxrError(
-            f"compute.yaml: parallel.address: no Dask scheduler answers at {address}; start one or use engine: loky"
+            f"compute.yaml: parallel.address: no Dask scheduler at {address}; start one or set engine: loky"
         ) from error
     with client:
         yield client

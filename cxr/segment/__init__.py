@@ -1,1 +1,1 @@
-"""Lungs on a film: the ONNX segmenter, the clean-up of its masks, their quality and plausibility, their scores."""
+"""Lung masks: the ONNX segmenter, clean-up, mask quality and plausibility, scores against reference masks."""

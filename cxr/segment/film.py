@@ -1,4 +1,4 @@
-"""What the segment stage keeps of one film: the facts of its mask and the mask as PNG."""
+"""The result of the segment stage for one film: the facts of its mask, and the mask as PNG."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ from cxr.segment.segmenter import Segmenter
 def segment_film(
     source: Source, size: tuple[int, int], reference: Source | None, segmenter: Segmenter, settings: SegmentSection
 ) -> tuple[dict[str, Any], bytes]:
-    """The facts of a film's mask, scored where there is a reference mask, and the mask itself as PNG.
+    """The facts of a film's mask, with scores if there is a reference mask, and the mask as PNG.
 
     Raises:
         CxrError: the film or its reference mask cannot be decoded.

@@ -1,4 +1,4 @@
-"""From a film to its lung mask: probability, clean-up, expected Dice, fallback."""
+"""From a film to its lung mask: probability, clean-up, mask quality, plausibility, fallback."""
 
 from dataclasses import dataclass
 
@@ -10,34 +10,34 @@ from cxr.films.read import Source, decode, decode_reduced
 from cxr.segment.config import SegmentSection
 from cxr.segment.segmenter import Probability, Segmenter
 
-SPECK = 0.05  # a second component below this share of the first is no lung
-SURE = 0.96  # soft Dice from which one look at the film is enough
-POOR = 0.85  # Dice to expect below which a mask is flagged
-SMALLER = 0.9  # the film's size at the second look
-# Two rows each: soft Dice or agreement, and the Dice that goes with it.
+SPECK = 0.05  # a second component below this share of the first is not a lung
+POOR = 0.85  # expected Dice below which a mask is flagged
+# Mask quality. Each table has two rows: soft Dice or scale agreement, and the expected Dice.
+SURE = 0.96  # soft Dice from which the scale agreement is not computed
+SMALLER = 0.9  # scale of the film for the scale agreement
 AT_ONE_LOOK = ((0.96, 0.97, 0.98), (0.94, 0.96, 0.98))
 AT_TWO_LOOKS = ((0.0, 0.8, 0.9, 0.95, 0.98, 1.0), (0.0, 0.74, 0.75, 0.82, 0.92, 0.94))
-WAIST = 0.65  # lung in the column through the centre, share of the fullest column; one lung has 0.77 and more
+WAIST = 0.65  # lung in the column through the centre, share of the fullest column; a single lung has 0.77 or more
 
 
 def clean(probability: Probability, frame: Letterbox, threshold: float) -> Image:
-    """The lungs as found, 0 or 255, (frame, frame): from a threshold on, two components at most, holes filled.
+    """The lungs as found, 0 or 255, (frame, frame): thresholded, two components at most, holes filled.
 
     Args:
         probability: of lung, (frame, frame).
-        frame: where the film lies in it; there are no lungs outside.
-        threshold: probability from which a pixel counts.
+        frame: the film's place in the frame; nothing outside counts as lung.
+        threshold: probability from which a pixel counts as lung.
     """
     left, top, right, bottom = frame.inner
     found = np.zeros(probability.shape, np.uint8)
     found[top:bottom, left:right] = probability[top:bottom, left:right] >= threshold
-    part = bounds(found)  # what follows happens here, in a third of the frame
+    part = bounds(found)  # usually a third of the frame
     found[part] = fill_holes(two_largest(np.ascontiguousarray(found[part])))
     return found * np.uint8(255)
 
 
 def bounds(mask: Image) -> tuple[slice, slice]:
-    """Rows and columns of the smallest box around a mask; all of it where the mask is empty."""
+    """Rows and columns of the smallest box around a mask; the whole frame for an empty mask."""
     if not mask.any():
         return slice(0, mask.shape[0]), slice(0, mask.shape[1])
     x, y, width, height = cv2.boundingRect(mask)
@@ -45,7 +45,7 @@ def bounds(mask: Image) -> tuple[slice, slice]:
 
 
 def two_largest(mask: Image) -> Image:
-    """The two largest 8-connected components of a mask of 0 and 1; a second one that is a mere speck goes too."""
+    """The two largest 8-connected components of a mask of 0 and 1; the second only if it is larger than a speck."""
     count, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
     areas = stats[:, cv2.CC_STAT_AREA]
     order = sorted(range(1, count), key=lambda label: -int(areas[label]))[:2]
@@ -56,7 +56,7 @@ def two_largest(mask: Image) -> Image:
 
 
 def fill_holes(mask: Image) -> Image:
-    """Fill what the outer contours enclose, in a mask of 0 and 1."""
+    """Fill the holes inside the outer contours of a mask of 0 and 1."""
     contours, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     filled = np.zeros_like(mask)
     cv2.drawContours(filled, contours, -1, 1, cv2.FILLED)
@@ -66,23 +66,24 @@ def fill_holes(mask: Image) -> Image:
 def mask_confidence(
     picture: Image, probability: Probability, found: Image, frame: Letterbox, segmenter: Segmenter, threshold: float
 ) -> tuple[float, float | None]:
-    """Soft Dice of a mask, and where that leaves doubt the agreement with a second look; else None.
+    """Soft Dice of a mask, and its scale agreement; None instead of the latter when the soft Dice is high.
 
     Args:
         picture: the film in the frame, grey or RGB.
         probability: of lung, (frame, frame).
         found: the mask, 0 or 255, (frame, frame).
-        frame: the film's place there.
-        segmenter: looks at the film again.
-        threshold: probability from which a pixel is lung.
+        frame: the film's place in the frame.
+        segmenter: segments the smaller film for the scale agreement.
+        threshold: probability from which a pixel counts as lung.
     """
-    sure = soft_dice(probability, found, frame)
-    return sure, None if sure >= SURE else scale_agreement(picture, found, frame, segmenter, threshold)
+    confidence = soft_dice(probability, found, frame)
+    agreement = None if confidence >= SURE else scale_agreement(picture, found, frame, segmenter, threshold)
+    return confidence, agreement
 
 
-def expected_dice(sure: float, agreed: float | None) -> float:
-    """The Dice to expect of a mask with these measures against what a reader would draw, 0 to 1."""
-    return float(np.interp(sure, *AT_ONE_LOOK) if agreed is None else np.interp(agreed, *AT_TWO_LOOKS))
+def expected_dice(confidence: float, agreement: float | None) -> float:
+    """The expected Dice of a mask against a reader's mask, 0 to 1, from its soft Dice and its scale agreement."""
+    return float(np.interp(confidence, *AT_ONE_LOOK) if agreement is None else np.interp(agreement, *AT_TWO_LOOKS))
 
 
 def soft_dice(probability: Probability, found: Image, frame: Letterbox) -> float:
@@ -94,7 +95,7 @@ def soft_dice(probability: Probability, found: Image, frame: Letterbox) -> float
 
 
 def scale_agreement(picture: Image, found: Image, frame: Letterbox, segmenter: Segmenter, threshold: float) -> float:
-    """Dice of the mask and what is found on the film made smaller; 0 where there is no lung on either."""
+    """Dice between the mask and the mask of the film at a smaller scale; 0 when both are empty."""
     side = frame.frame
     matrix = cv2.getRotationMatrix2D(((side - 1) / 2, (side - 1) / 2), 0, SMALLER)
     smaller = np.asarray(cv2.warpAffine(picture, matrix, (side, side)), np.uint8)
@@ -109,32 +110,32 @@ def scale_agreement(picture: Image, found: Image, frame: Letterbox, segmenter: S
 
 @dataclass(frozen=True)
 class Lungs:
-    """A mask in the letterbox frame and what was seen in it. Areas are shares of the film."""
+    """A mask in the letterbox frame and its measures. Areas are shares of the film."""
 
     frame: Letterbox  # maps mask and boxes back to the film
     probability: Probability  # of lung, (frame, frame)
     found: Image  # (frame, frame), 0 or 255: the lungs as found
-    mask: Image  # the same, or the whole film when they are not believed
+    mask: Image  # the same, or the whole film as a fallback
     area: float
-    right_area: float  # the patient's right: left in the picture
+    right_area: float  # the patient's right: left in the image
     left_area: float
-    box: tuple[float, float, float, float]  # of `found`: left, top, right, bottom; the whole film where it is empty
-    quality: float  # Dice to expect of `found`; 0 where size, sides or place are those of no pair of lungs
-    reason: str  # why the mask is the whole film; empty when it is the lungs
+    box: tuple[float, float, float, float]  # of `found`: left, top, right, bottom; the whole film when it is empty
+    quality: float  # expected Dice of `found`; 0 when it is implausible
+    reason: str  # of the fallback; empty without fallback
 
 
 def validate_mask(
     probability: Probability, found: Image, frame: Letterbox, quality: float, settings: SegmentSection
 ) -> Lungs:
-    """Measure the lungs as found; where their quality is too low, the mask is the whole film.
+    """Measure the lungs as found; use the whole film as mask when they are implausible or of poor quality.
 
     Args:
         probability: of lung, (frame, frame).
         found: the lungs, 0 or 255, (frame, frame).
-        frame: where the film lies in it.
-        quality: the Dice to expect of them. It cannot tell one lung from two, or lungs from what else looks like them
-            on every view of the film, so it counts as 0 outside of the bounds of plausibility.
-        settings: the least quality, and those bounds.
+        frame: the film's place in the frame.
+        quality: their expected Dice. It does not recognise a missing lung, or a structure that resembles lungs at both
+            scales, and so it is set to 0 outside the plausibility bounds.
+        settings: the minimum quality and the plausibility bounds.
     """
     left, top, right, bottom = frame.inner
     part = bounds(found)
@@ -162,10 +163,10 @@ def validate_mask(
 
 
 def split_sides(mask: Image, film: Box) -> tuple[Image, Image]:
-    """The patient's right and left lung (left and right in the picture), as masks of 0 and 1.
+    """The patient's right and left lung (left and right in the image), as masks of 0 and 1.
 
-    Two components are told apart by their centres. A single one with a waist at its own centre is two lungs that touch,
-    and is cut there, wherever the patient lies. Without a waist it is one lung, of the side of the film that it is on.
+    Two components are assigned by their centres. A single component with a waist at its centre is two touching lungs,
+    and is cut there. Without a waist it is one lung, on the side of the film where its centre is.
     """
     count, labels, _, centres = cv2.connectedComponentsWithStats(mask, connectivity=8)
     if count == 3:
@@ -182,7 +183,7 @@ def split_sides(mask: Image, film: Box) -> tuple[Image, Image]:
 
 
 def implausible(mask: Image, film: Box, right_area: float, left_area: float, settings: SegmentSection) -> str:
-    """The first reason not to believe a mask of 0 and 1, or an empty string."""
+    """The first reason why a mask of 0 and 1 is implausible, or an empty string."""
     area, smaller, larger = right_area + left_area, min(right_area, left_area), max(right_area, left_area)
     if larger == 0:
         return "no lung found"
@@ -205,9 +206,9 @@ def find_lungs(source: Source, size: tuple[int, int], segmenter: Segmenter, sett
     """Find the lungs of a film.
 
     Args:
-        source: the film's bytes. They are decoded here, no larger than the segmenter needs.
-        size: width and height of the whole film in pixels, as `Film.size` or the manifest has them.
-        segmenter: gives the probability of lung.
+        source: the film's bytes, decoded no larger than the segmenter needs.
+        size: width and height of the whole film in pixels, as in `Film.size` or the manifest.
+        segmenter: computes the probability of lung.
         settings: the `segment` section.
 
     Raises:
@@ -218,10 +219,10 @@ def find_lungs(source: Source, size: tuple[int, int], segmenter: Segmenter, sett
 
 
 def film_in_frame(source: Source, size: tuple[int, int], frame: Letterbox, grey: bool) -> Image:
-    """The film in the letterbox as the segmenter sees it: (frame, frame) grey, or (frame, frame, 3) RGB.
+    """The film in the letterbox as input of the segmenter: (frame, frame) grey, or (frame, frame, 3) RGB.
 
-    `frame` has the film's true proportions, which are not those of `size` where a file was squashed. Without `grey`
-    the film keeps its own colours, if it has any.
+    `frame` has the film's true proportions, which differ from those of `size` for a squashed file. Without `grey` the
+    film keeps its colours, if it has any.
     """
     if grey:
         return frame.to_frame(decode_reduced(source, size, frame.frame))
@@ -230,7 +231,7 @@ def film_in_frame(source: Source, size: tuple[int, int], frame: Letterbox, grey:
 
 
 def lungs_in_frame(picture: Image, frame: Letterbox, segmenter: Segmenter, settings: SegmentSection) -> Lungs:
-    """Find the lungs of a film that is in the letterbox already."""
+    """Find the lungs of a film that is already in the letterbox."""
     probability = segmenter.probability(picture)
     found = clean(probability, frame, settings.threshold)
     quality = expected_dice(*mask_confidence(picture, probability, found, frame, segmenter, settings.threshold))

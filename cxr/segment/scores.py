@@ -32,7 +32,7 @@ def mask_scores(mask: Image, reference: Image) -> MaskScores:
 def hausdorff_95(mask: Image, reference: Image) -> float:
     """95th percentile of the distances, in pixels, from each border to the other, both directions pooled.
 
-    0 when both masks (of 0 and 1) are empty, the frame's diagonal when one of them is.
+    0 when both masks (of 0 and 1) are empty; the frame's diagonal when only one is.
     """
     borders = [_border(picture) for picture in (mask, reference)]
     if not all(border.any() for border in borders):

@@ -1,4 +1,4 @@
-"""The lung masks of a cohort, film by film, in parallel, over the per-film cache."""
+"""The segment stage: the lung masks of a cohort, computed in parallel with the per-film cache."""
 
 import functools
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from cxr.segment.table import MaskRow, write_mask_table
 
 @dataclass(frozen=True)
 class Job:
-    """What a worker needs to segment any film of the cohort."""
+    """The inputs of a worker that are common to all films."""
 
     settings: SegmentSection
     model: Path
@@ -31,10 +31,9 @@ class Job:
 def segment_cohort(
     manifest: Path, model: Path, masks: Path, table: Path, settings: SegmentSection, compute: Compute
 ) -> None:
-    """Write `<masks>/<image_id>.png` in the letterbox frame, the facts of this step, and one row for each film in
-    `table`.
+    """Write `<masks>/<image_id>.png` in the letterbox frame, the facts of this step, and `table`, one row per film.
 
-    Both are replaced as a whole, at the end.
+    Folder and table are replaced as a whole, at the end.
 
     Raises:
         CxrError: the model, a film or a reference mask is missing or damaged.
@@ -54,7 +53,7 @@ def segment_cohort(
 
 
 def segment_step(settings: SegmentSection, lung_model: str) -> SegmentStep:
-    """Whatever decides the lungs that are found on a film."""
+    """Everything that decides the lung mask of a film."""
     return SegmentStep(
         settings=settings.model_dump(),
         code=code_version("cxr.segment.film"),
@@ -76,5 +75,5 @@ def _segment(job: Job, record: Record) -> FilmTask:
 
 @functools.lru_cache(maxsize=1)
 def _open(model: Path, _model_hash: str) -> LungSegmenter:
-    """One session for each process and model; the hash tells a retrained file of the same name apart."""
+    """One session per process and model; the hash distinguishes a retrained file with the same name."""
     return load_segmenter(model)

@@ -1,7 +1,7 @@
 """The lung segmenter: models/lung_segmenter.onnx under ONNX Runtime.
 
 Contract of the file: input `rgb`, float32 (films, 3, inner, inner) of 0..255; output `probability`, float32 (films, 1,
-inner, inner). Its metadata tells `frame_px` (the letterbox), `inner_px` and `version`.
+inner, inner). Its metadata holds `frame_px` (the letterbox), `inner_px` and `version`.
 """
 
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ Probability = np.ndarray[Any, np.dtype[np.float32]]
 
 
 class Segmenter(Protocol):
-    """What finds lungs on a film in the letterbox: the file that ships, or a network in training."""
+    """A model that finds lungs on a film in the letterbox: the shipped file, or a network in training."""
 
     @property
     def frame_px(self) -> int:
@@ -34,7 +34,7 @@ class Segmenter(Protocol):
 
 @dataclass(frozen=True)
 class LungSegmenter:
-    """A session and the facts of its file."""
+    """An ONNX Runtime session and the metadata of its file."""
 
     session: Any
     frame_px: int
@@ -62,7 +62,7 @@ def to_frame(inner: Probability, frame_px: int) -> Probability:
 def load_segmenter(path: Path, threads: int = 1) -> LungSegmenter:
     """Open the model.
 
-    One thread by default: workers share the films, and sums in one order give the same bytes with any number of them.
+    One thread by default: films run in parallel processes, and a fixed order of sums gives the same bytes everywhere.
 
     Raises:
         CxrError: the file is missing, unreadable or not a lung segmenter.
@@ -70,7 +70,7 @@ def load_segmenter(path: Path, threads: int = 1) -> LungSegmenter:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = threads
     options.log_severity_level = 3
-    # The highest level packs channels by the width of a processor's vectors, and sums in another order on each width.
+    # The highest level packs channels by the processor's vector width, which changes the order of sums.
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
     try:
         session = onnxruntime.InferenceSession(read_model(path), options, providers=["CPUExecutionProvider"])
@@ -78,7 +78,7 @@ def load_segmenter(path: Path, threads: int = 1) -> LungSegmenter:
         return LungSegmenter(session, int(facts["frame_px"]), int(facts["inner_px"]), facts["version"])
     except CxrError:
         raise
-    except Exception as error:  # ONNX Runtime raises a type of its own for each fault
+    except Exception as error:  # ONNX Runtime raises many types of its own
         first = " ".join(str(error).split())[:160]
         raise CxrError(f"{path}: not a lung segmenter ({first}); restore it with `git checkout -- {path}`") from error
 

@@ -12,14 +12,14 @@ from cxr.core.files import write_csv
 
 @dataclass(frozen=True)
 class MaskRow:
-    """What was found on one film. Areas are shares of the film; scores are empty where there is no reference mask."""
+    """The lung mask of one film. Areas are shares of the film; scores are empty without a reference mask."""
 
     image_id: str
     film_hash: str
     area: float  # of both lungs as found, before any fallback
     right_area: float
     left_area: float
-    left: float  # the box of both lungs as found, shares of the film's width and height; the whole film without lungs
+    left: float  # box of both lungs as found, shares of the film's width and height; the whole film without lungs
     top: float
     right: float
     bottom: float
@@ -35,7 +35,7 @@ COLUMNS = tuple(item.name for item in fields(MaskRow))
 
 
 def write_mask_table(path: Path, rows: Iterable[MaskRow]) -> None:
-    """Write the rows; figures have four decimals."""
+    """Write the rows, with numbers rounded to four decimals."""
     table = pd.DataFrame([{name: getattr(row, name) for name in COLUMNS} for row in rows], columns=list(COLUMNS))
     numbers = [name for name in COLUMNS if name not in ("image_id", "film_hash", "fallback", "fallback_reason")]
     table[numbers] = table[numbers].astype(float).round(4)

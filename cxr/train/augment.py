@@ -1,11 +1,11 @@
-"""Augmentation of a whole batch at once: planned on the CPU, applied on the device that trains.
+"""Augmentation of a whole batch at once: planned on the CPU, applied on the training device.
 
-Every parameter comes from a table of uniform numbers, one row per film, drawn from (seed, epoch, batch): the same film
-gets the same change on one process or on many. Images are float (N, C, H, W) on a 0 to 255 scale; the last channel is
-the lung mask, which follows the geometry and nothing else.
+Every parameter comes from a table of uniform numbers, one row per film, drawn from (seed, epoch, batch): a film gets
+the same change with one process or many. Images are float (N, C, H, W) on a 0 to 255 scale; the last channel is the
+lung mask, to which only the geometry is applied.
 
-Angles, sizes and strengths are computed in double precision: libraries differ in the last digit of a sine or a square
-root from processor to processor, and rounding to single precision takes that digit away.
+Angles, sizes and strengths are computed in double precision: the last digit of a sine or a square root differs between
+processors, and rounding to single precision removes it.
 """
 
 import math
@@ -31,17 +31,17 @@ from cxr.train.filters import (
 )
 
 # Uniform numbers per film. Fewer than 32 are used, but another width of the table would change every draw of a recipe,
-# and with it the weights of runs that are already published.
+# and with it the weights of published runs.
 DRAWS = 32
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What happens to each film of a batch, decided on the CPU: a GPU is then never waited for."""
+    """The changes of a batch, decided on the CPU, so that applying them never waits for a GPU."""
 
-    # By change: which films get it, under its name, and how strongly, one value per film that gets it.
+    # Per change: under its name the indices of the films that get it; its strengths have one value per such film.
     tensors: dict[str, Tensor]
-    shares: list[float]  # of their sides, to which films are shrunk
+    shares: list[float]  # of the side, to which films are shrunk by `resolution`
 
     def each_tensor(self, change: Callable[[Tensor], Tensor]) -> "Plan":
         """The plan with its tensors pinned or moved."""
@@ -51,13 +51,13 @@ class Plan:
 def plan(uniforms: Tensor, settings: AugmentSection) -> Plan:
     """Plan the changes of a batch from its uniform numbers, (N, DRAWS) in [0, 1)."""
     draw: Iterator[Tensor] = iter(uniforms.double().T)
-    found = {"maps": _crop_and_turn(settings, draw).float()}
+    found = {"maps": _crop_and_rotate(settings, draw).float()}
 
     def uniform(low: float, high: float) -> Tensor:
         return low + (high - low) * next(draw)
 
     def drawn(change: str, probability: float, *strengths: Tensor) -> list[Tensor]:
-        """Strengths for the films that get a change; whether or not any does, the same numbers are used up."""
+        """Strengths for the films that get a change; always consumes the same uniform numbers."""
         found[change] = (next(draw) < probability).nonzero().squeeze(1)
         return [strength[found[change]] for strength in strengths]
 
@@ -78,12 +78,12 @@ def plan(uniforms: Tensor, settings: AugmentSection) -> Plan:
 
 
 def augment(images: Tensor, planned: Plan, settings: AugmentSection) -> Tensor:
-    """Change a batch as planned: geometry, exposure, how the film was reproduced; padding stays black.
+    """Change a batch as planned: geometry, exposure, reproduction (sharpness, noise, JPEG); padding stays black.
 
     Args:
         images: (N, C, H, W), uint8 or float, 0 to 255; the last channel is the mask.
-        planned: tensors on the device of the images.
-        settings: those of the plan.
+        planned: the plan, with tensors on the device of the images.
+        settings: those that the plan was made with.
 
     Returns:
         Float images of the same shape and scale. Noise comes from torch's global generator.
@@ -108,7 +108,7 @@ def augment(images: Tensor, planned: Plan, settings: AugmentSection) -> Tensor:
 
 
 def content_mask(film: Tensor) -> Tensor:
-    """1 where a film is and 0 in the black bars beside it, (N, 1, H, W): the box of all that is not quite black."""
+    """1 on the film and 0 in the black bars beside it, (N, 1, H, W): the box of all pixels above 0."""
     lit = film.amax(dim=1, keepdim=True) > 0
     rows, columns = lit.any(dim=3, keepdim=True), lit.any(dim=2, keepdim=True)
     return (_from_first_to_last(rows, 2) & _from_first_to_last(columns, 3)).to(film.dtype)
@@ -121,14 +121,14 @@ def warp(images: Tensor, theta: Tensor) -> Tensor:
 
 
 def affine(angle: Tensor, width: Tensor, height: Tensor, x: Tensor, y: Tensor, flip: Tensor) -> Tensor:
-    """Maps that cut a window (share of the side, centre in -1 to 1), turn it by `angle` radians and mirror it."""
+    """Maps that crop a window (share of the side, centre in -1 to 1), rotate it by `angle` radians and mirror it."""
     cos, sin = angle.cos(), angle.sin()
     sign = 1 - 2 * flip.to(width.dtype)
     rows = [cos * width * sign, -sin * height, x, sin * width * sign, cos * height, y]
     return torch.stack(rows, dim=1).view(-1, 2, 3)
 
 
-def _crop_and_turn(settings: AugmentSection, draw: Iterator[Tensor]) -> Tensor:
+def _crop_and_rotate(settings: AugmentSection, draw: Iterator[Tensor]) -> Tensor:
     area = settings.crop_scale + (1 - settings.crop_scale) * next(draw)
     ratio = settings.crop_ratio ** (2 * next(draw) - 1)
     width, height = (area * ratio).sqrt().clamp(max=1), (area / ratio).sqrt().clamp(max=1)

@@ -1,4 +1,4 @@
-"""The `train` section of params.yaml: all of the recipe."""
+"""The `train` section of params.yaml."""
 
 from pathlib import PurePath
 from typing import Annotated, Literal, Self
@@ -7,12 +7,12 @@ from pydantic import Field, field_validator, model_validator
 
 from cxr.core.config import Section
 
-PRETRAINED = PurePath("models/pretrained")  # a dependency of the train stage, so that another file there is trained on
+PRETRAINED = PurePath("models/pretrained")  # a dependency of the train stage: DVC notices a changed file
 SOURCES = ("package", "imagenet", "none")
 
 
 class AugmentSection(Section):
-    """Random changes to training films, drawn anew for each film and epoch. Validation films never get them."""
+    """Random changes to training films, drawn for each film and epoch; not applied to validation films."""
 
     rotation: float = Field(ge=0, le=180)
     crop_scale: float = Field(gt=0, le=1)
@@ -36,7 +36,7 @@ class AugmentSection(Section):
 
 
 class TrainSection(Section):
-    """How the classifier is trained. What a run needs of the data (classes, image size) comes with the NPZ set."""
+    """How the classifier is trained. Classes and image size come from the NPZ set."""
 
     backbone: str
     weights: str
@@ -84,13 +84,13 @@ class TrainSection(Section):
         if weights in SOURCES or weights.startswith("hf://") or (path.parent == PRETRAINED and path.suffix):
             return weights
         raise ValueError(
-            f"{', '.join(SOURCES)}, hf://owner/repo/file, or a file in {PRETRAINED}/, where DVC sees it change"
+            f"expected {', '.join(SOURCES)}, hf://owner/repo/file, or a file in {PRETRAINED}/ (tracked by DVC)"
         )
 
     @model_validator(mode="after")
-    def _scale_is_whole(self) -> Self:
+    def _consistent(self) -> Self:
         if (self.mean == "auto") != (self.std == "auto"):
-            raise ValueError("mean and std belong together; give both, or auto for both")
+            raise ValueError("one of mean and std is auto; give both, or auto for both")
         if self.keep == "last" and self.patience:
-            raise ValueError("patience stops a run that is not annealed yet; set it to 0, or keep: best")
+            raise ValueError("patience would stop before the learning rate is annealed; set it to 0, or keep: best")
         return self

@@ -1,7 +1,7 @@
-"""The films of a run and their batches: which film comes when, and with which random numbers.
+"""The films of a run and their batches: order, random numbers, prefetch.
 
-The order of an epoch and all randomness of a batch are functions of (seed, epoch, batch), so a run can resume from any
-batch, and neither threads nor the number of processes change what is drawn.
+The order of an epoch and all randomness of a batch are functions of (seed, epoch, batch). A run can therefore resume
+from any batch, and the draws do not depend on threads or the number of processes.
 """
 
 import math
@@ -22,9 +22,10 @@ from cxr.train.augment import DRAWS, Plan, plan
 from cxr.train.config import TrainSection
 from cxr.train.recipe import batch_size, steps_per_epoch
 
-AHEAD = 2  # batches that are made before they are asked for
-COPIES = ("corrupted", "swapped")  # of the validation films, where the set has them
 Array = np.ndarray[Any, Any]
+
+PREFETCH = 2  # batches made ahead of their use
+COPIES = ("corrupted", "swapped")  # kinds of perturbed copies of the validation films, if the set has them
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Films:
 
 @dataclass(frozen=True)
 class FilmSet:
-    """What a run trains on and is validated with."""
+    """The training and validation films of a run."""
 
     train: Films
     patients: list[str]  # of the training films
@@ -50,7 +51,7 @@ class FilmSet:
 
     @property
     def scored(self) -> dict[str, Films]:
-        """What each epoch is scored on, by the name that its figures have in the history."""
+        """The films that each epoch is scored on, by the prefix of their metrics in the history."""
         return {"val": self.val, **self.copies}
 
     def counts(self, split: str) -> list[int]:
@@ -60,7 +61,7 @@ class FilmSet:
 
 
 def open_films(folder: Path) -> FilmSet:
-    """Open the shards in `folder`; raises CxrError when a class is missing in train or validation."""
+    """Open the shards in `folder`; raises CxrError when train or validation lacks a class."""
     shards = open_shards(folder)
     train, val = (_split(shards, name) for name in ("train", "val"))
     there = set(shards.table["split"])
@@ -75,26 +76,26 @@ def _split(shards: ShardSet, name: str) -> Films:
     if missing:
         raise CxrError(
             f"{shards.folder}: split {name!r} has no film of class {missing[0]!r}; "
-            "check data.classes and data.val_fraction"
+            "correct data.classes or data.val_fraction"
         )
     return Films(shards.films(name), labels)
 
 
 class Batch(TypedDict, total=False):
-    """Films on their way to the model."""
+    """A batch of films for the model."""
 
     image: Tensor  # uint8 (n, 2 or 4, height, width)
     label: Tensor  # int64 (n,)
-    plan: Plan  # training only: of the augmentation
-    seed: int  # training only: for all other randomness of the step
+    plan: Plan  # of the augmentation; training only
+    seed: int  # of all other randomness of the step; training only
 
 
 def epoch_order(
     labels: Array, seed: int, epoch: int, balanced: bool, films: int, weights: Array | None = None
 ) -> Array:
-    """Indices of `films` films in the order of an epoch: each film in turn, or with `balanced` each class as often.
+    """Indices of `films` films in the order of an epoch: every film once per round, or with `balanced` classes equally.
 
-    With `weights` (films,) the films of a class are drawn by them, and the same film may come again before others came.
+    With `weights` (films,) the films of a class are drawn by weight, with replacement.
     """
     random = np.random.default_rng([seed, epoch])
     if not balanced:
@@ -109,13 +110,13 @@ def epoch_order(
 
 
 def _in_turn(random: np.random.Generator, members: Array, count: int) -> Array:
-    """Members in random order, all of them before any of them comes again."""
+    """Members in random order, repeated in rounds of all members."""
     rounds = [random.permutation(members) for _ in range(math.ceil(count / len(members)))]
     return np.concatenate(rounds)[:count]
 
 
 class FilmData:
-    """Training batches of an epoch, and the films that are scored after it, for one of `world` processes."""
+    """Training and validation batches for one of `world` processes."""
 
     def __init__(self, films: FilmSet, settings: TrainSection, rank: int = 0, world: int = 1) -> None:
         self.films, self.settings, self.rank, self.world = films, settings, rank, world
@@ -124,10 +125,10 @@ class FilmData:
 
     @cached_property
     def weights(self) -> Array | None:
-        """Sampling weight of each training film, or None where films are drawn alike."""
+        """Sampling weight of each training film, or None for equal weights."""
         if self.settings.balance != "acquisition":
             return None
-        from cxr.train.sampling import sampling_weights  # with scikit-learn, which no other training loads
+        from cxr.train.sampling import sampling_weights  # imports scikit-learn
 
         return sampling_weights(self.films)
 
@@ -149,9 +150,9 @@ class FilmData:
         return prefetch(make, range(start, self.steps), device)
 
     def scored_batches(self, films: Films, device: torch.device) -> Iterator[Batch]:
-        """Every film once, in order; processes share them out without repeating any.
+        """Every film once, in order, divided over the processes without repetition.
 
-        All processes make as many batches, so the last one of a process may be empty.
+        All processes make the same number of batches, so the last one of a process may be empty.
         """
         size = max(1, 2 * self.batch // self.world)
         mine = np.arange(self.rank, len(films.labels), self.world)
@@ -160,23 +161,23 @@ class FilmData:
 
 
 def collate(films: Films, index: Array) -> Batch:
-    """Copy some films out of the memory map."""
+    """Copy films from the memory map into a batch."""
     return {"image": torch.from_numpy(films.images[index]), "label": torch.from_numpy(films.labels[index])}
 
 
 def prefetch(make: Callable[[int], Batch], numbers: range, device: torch.device) -> Iterator[Batch]:
-    """Batches on a device, made two steps before they are asked for; for a GPU by way of page-locked memory."""
+    """Batches on a device, made PREFETCH steps ahead of their use; for a GPU through pinned memory."""
 
     def ready(number: int) -> Batch:
         batch = make(number)
         return _each_tensor(batch, Tensor.pin_memory) if device.type == "cuda" else batch
 
     with ThreadPoolExecutor(1) as pool:
-        waiting = [pool.submit(ready, number) for number in numbers[:AHEAD]]
+        waiting = [pool.submit(ready, number) for number in numbers[:PREFETCH]]
         for number in numbers:
             batch = waiting.pop(0).result()
-            if number + AHEAD in numbers:
-                waiting.append(pool.submit(ready, number + AHEAD))
+            if number + PREFETCH in numbers:
+                waiting.append(pool.submit(ready, number + PREFETCH))
             yield _each_tensor(batch, lambda tensor: tensor.to(device, non_blocking=True))
 
 

@@ -1,4 +1,4 @@
-"""The devices of a training: which ones, in which precision, and what makes them fast."""
+"""The devices of a training: choice, precision, processes, and performance settings."""
 
 import ctypes
 import logging
@@ -19,31 +19,33 @@ from cxr.runtime.compute import Compute
 from cxr.train.config import TrainSection
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # malloc.h
-LARGEST_KEPT = 32 << 20  # bytes; glibc takes no more
+LARGEST_KEPT = 32 << 20  # bytes; the maximum of glibc
 Mode = Literal["32-true", "bf16-mixed", "16-mixed"]
 
 
 def pick_devices(compute: Compute, batch: int) -> tuple[str, int]:
-    """Accelerator (cpu or gpu) and number of processes; raises CxrError when they are not there or do not fit."""
+    """Accelerator (cpu or gpu) and number of processes; raises CxrError when they are missing or do not fit."""
     present = torch.cuda.device_count()
     accelerator = compute.accelerator
     if accelerator == "auto":
         accelerator = "gpu" if present else "cpu"
     if accelerator == "gpu" and not present:
-        raise CxrError("compute.yaml: accelerator: gpu, but no CUDA device is visible; use auto or cpu")
+        raise CxrError("compute.yaml: accelerator: gpu: no CUDA device is visible; set auto or cpu")
     most = present if accelerator == "gpu" else 1
     devices = most if compute.devices == "auto" else compute.devices
     if devices < 1 or (accelerator == "gpu" and devices > present):
-        raise CxrError(f"compute.yaml: devices: {devices}; there are {most}")
+        raise CxrError(f"compute.yaml: devices: {devices}; set at most {most}, or auto")
     everywhere = devices * compute.nodes
     if batch % everywhere:
-        raise CxrError(f"train.batch: {batch} films cannot be shared by {everywhere} devices; take a multiple of them")
+        raise CxrError(f"train.batch: {batch} films cannot be divided over {everywhere} devices; set a multiple of it")
     return accelerator, devices
 
 
 def precision(amp: str, accelerator: str, portable: bool) -> Mode:
-    """Lightning's name for an AMP mode; `auto` is bf16 where the processor multiplies in it, else fp16 on a GPU
-    and fp32 on a CPU, as in portable mode."""
+    """Lightning's name for an AMP mode; `auto` is bf16 with hardware support, else fp16 on a GPU and fp32 on a CPU.
+
+    In portable mode a CPU computes in fp32.
+    """
     if amp == "bf16" and accelerator == "cpu" and portable:
         raise CxrError("train.amp: bf16 on a CPU is not portable; set train.portable: false, or amp: auto")
     if amp == "fp16" and accelerator == "cpu":
@@ -55,7 +57,7 @@ def precision(amp: str, accelerator: str, portable: bool) -> Mode:
 
 
 def _cpu_mode(portable: bool) -> str:
-    """bf16 pays where a processor has instructions for it; without them it is emulated, and slow."""
+    """bf16 if the processor has instructions for it (emulation is slow) and portable mode is off."""
     fast = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
     return "bf16" if fast and not portable else "off"
 
@@ -80,14 +82,14 @@ def make_fabric(settings: TrainSection, accelerator: str, devices: int, nodes: i
 
 
 def mean_over_processes(fabric: Fabric, value: Tensor) -> Tensor:
-    """Mean of what each process keeps for its share of the films; `all_reduce` itself writes into its argument."""
+    """Mean of a value over the processes; `all_reduce` itself changes its argument."""
     mean = fabric.all_reduce(value.clone(), reduce_op="mean")
     assert isinstance(mean, Tensor)
     return mean
 
 
 def agree(fabric: Fabric, *decisions: bool) -> list[bool]:
-    """Whether any process decided so, for each decision; all must save, or leave, together."""
+    """For each decision, whether any process made it; all processes must save, or leave, together."""
     if fabric.world_size == 1:
         return list(decisions)
     votes = fabric.all_reduce(torch.tensor(decisions, dtype=torch.int32, device=fabric.device), reduce_op="sum")
@@ -96,19 +98,19 @@ def agree(fabric: Fabric, *decisions: bool) -> list[bool]:
 
 
 def leave_together(fabric: Fabric, code: int) -> None:
-    """End all processes. Only the first of a machine exits with `code`: Fabric kills it when another one fails."""
+    """End all processes. Only the first of a machine exits with `code`: Fabric would kill it if another one failed."""
     fabric.barrier()
     raise SystemExit(code if fabric.local_rank == 0 else 0)
 
 
 def end_other_processes(fabric: Fabric) -> None:
-    """Kill the processes of the other devices: after an error here they would wait for this one."""
+    """Kill the processes of the other devices: after an error in this process they would wait for it forever."""
     for process in getattr(fabric.strategy.launcher, "procs", ()):
         process.kill()
 
 
 class Fp32Input(MixedPrecision):
-    """Autocast that leaves the input in fp32: bf16 would round grey levels above 128 to whole ones."""
+    """Autocast with fp32 input: bf16 would round grey levels above 128 to integers."""
 
     @override
     def convert_input(self, data: Any) -> Any:
@@ -116,9 +118,9 @@ class Fp32Input(MixedPrecision):
 
 
 class Fp32Depthwise(TorchFunctionMode):
-    """While it is entered, depthwise convolutions are computed outside of autocast; what they give is bf16 again.
+    """Context in which depthwise convolutions are computed in fp32 and return bf16.
 
-    For processors that train in bf16: oneDNN is slow at the gradients of depthwise convolutions in bf16.
+    For bf16 training on a CPU: oneDNN is slow at the gradients of depthwise convolutions in bf16.
     """
 
     @override
@@ -134,15 +136,15 @@ class Fp32Depthwise(TorchFunctionMode):
 
 
 def _depthwise(film: Tensor, weight: Tensor) -> bool:
-    """Whether each filter sees one of several channels."""
+    """Whether each filter has one of several channels as input."""
     return film.shape[1] > weight.shape[1] == 1
 
 
 def keep_freed_memory() -> None:
-    """Freed memory stays with this process, where the C library is glibc: no result depends on it.
+    """Keep freed memory in this process (glibc only); no result depends on it.
 
-    Every batch needs the same sizes again, and glibc gives large ones back to the kernel, which clears each page anew:
-    a quarter of the processor time of augmentation.
+    Every batch allocates the same sizes. By default glibc returns large blocks to the kernel, which clears each page
+    again: a quarter of the processor time of augmentation.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:

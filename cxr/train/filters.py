@@ -1,7 +1,7 @@
-"""Changes of a film's pixels that leave its geometry alone: exposure, and how a film was reproduced.
+"""Changes of grey levels without geometry: exposure and contrast, sharpness, resolution, noise, JPEG.
 
-Films are float (N, C, H, W) on a 0 to 255 scale; strengths are one value per film. What needs double precision or a
-decision (kernels, tables) is made beforehand on the CPU, so that no change waits for a GPU.
+Films are float (N, C, H, W) on a 0 to 255 scale; strengths have one value per film. Kernels and tables, which need
+double precision or decisions, are made on the CPU in the plan, so that no change waits for a GPU.
 """
 
 import math
@@ -42,9 +42,9 @@ def clahe(films: Tensor, clip_limit: float, tiles: int = TILES) -> Tensor:
     Each tile's histogram is clipped and equalised; between tiles the results are blended.
 
     Args:
-        films: (N, C, H, W) on a 0 to 255 scale; each channel is treated by itself.
+        films: (N, C, H, W) on a 0 to 255 scale; channels are processed independently.
         clip_limit: largest bin as a multiple of the mean bin.
-        tiles: a side.
+        tiles: number per side.
     """
     height, width = films.shape[-2:]
     grey = films.reshape(-1, 1, height, width)
@@ -64,7 +64,7 @@ def clahe(films: Tensor, clip_limit: float, tiles: int = TILES) -> Tensor:
 
 
 def gaussian_kernels(sigma: Tensor) -> Tensor:
-    """Kernels (N, taps), float32, of Gaussian blurs with `sigma` (N,) pixels; as long as the widest needs."""
+    """Kernels (N, taps), float32, of Gaussian blurs with `sigma` (N,) pixels, as long as the widest one."""
     radius = max([1, *(math.ceil(3 * value) for value in sigma.tolist())])
     offset = torch.arange(-radius, radius + 1, dtype=sigma.dtype)
     kernel = torch.exp(-0.5 * (offset / sigma.view(-1, 1)) ** 2)
@@ -82,7 +82,7 @@ def blur(film: Tensor, kernels: Tensor) -> Tensor:
 
 
 def sharpen(film: Tensor, amount: Tensor, kernels: Tensor) -> Tensor:
-    """Unsharp masking: `amount` times the difference from the blurred film is added."""
+    """Unsharp masking: add `amount` times the difference from the blurred film."""
     return (film + amount.view(-1, 1, 1, 1) * (film - blur(film, kernels))).clamp_(0, 255)
 
 
@@ -103,7 +103,7 @@ def jpeg_tables(quality: Tensor) -> Tensor:
 
 
 def jpeg(film: Tensor, tables: Tensor) -> Tensor:
-    """What JPEG compression with one quantisation table per film leaves of each channel."""
+    """Each channel after JPEG compression with one quantisation table per film."""
     height, width = film.shape[-2:]
     padded = F.pad(film, (0, -width % BLOCK, 0, -height % BLOCK), mode="replicate") - 128
     columns = torch.unflatten(padded, 3, (-1, BLOCK))
@@ -115,7 +115,7 @@ def jpeg(film: Tensor, tables: Tensor) -> Tensor:
 
 
 def add_noise(film: Tensor, std: Tensor) -> Tensor:
-    """Gaussian noise of a standard deviation in grey levels, equal in the colour channels; torch's global generator."""
+    """Gaussian noise with standard deviation `std` in grey levels, equal in all channels; torch's global generator."""
     noise = torch.randn((len(film), 1, *film.shape[2:]), device=film.device, dtype=film.dtype)
     return (film + noise * std.view(-1, 1, 1, 1)).clamp_(0, 255)
 
@@ -138,7 +138,7 @@ def _tile_tables(levels: Tensor, clip_limit: float, tiles: int) -> Tensor:
     histogram.scatter_add_(1, tiled, torch.ones_like(tiled, dtype=histogram.dtype))
     limit = max(1, int(clip_limit * pixels / LEVELS))
     excess = (histogram - limit).clamp(min=0).sum(dim=1, keepdim=True)
-    # What was clipped goes to all bins alike; the remainder, as OpenCV has it, to every step-th bin from the lowest.
+    # The clipped excess is distributed evenly; the remainder, as in OpenCV, goes to every step-th bin from the lowest.
     remainder = excess % LEVELS
     step = (LEVELS // remainder.clamp(min=1)).clamp(min=1)
     level = torch.arange(LEVELS, device=levels.device)

@@ -1,4 +1,4 @@
-"""The training loop on Lightning Fabric, which brings devices, DDP and mixed precision; the order is all here.
+"""The training loop. Lightning Fabric provides devices, DDP and mixed precision.
 
 All randomness is a function of (seed, epoch, batch), so a run resumes from any saved position with the same bits.
 """
@@ -40,11 +40,11 @@ def fit(
     sigterm: Sigterm,
     listeners: Sequence[Callable[[list[Row]], None]],
 ) -> None:
-    """Train from position `at`, with the `tensors` saved there, until the recipe says stop; `at` moves along.
+    """Train from position `at`, with the `tensors` saved there, until `should_stop`; updates `at` in place.
 
     Raises:
-        CxrError: the loss is not a finite number.
-        SystemExit: SIGTERM came; the state is saved.
+        CxrError: the loss is not finite.
+        SystemExit: after SIGTERM; the state is saved.
     """
     classifier.backbone.requires_grad_(bool(settings.backbone_lr))
     model = fabric.setup_module(classifier)
@@ -66,7 +66,7 @@ def fit(
         if fabric.is_global_zero:
             batches = progress(batches, data.steps - at.batch, f"epoch {at.epoch}", "step")
         for batch in batches:
-            pending = at.batch % settings.accumulate  # batches whose gradients wait for the optimizer's step
+            pending = at.batch % settings.accumulate  # batches accumulated since the last optimizer step
             if not pending:
                 due = at.batch == 0 or (fabric.is_global_zero and state.is_due())
                 leave, due = agree(fabric, sigterm.received, due)
@@ -102,7 +102,7 @@ def fit(
 
 
 def train_step(fabric: Fabric, model: Any, batch: Batch, settings: TrainSection, weights: Tensor, group: int) -> Tensor:
-    """Augmentation, forward and backward of one batch of `group` that share an optimizer step; returns its loss."""
+    """Augment, forward and backward for one of the `group` batches of an optimizer step; returns its loss."""
     torch.manual_seed(batch["seed"])
     with torch.no_grad():
         image = four_channels(augment(batch["image"], batch["plan"], settings.augment))
@@ -115,7 +115,7 @@ def train_step(fabric: Fabric, model: Any, batch: Batch, settings: TrainSection,
 
 
 def step_optimizer(fabric: Fabric, model: Any, optimizer: Any, clip: float) -> None:
-    """Clip the gradients' norm (0: do not), and step."""
+    """Clip the norm of the gradients (0 = off), and step."""
     if clip:
         fabric.clip_gradients(model, optimizer, max_norm=clip, error_if_nonfinite=False)
     optimizer.step()
@@ -123,21 +123,21 @@ def step_optimizer(fabric: Fabric, model: Any, optimizer: Any, clip: float) -> N
 
 
 def four_channels(image: Tensor) -> Tensor:
-    """Grey films with their mask, (N, 2, H, W), in the channels of an NPZ; others as they are."""
+    """Images [grey, mask], (N, 2, H, W), expanded to the channels of an NPZ; others unchanged."""
     return torch.cat([image[:, :1].expand(-1, 3, -1, -1), image[:, 1:]], dim=1) if image.shape[1] == 2 else image
 
 
 def adamw(classifier: Classifier, settings: TrainSection, device: torch.device) -> torch.optim.Optimizer:
-    """AdamW; biases and normalisation are not decayed. The last group is the head's: the history shows its rate."""
+    """AdamW without decay of biases and normalisation. The last group is the head's: the history has its rate."""
     parts = ((classifier.backbone, settings.backbone_lr), (classifier.head, 1.0))
     groups = [
         group | {"share": share}
         for part, share in parts
         for group in param_groups_weight_decay(part, settings.weight_decay)
     ]
-    # Undecayed weights first, backbone before head: clipping adds up squares in this order, and rounds them in it.
+    # Undecayed weights first, backbone before head: this order of sums in clipping decides the rounding.
     groups.sort(key=lambda group: group["weight_decay"])
-    # The plain optimizer takes its square roots from MKL, which rounds them differently from maker to maker.
+    # The plain optimizer uses MKL for square roots, whose rounding depends on the processor's vendor.
     fused = True if settings.portable and device.type == "cpu" else None
     return torch.optim.AdamW(groups, lr=settings.lr, fused=fused)
 
@@ -145,7 +145,7 @@ def adamw(classifier: Classifier, settings: TrainSection, device: torch.device) 
 def validate(fabric: Fabric, classifier: Classifier, data: FilmData, settings: TrainSection, sigterm: Sigterm) -> Row:
     """Loss (without smoothing or class weights), AUROC and accuracy of the validation films and of each copy."""
     classifier.eval()
-    if fabric.world_size > 1:  # each process has normalisation statistics of its own films; those of the first count
+    if fabric.world_size > 1:  # the normalisation statistics differ between processes; use those of the first
         for buffer in classifier.buffers():
             torch.distributed.broadcast(buffer, 0)
     row: Row = {}
@@ -166,7 +166,7 @@ def score(
     fabric: Fabric, classifier: Classifier, batch: Batch, settings: TrainSection, metrics: dict[str, Metric]
 ) -> None:
     """Add a batch of films to the metrics."""
-    # Not through `model`: DDP's wrapper waits for the other processes, which may have no films left.
+    # Not with `model`: DDP's wrapper would wait for the other processes, which may have no films left.
     with fabric.autocast():
         logits = classifier(four_channels(batch["image"]))
         plain = torch.ones(logits.shape[1] if logits.ndim > 1 else 2, device=logits.device)
@@ -178,7 +178,7 @@ def score(
 
 
 def new_metrics(classes: int, device: torch.device) -> dict[str, Metric]:
-    """The metrics of one set of films; `compute` joins what the processes have seen."""
+    """The metrics of one set of films; `compute` combines all processes."""
     auroc: Metric = BinaryAUROC() if classes == 2 else MulticlassAUROC(classes)
     accuracy: Metric = BinaryAccuracy() if classes == 2 else MulticlassAccuracy(classes, average="micro")
     return {
@@ -189,9 +189,9 @@ def new_metrics(classes: int, device: torch.device) -> dict[str, Metric]:
 def save(
     fabric: Fabric, classifier: Classifier, optimizer: Any, settings: TrainSection, state: RunState, at: Position
 ) -> None:
-    """Save in the first process what all resume from."""
+    """Save, in the first process, the state from which all processes resume."""
     loss_sum = mean_over_processes(fabric, at.loss_sum)
     if fabric.is_global_zero:
         tensors = {"classifier": classifier.state_dict(), "optimizer": optimizer.state_dict()}
-        tensors["precision"] = fabric.strategy.precision.state_dict()  # the scale of fp16's losses
+        tensors["precision"] = fabric.strategy.precision.state_dict()  # the loss scale of fp16
         state.save(Position(at.epoch, at.batch, loss_sum, at.history), tensors, settings)

@@ -1,4 +1,4 @@
-"""The training loss: label smoothing, class weights, one logit or several; and the look whether it is finite."""
+"""The training loss, with label smoothing and class weights, and the check that it is finite."""
 
 import math
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from torch import Tensor
 
 from cxr.core.errors import CxrError
 
-GPU_LOSS_CHECK = 20  # steps between looks at the loss
+GPU_LOSS_CHECK = 20  # steps between checks of the loss on a GPU
 
 
 def film_losses(logits: Tensor, labels: Tensor, kind: str, smoothing: float, weights: Tensor) -> Tensor:
@@ -41,19 +41,19 @@ def class_weights(counts: Sequence[int], balance: str) -> Tensor:
 
 
 class LossCheck:
-    """Raises where a loss is not a finite number. On a GPU it looks every 20 steps, since each look waits for it."""
+    """Raises when a loss is not finite. On a GPU it checks every 20 steps, since each check waits for the GPU."""
 
     def __init__(self) -> None:
         self.unchecked: list[tuple[int, Tensor]] = []  # losses with their batch
 
     def add(self, batch: int, loss: Tensor, epoch: int, rate: float) -> None:
-        """Note the loss of a batch, and look when it is time."""
+        """Record the loss of a batch, and check when due."""
         self.unchecked.append((batch, loss))
         if loss.device.type == "cpu" or len(self.unchecked) >= GPU_LOSS_CHECK:
             self.look(epoch, rate)
 
     def look(self, epoch: int, rate: float) -> None:
-        """Raise CxrError, with the position and the learning rate, when a loss since the last look was not finite."""
+        """Raise CxrError, with position and learning rate, when a loss since the last check was not finite."""
         values = torch.stack([loss for _, loss in self.unchecked]).tolist() if self.unchecked else []
         for (batch, _), value in zip(self.unchecked, values, strict=True):
             if not math.isfinite(value):

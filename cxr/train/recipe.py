@@ -1,7 +1,6 @@
-"""What the recipe decides as training goes, as functions of the history and of nothing else.
+"""Decisions during training as pure functions of the history: best epoch, early stopping, learning rate.
 
-Best epoch, early stopping and plateau drops keep no state of their own, so there is none to lose when a run is
-interrupted and resumes.
+They keep no state, so an interrupted run resumes without any.
 """
 
 import math
@@ -11,12 +10,11 @@ from cxr.train.config import TrainSection
 
 Row = dict[str, float]
 BATCH, FEW_FILMS_BATCH, MANY_FILMS = 32, 16, 1000  # `train.batch: auto`
-SCORED = ("val", "corrupted", "swapped")  # validation, and its copies where the set has them
+SCORED = ("val", "corrupted", "swapped")  # validation, and its perturbed copies if the set has them
 
 
 def score(row: Row, monitor: str) -> float:
-    """The monitored metric of an epoch, turned so that higher is better; `mean_` averages validation and
-    its copies."""
+    """The monitored metric of an epoch, with the loss negated; `mean_` averages validation and its copies."""
     source, metric = monitor.split("_", 1)
     names = [name for name in SCORED if f"{name}_{metric}" in row] if source == "mean" else [source]
     value = sum(row[f"{name}_{metric}"] for name in names) / len(names)
@@ -24,7 +22,7 @@ def score(row: Row, monitor: str) -> float:
 
 
 def best_epoch(history: Sequence[Row], monitor: str) -> int:
-    """Index of the best epoch. A metric of few films ties often: the lower loss of the same films decides."""
+    """Index of the best epoch. Ties, frequent with few films, are resolved by the lower loss of the same films."""
     tie = monitor.split("_", 1)[0] + "_loss"
     return max(range(len(history)), key=lambda epoch: (score(history[epoch], monitor), score(history[epoch], tie)))
 
@@ -35,19 +33,19 @@ def selected_epoch(history: Sequence[Row], settings: TrainSection) -> int:
 
 
 def batch_size(films: int, settings: TrainSection) -> int:
-    """Films a step, over all devices; `auto` takes smaller steps, and so more of them, where films are few."""
+    """Films per step over all devices; `auto` is smaller for few films, for more steps."""
     if settings.batch != "auto":
         return settings.batch
     return BATCH if films >= MANY_FILMS else FEW_FILMS_BATCH
 
 
 def steps_per_epoch(films: int, settings: TrainSection) -> int:
-    """Batches an epoch: every film once, or as often as it takes to make `min_steps` over the run."""
+    """Batches per epoch: every film once, or more for `min_steps` over the whole run."""
     return max(films // batch_size(films, settings), math.ceil(settings.min_steps / settings.epochs), 1)
 
 
 def should_stop(history: Sequence[Row], settings: TrainSection) -> bool:
-    """Whether training is over: all epochs done, or none of the last `patience` was the best."""
+    """Whether training is over: all epochs are done, or the best epoch is `patience` epochs ago."""
     if not history:
         return False
     waited = len(history) - 1 - best_epoch(history, settings.monitor)
@@ -55,7 +53,7 @@ def should_stop(history: Sequence[Row], settings: TrainSection) -> bool:
 
 
 def plateau_drops(history: Sequence[Row], settings: TrainSection) -> int:
-    """How often the metric stood still for `plateau_patience` epochs."""
+    """How often the monitored metric did not improve for `plateau_patience` epochs."""
     drops = waited = 0
     best = -math.inf
     for row in history:
@@ -68,7 +66,7 @@ def plateau_drops(history: Sequence[Row], settings: TrainSection) -> int:
 
 
 def learning_rate(epoch: float, history: Sequence[Row], settings: TrainSection) -> float:
-    """Learning rate at a moment of training, counted in epochs with fractions.
+    """Learning rate at a fractional epoch.
 
     Linear warm-up, then half a cosine down to zero (Loshchilov & Hutter 2017), or steps down on plateaus.
     """

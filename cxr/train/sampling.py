@@ -1,8 +1,7 @@
-"""How often a training film is drawn where its acquisition should not tell its label (`balance: acquisition`).
+"""Sampling weights against acquisition bias (`balance: acquisition`).
 
-In many cohorts sharpness, exposure and the place of the lungs on the film tell the label: a network learns them instead
-of the disease. Some films conflict: theirs speak against the label. Drawn more often than the others, they make
-acquisition a worse guide and the disease a better one. No film is left out.
+In many cohorts sharpness, exposure and framing predict the label, and a network learns them instead of the disease.
+Drawing bias-conflicting films more often weakens this association. No film is left out.
 """
 
 import logging
@@ -17,25 +16,25 @@ from cxr.runtime.console import progress
 from cxr.train.data import Array, FilmSet
 
 log = logging.getLogger(__name__)
-SCALE = 3.0  # logits by which acquisition must be less right for a film to be drawn e times as often
-LEAST, MOST = 0.05, 5.0  # of the weights: no film is drawn more than a hundred times as often as another
+
+SCALE = 3.0  # decrease of the label's logit by which the weight grows by a factor of e
+LEAST, MOST = 0.05, 5.0  # bounds of the weights: they differ by a factor of a hundred at most
 
 
 def sampling_weights(films: FilmSet) -> Array | None:
-    """Weight of each training film, (films,), to be drawn by within its class; None with too few patients to tell."""
+    """Sampling weight of each training film within its class, (films,); None when there are too few patients."""
     images, labels = films.train.images, films.train.labels
     places = progress(range(len(labels)), len(labels), "acquisition of training films")
     statistics = np.stack([acquisition_features(images[np.array([place])][0]) for place in places])
     try:
-        logits = out_of_fold_logits(statistics, labels, films.patients).round(
-            1
-        )  # the last digits depend on the processor
+        logits = out_of_fold_logits(statistics, labels, films.patients)
     except CxrError as error:
-        log.warning("train.balance: acquisition: %s. The films of a class are drawn alike", error)
+        log.warning("train.balance: acquisition: %s; the films of a class are drawn equally", error)
         return None
+    logits = logits.round(1)  # the last digits depend on the processor
     weights = np.exp(-logits[np.arange(len(labels)), labels] / SCALE).clip(LEAST, MOST)
     log.info(
-        "acquisition tells the label of training films at AUROC %.3f, and at %.3f as they are drawn",
+        "acquisition-only AUROC on training films: %.3f unweighted, %.3f with sampling weights",
         ovr_auroc(labels, logits),
         ovr_auroc(labels, logits, weights),
     )
@@ -43,9 +42,9 @@ def sampling_weights(films: FilmSet) -> Array | None:
 
 
 def acquisition_features(film: Array) -> Array:
-    """What a stored film (2 or 4, side, side) shows of its acquisition: grey levels, and box and share of the lungs.
+    """Acquisition features of a stored image (2 or 4, side, side): grey levels, and box, share and aspect of the lungs.
 
-    Where there is no lung mask the box is the whole film.
+    Without a lung mask the box is the whole image.
     """
     colours = film[[0, 0, 0]] if len(film) == 2 else film[:3]
     grey = np.asarray(cv2.cvtColor(colours.transpose(1, 2, 0).copy(), cv2.COLOR_RGB2GRAY), np.uint8)

@@ -1,4 +1,4 @@
-"""What an interrupted run resumes from, the lock that keeps a run to one process, and SIGTERM."""
+"""Interruption: the saved state of a run, the run lock, SIGTERM."""
 
 import json
 import logging
@@ -30,7 +30,7 @@ SIGTERM_EXIT = 128 + signal.SIGTERM
 
 @dataclass
 class Position:
-    """Where training stands."""
+    """A position in training."""
 
     epoch: int = 0
     batch: int = 0  # batches of this epoch that are done
@@ -52,7 +52,7 @@ class RunState:
         return self.folder / "resume.ckpt"
 
     def kept_path(self, history: list[Row], settings: TrainSection) -> Path:
-        """The classifier of the epoch of a history that is selected so far."""
+        """The classifier of the selected epoch of a history."""
         return self.folder / f"kept-{selected_epoch(history, settings)}.ckpt"
 
     def is_due(self) -> bool:
@@ -60,15 +60,15 @@ class RunState:
         return time.monotonic() - self.saved > SAVE_SECONDS
 
     def load(self, settings: TrainSection) -> tuple[Position, dict[str, Any]]:
-        """The saved position and its tensors, on the CPU; the start, without tensors, where there is no whole state."""
+        """The saved position and its tensors, on the CPU; the start, without tensors, when the state is incomplete."""
         if not self.resume_path.is_file():
             return Position(), {}
         try:
             content = torch.load(self.resume_path, map_location="cpu", weights_only=True)
             at = Position(**content["position"] | {"history": json.loads(content["position"]["history"])})
-            # A copy that was taken file by file, as SageMaker takes it, may lack the classifier of this moment.
+            # SageMaker copies the state file by file, so a copy may lack the classifier.
             if at.history and not self.kept_path(at.history, settings).is_file():
-                log.warning("%s: the kept classifier is not there; training starts over", self.folder)
+                log.warning("%s: the kept classifier is missing; training starts over", self.folder)
                 return Position(), {}
             return at, content["tensors"]
         except (OSError, RuntimeError, LookupError, EOFError, TypeError, ValueError, pickle.UnpicklingError):
@@ -79,11 +79,11 @@ class RunState:
         """Replace the saved state; no gradient may be pending."""
         temporary = self.resume_path.with_suffix(".tmp")
         torch.save({"position": vars(at) | {"history": json.dumps(at.history)}, "tensors": tensors}, temporary)
-        with open(temporary, "rb") as stream:  # a power cut must not leave the name without the content
+        with open(temporary, "rb") as stream:  # after a power failure, the file must not be empty
             os.fsync(stream.fileno())
         os.replace(temporary, self.resume_path)
         self.saved = time.monotonic()
-        # Only now is an earlier classifier of no use: the state on disk knows of the later one.
+        # Only now: the previous state on disk needed the earlier classifier.
         kept = self.kept_path(at.history, settings) if at.history else None
         for path in self.folder.glob("kept-*.ckpt"):
             if path != kept:
@@ -96,17 +96,17 @@ class RunState:
             save_classifier(self.kept_path(history, settings), classifier)
 
     def clear(self) -> None:
-        """Delete the state of a run that is complete, so that the next run of the same recipe trains anew."""
+        """Delete the state of a complete run, so that the next run of the same recipe starts over."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
 @contextmanager
 def run_lock(folder: Path) -> Iterator[None]:
-    """Keep the folder of a run's state to one training; another process that trains the same run waits.
+    """Lock the folder of a run's state; another process that trains the same run waits.
 
-    Two experiments that differ after training only are one run to the train stage, and DVC's queue starts both: they
-    would write over each other's state. If the holder dies, the next one resumes what it left. The other processes of a
-    training on several devices belong to their first, which holds the lock for all.
+    Two queued experiments that differ only after training are the same run, and would overwrite each other's state. If
+    the holder of the lock dies, the next process resumes from its state. In a training on several devices, the first
+    process holds the lock for all.
     """
     if os.environ.get("LOCAL_RANK", "0") != "0":
         yield
@@ -124,7 +124,7 @@ def run_lock(folder: Path) -> Iterator[None]:
 
 
 class Sigterm:
-    """While entered, SIGTERM ends the process with exit code 143: at once, or where training can save if it `waits`."""
+    """Context in which SIGTERM ends the process with exit code 143: at once, or with `waits` when the loop can save."""
 
     def __init__(self) -> None:
         self.received = self.waits = False

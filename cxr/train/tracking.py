@@ -1,4 +1,4 @@
-"""Where the history of a run goes: the log, a CSV, DVCLive curves, and MLflow when MLFLOW_TRACKING_URI is set."""
+"""Outputs of the history: the log, a CSV, DVCLive curves, and MLflow if MLFLOW_TRACKING_URI is set."""
 
 import logging
 import os
@@ -20,7 +20,7 @@ EXPERIMENT = "cxr-pneumonia"
 
 
 def log_epoch(history: list[Row]) -> None:
-    """Log the epoch just done; `cxr.aws.container.workspace.METRICS` reads this line."""
+    """Log the last epoch; `cxr.aws.container.workspace.METRICS` parses this line."""
     row = history[-1]
     copies = "".join(f", {name} AUROC {row[f'{name}_auroc']:.4f}" for name in SCORED[1:] if f"{name}_auroc" in row)
     plain = "epoch %d: train loss %.4f, validation loss %.4f AUROC %.4f%s"
@@ -28,7 +28,7 @@ def log_epoch(history: list[Row]) -> None:
 
 
 class CurveFiles:
-    """`history.csv`, one row an epoch, and a folder of DVCLive curves; both are complete after each epoch."""
+    """`history.csv`, one row per epoch, and a folder of DVCLive curves; both are complete after each epoch."""
 
     def __init__(self, history: Path, curves: Path | None) -> None:
         self.history = history
@@ -36,7 +36,7 @@ class CurveFiles:
         self.logged = 0
 
     def log(self, rows: list[Row]) -> None:
-        """Write what is new; a resumed run writes its earlier epochs again."""
+        """Write the new epochs; a resumed run writes its earlier epochs again."""
         write_csv(self.history, pd.DataFrame(rows))
         for row in rows[self.logged :] if self.live else ():
             self._log_live(row)
@@ -57,14 +57,14 @@ class CurveFiles:
 
 def _live(curves: Path) -> Any:
     try:
-        # The defaults would edit dvc.yaml, write a report and create an experiment of their own.
+        # The defaults would edit dvc.yaml, write a report and create another experiment.
         return Live(str(curves), dvcyaml=None, save_dvc_exp=False, report=None)
     except SCMError as error:
         raise CxrError(f"{curves}: DVCLive: {error}; make a first commit, then run again") from error
 
 
 class MLflowRun:
-    """One MLflow run, gone on with after a resume. A server that does not answer warns once and is left alone."""
+    """One MLflow run, continued after a resume. After the first error it logs a warning and sends nothing more."""
 
     def __init__(self, folder: Path, params: dict[str, Any], tags: dict[str, str]) -> None:
         self.run_file = folder / "mlflow_run"
@@ -81,7 +81,7 @@ class MLflowRun:
 
     def _start(self, uri: str, params: dict[str, Any], tags: dict[str, str]) -> None:
         if uri.startswith("http"):
-            # One request with a short limit; MLflow itself would try for minutes.
+            # One request with a short timeout; MLflow itself would retry for minutes.
             urllib.request.urlopen(uri.rstrip("/") + "/health", timeout=SERVER_SECONDS).close()
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
@@ -114,7 +114,7 @@ class MLflowRun:
             self._give_up(error)
 
     def close(self, files: list[Path]) -> None:
-        """Send the artefacts and mark the run as finished."""
+        """Upload the artifacts and mark the run as finished."""
         if self.client is None:
             return
         try:
@@ -125,5 +125,5 @@ class MLflowRun:
             self._give_up(error)
 
     def _give_up(self, error: Exception) -> None:
-        log.warning("MLflow: %s; training goes on without it", " ".join(f"{type(error).__name__}: {error}".split()))
+        log.warning("MLflow: %s; training continues without it", " ".join(f"{type(error).__name__}: {error}".split()))
         self.client = None

@@ -1,4 +1,4 @@
-"""Train a classifier on shards: everything between the settings and the checkpoint."""
+"""A training run: from settings and shards to checkpoint, history and provenance."""
 
 import json
 import logging
@@ -36,13 +36,13 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class RunPaths:
-    """Where a run reads and writes."""
+    """Inputs and outputs of a run."""
 
     shards: Path  # folder of shards
-    checkpoint: Path  # the classifier that is kept
-    history: Path  # CSV, one row an epoch
+    checkpoint: Path  # the selected classifier
+    history: Path  # CSV, one row per epoch
     curves: Path | None  # folder of DVCLive curves
-    runs: Path  # state of unfinished runs, by fingerprint: must outlive a killed machine
+    runs: Path  # state of unfinished runs, by fingerprint; on storage that outlives the machine
 
 
 def scratch_root() -> Path:
@@ -51,10 +51,10 @@ def scratch_root() -> Path:
 
 
 def train(settings: TrainSection, compute: Compute, paths: RunPaths) -> None:
-    """Train until the recipe says so; the selected classifier and the history are written.
+    """Train, and write the selected classifier and the history.
 
-    An interrupted run resumes from its last state when settings, code, data, library versions and devices are the
-    same. SIGTERM saves the state and ends the process with exit code 143.
+    An interrupted run resumes from its last state if settings, code, data, library versions and devices are unchanged.
+    SIGTERM saves the state and ends the process with exit code 143.
 
     Raises:
         CxrError: data, settings or weights do not fit, the loss is not finite, or the GPU is out of memory.
@@ -65,7 +65,7 @@ def train(settings: TrainSection, compute: Compute, paths: RunPaths) -> None:
         films = open_films(paths.shards)
         accelerator, devices = pick_devices(compute, batch_size(len(films.train.labels), settings))
         if settings.portable and accelerator == "cpu" and (why := portability_problem(settings.compile)):
-            log.warning("train.portable: the weights will be those of this machine: %s", why)
+            log.warning("train.portable: the weights will depend on this machine: %s", why)
         facts = provenance(films.data_hash, accelerator)
         processes = devices * compute.nodes
         run = digest(json.dumps([settings.model_dump(), facts, processes, _local_weights(settings)]).encode())
@@ -93,10 +93,10 @@ def _train(
     fabric: Fabric,
     sigterm: Sigterm,
 ) -> list[Row]:
-    """Train, and write the outs; returns the history."""
+    """Train, and write the outputs; returns the history."""
     torch.manual_seed(settings.seed)
     classifier = build_classifier(settings, films, facts, state.folder)
-    classifier = classifier.to(memory_format=torch.channels_last)  # half as fast again, on CPU as on GPU
+    classifier = classifier.to(memory_format=torch.channels_last)  # 1.5 times as fast on CPU and GPU
     if settings.compile:
         classifier.compile()
     data = FilmData(films, settings, fabric.global_rank, fabric.world_size)
@@ -123,7 +123,7 @@ def _train(
 
 
 def build_classifier(settings: TrainSection, films: FilmSet, facts: dict[str, Any], folder: Path) -> Classifier:
-    """A classifier with its pretrained weights and the metadata that travel in its checkpoint."""
+    """A classifier with its pretrained weights and the metadata of its checkpoint."""
     classifier = new_classifier(
         settings.backbone, films.classes, films.image_px, settings.mask_channel, settings.dropout, settings.mirror
     )
@@ -144,28 +144,28 @@ def build_classifier(settings: TrainSection, films: FilmSet, facts: dict[str, An
 
 @torch.no_grad()
 def _check_image_size(classifier: Classifier, px: int) -> None:
-    """Some backbones take pictures of one size only, and say so in an assertion of their own."""
+    """Raise CxrError for a backbone that accepts other image sizes only; such backbones raise on a forward pass."""
     name = classifier.facts["backbone"]
     try:
         classifier.eval()(torch.zeros(1, 4, px, px, dtype=torch.uint8))
     except (AssertionError, RuntimeError, ValueError) as error:
         why = " ".join(str(error).split())[:160]
         raise CxrError(
-            f"train.backbone: {name!r} cannot take films of {px} pixels ({why}); change preprocess.image_px, or take "
-            "another backbone"
+            f"train.backbone: {name!r} does not accept images of {px} pixels ({why}); change preprocess.image_px or "
+            "train.backbone"
         ) from error
     classifier.train()
 
 
 def provenance(data_hash: str, accelerator: str) -> dict[str, Any]:
-    """Where a checkpoint comes from, as a function of its inputs: data, code, versions and device.
+    """The provenance of a checkpoint as a function of its inputs: data, code, versions and device.
 
-    Commit and time are not part of it. They differ between runs of equal weights, and would change the checkpoint's
-    hash, and with it dvc.lock, for nothing.
+    Commit and time are excluded: they differ between runs with equal weights, and would change the checkpoint's hash,
+    and with it dvc.lock, for no reason.
     """
     device = torch.cuda.get_device_name() if accelerator == "gpu" else f"CPU {platform.machine()}"
     versions = {
-        "torch": torch.__version__.split("+")[0],  # builds for CPU and for CUDA give a CPU the same weights
+        "torch": torch.__version__.split("+")[0],  # on a CPU, builds for CPU and for CUDA give the same weights
         "timm": timm.__version__,
         "lightning": lightning.__version__,
         "numpy": np.__version__,
@@ -174,7 +174,7 @@ def provenance(data_hash: str, accelerator: str) -> dict[str, Any]:
 
 
 def run_record(started: float) -> dict[str, Any]:
-    """What differs between equal runs: commit, date and wall time in seconds since `started` (time.time())."""
+    """What differs between identical runs: commit, Python, date and wall time in seconds since `started`."""
     return {
         "git_rev": git_revision(),
         "python": platform.python_version(),
@@ -184,7 +184,7 @@ def run_record(started: float) -> dict[str, Any]:
 
 
 def _local_weights(settings: TrainSection) -> str:
-    """Content hash of a local weights file, so that another file under the same name is another run."""
+    """Content hash of a local weights file, so that a changed file is another run."""
     path = Path(settings.weights)
     return digest(path.read_bytes()) if path.is_file() else ""
 

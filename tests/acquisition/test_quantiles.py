@@ -4,7 +4,7 @@ from cxr.acquisition.statistics import STATISTICS, acquisition_of, acquisition_s
 from tests.conftest import phantom
 
 
-def test_size_and_shape_come_before_what_the_grey_levels_tell() -> None:
+def test_size_and_aspect_come_before_the_grey_statistics() -> None:
     film = phantom(0, 300, 200)[0]
     found = dict(zip(STATISTICS, acquisition_of(film), strict=True))
     assert (found["width"], found["height"], found["aspect"]) == (300, 200, 1.5)

@@ -6,7 +6,7 @@ from cxr.acquisition.score import bias_conflicting, out_of_fold_logits, ovr_auro
 from cxr.core.errors import CxrError
 
 
-def test_what_tells_the_label_is_found_and_what_does_not_is_not() -> None:
+def test_predictive_statistics_have_a_high_auroc_and_others_do_not() -> None:
     random, positive = np.random.default_rng(0), np.arange(200) % 2 == 1
     patients = [f"P{place // 4}" for place in range(200)]
     telling = (positive + random.normal(0, 0.5, 200))[:, None]
@@ -16,7 +16,7 @@ def test_what_tells_the_label_is_found_and_what_does_not_is_not() -> None:
     assert nothing[:, 0] == pytest.approx(-nothing[:, 1])
 
 
-def test_of_three_classes_each_is_told_from_all_others() -> None:
+def test_three_classes_are_scored_one_against_all_others() -> None:
     random, labels = np.random.default_rng(0), np.arange(300) % 3
     telling = np.stack([labels == 1, labels == 2], axis=1) + random.normal(0, 0.3, (300, 2))
     logits = out_of_fold_logits(telling, labels, [f"P{place // 3}" for place in range(300)])
@@ -25,22 +25,24 @@ def test_of_three_classes_each_is_told_from_all_others() -> None:
     assert (1 / (1 + np.exp(-logits))).sum(axis=1) == pytest.approx(1)  # the classes' probabilities
 
 
-def test_a_patient_is_judged_by_the_films_of_others_alone() -> None:
+def test_a_patient_is_scored_by_a_model_fitted_on_other_patients() -> None:
     positive = np.repeat(np.arange(40) % 2 == 1, 5)
     patients = [f"P{place}" for place in np.repeat(np.arange(40), 5)]
-    told_by_name = np.eye(40)[np.repeat(np.arange(40), 5)]  # a column a patient: tells the label of films in sight only
-    assert roc_auc_score(positive, out_of_fold_logits(told_by_name, positive, patients)[:, 1]) == pytest.approx(
+    by_patient = np.eye(40)[
+        np.repeat(np.arange(40), 5)
+    ]  # one column per patient: predicts the label in the training folds only
+    assert roc_auc_score(positive, out_of_fold_logits(by_patient, positive, patients)[:, 1]) == pytest.approx(
         0.5, abs=0.1
     )
 
 
-def test_too_few_patients_are_one_line() -> None:
-    with pytest.raises(CxrError, match="acquisition says: 1 of one class; 5 are needed"):
+def test_too_few_patients_are_an_error() -> None:
+    with pytest.raises(CxrError, match="1 patients of one class, 5 are needed; add patients"):
         out_of_fold_logits(np.zeros((8, 1)), np.arange(8) % 2 == 1, ["A", "B", "A", "C", "A", "B", "A", "C"])
 
 
 @pytest.mark.parametrize(("gap", "share"), [(0.0, 1 / 3), (2.0, 1 / 3), (3.0, 0.15), (4.0, 0.04), (99.0, 0.0)])
-def test_the_better_acquisition_tells_the_label_the_fewer_films_conflict(gap: float, share: float) -> None:
+def test_better_acquisition_features_leave_fewer_bias_conflicting_films(gap: float, share: float) -> None:
     positive = np.minimum(np.arange(2000) % 4, 1)
     score = np.random.default_rng(0).normal(gap * positive)
     chosen = bias_conflicting(positive, np.column_stack([-score, score]))
@@ -48,7 +50,7 @@ def test_the_better_acquisition_tells_the_label_the_fewer_films_conflict(gap: fl
     assert chosen[positive == 0].mean() == pytest.approx(share, abs=0.02)
 
 
-def test_of_three_classes_the_same_share_of_each_conflicts_and_acquisition_does_not_tell_them_apart() -> None:
+def test_the_same_share_of_three_classes_is_bias_conflicting_at_chance_auroc() -> None:
     labels = np.arange(3000) % 6 // 2 * (np.arange(3000) % 6 > 1)
     logits = np.random.default_rng(0).normal(1.5 * np.eye(3)[labels])
     chosen = bias_conflicting(labels, logits)

@@ -36,7 +36,7 @@ def test_the_size_of_a_film_matters_little() -> None:
     assert small["percentile_95"] == pytest.approx(large["percentile_95"], abs=3)
 
 
-def test_the_table_is_read_back_as_it_was_written(tmp_path: Path) -> None:
+def test_the_table_survives_writing_and_reading(tmp_path: Path) -> None:
     values = acquisition_statistics(phantom()[0])
     write_acquisition(tmp_path / "a.csv", [("007", values), ("b", values + 1)])
     table = read_acquisition(tmp_path / "a.csv")

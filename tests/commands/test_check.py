@@ -82,7 +82,7 @@ def test_files_that_dvc_fails_or_hangs_on_give_warnings(workspace: Path) -> None
 @pytest.mark.parametrize(
     ("changes", "fault"),
     [
-        ({"root": "nowhere"}, "data.root: nowhere is not there; copy the films, or fetch them with `dvc pull`"),
+        ({"root": "nowhere"}, "data.root: nowhere is missing; copy the films, or fetch them with `dvc pull`"),
         ({"path_pattern": r"(?P<patient_id>Q\d+)"}, "finds no patient in 4 of 4 paths"),
         ({"classes": ("normal", "pneumonia", "covid")}, "data.classes: no film of class 'covid'"),
         ({"classes": ("normal", "tuberculosis")}, "unknown label 'PNEUMONIA'"),

@@ -10,7 +10,7 @@ FILM = '"""Doc."""\n\nimport numpy\nfrom cxr.films.frame import box\n\n\ndef fil
 
 @pytest.fixture
 def version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
-    """The version of cxr.films.film in a small tree, some of whose modules have another text than usual."""
+    """A function that gives the version of cxr.films.film in a small tree, with the given modules replaced."""
 
     def version(**texts: str) -> str:
         modules = {
@@ -39,20 +39,18 @@ def test_comments_docstrings_and_formatting_change_no_version(version: Callable[
 @pytest.mark.parametrize(
     ("module", "text"), [("film", FILM + "\nx = 1\n"), ("frame", "box = 1\n"), ("files", "y = 2\n")]
 )
-def test_an_edit_of_a_module_that_is_reached_changes_the_version(
-    version: Callable[..., str], module: str, text: str
-) -> None:
+def test_an_edit_of_an_imported_module_changes_the_version(version: Callable[..., str], module: str, text: str) -> None:
     assert version(**{module: text}) != version()
 
 
 @pytest.mark.parametrize("module", ["unused", "bar"])
-def test_an_edit_of_a_module_that_is_not_reached_or_decides_no_result_does_not(
+def test_an_edit_of_a_module_that_is_not_imported_or_decides_no_result_does_not(
     version: Callable[..., str], module: str
 ) -> None:
     assert version(**{module: "changed = True\n"}) == version()
 
 
-def test_what_is_hashed_for_a_lung_mask_is_what_finds_it_and_not_the_whole_package() -> None:
+def test_the_version_of_a_lung_mask_covers_the_modules_that_find_it_and_no_others() -> None:
     modules = code.reached("cxr.segment.film")
     assert {"cxr.segment.lungs", "cxr.films.read", "cxr.films.dicom", "cxr.films.letterbox"} <= modules
     assert not {"cxr.segment.segment", "cxr.segment.table", "cxr.films.cache"} & modules

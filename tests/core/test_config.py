@@ -1,4 +1,4 @@
-"""Sections of YAML files: what is read, and the one line that a mistake gives."""
+"""Sections of YAML files: parsing, and one-line errors."""
 
 from pathlib import Path
 from typing import Self
@@ -47,7 +47,7 @@ def test_a_section_cannot_be_changed_after_it_was_read(tmp_path: Path) -> None:
             "train:\n  lr: 0.1\n  epochs: 3\n  epohcs: 4\n",
             r"params\.yaml: train\.epohcs: unknown parameter; did you mean 'epochs'\?",
         ),
-        ("train:\n  epochs: 4\n", r"params\.yaml: train\.lr: missing, .* put the line back \(`git diff` shows it\)"),
+        ("train:\n  epochs: 4\n", r"params\.yaml: train\.lr: missing .*restore the line \(`git diff` shows it\)"),
         ("train:\n  lr: 7\n  epochs: 3\n", r"params\.yaml: train\.lr: .*less than or equal to 1 \(got 7\)"),
         ("train:\n  lr: fast\n  epochs: 3\n", r"params\.yaml: train\.lr: .*valid number.* \(got 'fast'\)"),
         ("train:\n  lr: 1\n  epochs: 1\n", r"params\.yaml: train: lr 1 needs more than one epoch$"),
@@ -57,23 +57,23 @@ def test_a_section_cannot_be_changed_after_it_was_read(tmp_path: Path) -> None:
         ("train: [\n", r"params\.yaml: not valid YAML"),
     ],
 )
-def test_a_mistake_in_params_is_one_line_with_key_and_value(tmp_path: Path, text: str, message: str) -> None:
+def test_an_error_in_params_is_one_line_with_key_and_value(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(CxrError, match=message) as caught:
         load_section("train", Recipe, params(tmp_path, text))
     assert "\n" not in str(caught.value)
 
 
-def test_a_missing_file_says_where_to_run(tmp_path: Path) -> None:
+def test_the_error_for_a_missing_file_names_the_folder_to_run_in(tmp_path: Path) -> None:
     with pytest.raises(CxrError, match="no such file; run from the root"):
         load_section("train", Recipe, tmp_path / "params.yaml")
 
 
-def test_workers_are_counted_or_as_many_as_there_are_cores() -> None:
+def test_the_number_of_workers_is_given_or_the_number_of_cores() -> None:
     assert machine(workers=3).n_workers == 3
     assert machine(workers="auto").n_workers >= 1
 
 
-def test_an_unknown_engine_is_refused(tmp_path: Path) -> None:
+def test_an_unknown_engine_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "compute.yaml"
     text = (ROOT / "compute.yaml").read_text(encoding="utf-8")
     path.write_text(text.replace("engine: loky", "engine: spark"), encoding="utf-8")

@@ -10,7 +10,7 @@ import pytest
 
 from cxr.core.files import atomic_path, digest, write_bytes, write_csv, write_json
 
-# Writes half of a new file, then dies as by `kill -9`.
+# Writes half of a new file, then ends as by `kill -9`.
 DIES_HALF_WAY = """
 import os, pathlib, signal, sys
 from cxr.core.files import atomic_path
@@ -33,12 +33,12 @@ def test_a_killed_writer_leaves_the_old_file(tmp_path: Path) -> None:
     assert path.read_bytes() == b"old"
 
 
-def test_what_a_killed_writer_leaves_is_ignored_by_git_and_dvc(tmp_path: Path) -> None:
+def test_leftovers_of_a_killed_writer_are_ignored_by_git_and_dvc(tmp_path: Path) -> None:
     die_half_way(tmp_path / "film.png")
     assert [path.suffix for path in tmp_path.iterdir()] == [".tmp"]
 
 
-def test_an_exception_leaves_the_old_file_and_no_litter(tmp_path: Path) -> None:
+def test_an_exception_leaves_the_old_file_and_no_temporary_files(tmp_path: Path) -> None:
     path = tmp_path / "film.png"
     write_bytes(path, b"old")
 
@@ -53,7 +53,7 @@ def test_an_exception_leaves_the_old_file_and_no_litter(tmp_path: Path) -> None:
     assert [item.name for item in tmp_path.iterdir()] == ["film.png"]
 
 
-def test_two_threads_that_write_one_file_do_not_write_into_each_others(tmp_path: Path) -> None:
+def test_two_writers_of_one_file_use_separate_temporary_files(tmp_path: Path) -> None:
     with atomic_path(tmp_path / "f") as one, atomic_path(tmp_path / "f") as other:
         one.write_text("one")
         other.write_text("other")
@@ -68,12 +68,12 @@ def test_tables_and_json_have_unix_lines_and_no_index(tmp_path: Path) -> None:
     assert (tmp_path / "a.json").read_text(encoding="utf-8").startswith('{\n  "b": 1,')
 
 
-def test_a_carriage_return_in_a_table_ends_no_line(tmp_path: Path) -> None:
+def test_a_carriage_return_in_a_table_survives_reading(tmp_path: Path) -> None:
     write_csv(tmp_path / "a.csv", pd.DataFrame({"path": ["a\rb.png", "c.png"], "width": [1, 2]}))
     assert pd.read_csv(tmp_path / "a.csv").to_dict("list") == {"path": ["a\rb.png", "c.png"], "width": [1, 2]}
 
 
-def test_json_refuses_nan(tmp_path: Path) -> None:
+def test_nan_in_json_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="JSON"):
         write_json(tmp_path / "a.json", {"auroc": float("nan")})
     assert not (tmp_path / "a.json").exists()

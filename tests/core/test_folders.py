@@ -1,4 +1,4 @@
-"""Atomic folders: the old folder or the new one, whenever the writer dies, and nothing beside it afterwards."""
+"""Atomic folders: a killed writer leaves the old folder or the new one, and the next writer clears its leftovers."""
 
 import contextlib
 import fcntl
@@ -12,7 +12,7 @@ import pytest
 
 from cxr.core.files import atomic_folder
 
-# Replaces a folder, and dies as by `kill -9` before the first, the second … call of `os.replace` or `shutil.rmtree`.
+# Replaces a folder, and ends as by `kill -9` before a given call of `os.replace` or `shutil.rmtree`.
 DIES_BEFORE_CALL = """
 import os, pathlib, shutil, signal, sys
 from cxr.core.files import atomic_folder
@@ -70,7 +70,7 @@ def test_a_folder_is_replaced_as_a_whole_and_can_be_read_by_all(folder: Path) ->
     assert content(folder.parent) == ["films"]
 
 
-def test_a_failed_writer_leaves_the_old_folder_and_no_litter(folder: Path) -> None:
+def test_a_failed_writer_leaves_the_old_folder_and_no_temporary_files(folder: Path) -> None:
     fail_in(folder)
     assert content(folder) == ["old"]
     assert content(folder.parent) == ["films"]
@@ -80,14 +80,13 @@ def test_a_failed_writer_leaves_the_old_folder_and_no_litter(folder: Path) -> No
 def test_a_killed_writer_loses_neither_folder_and_the_next_one_clears_up(
     folder: Path, call: int, expected: list[str]
 ) -> None:
-    """Once the old folder was deleted before the new one was in place."""
     die_before(call, folder)
-    fail_in(folder)  # the next writer settles what was left before it does anything of its own
+    fail_in(folder)  # the next writer first restores or deletes the leftovers
     assert content(folder) == expected
     assert content(folder.parent) == ["films"]
 
 
-def test_a_writer_killed_before_it_has_locked_its_folder_leaves_nothing_to_the_next(folder: Path) -> None:
+def test_leftovers_of_a_writer_killed_before_it_locked_its_folder_are_deleted(folder: Path) -> None:
     killed = subprocess.run([sys.executable, "-c", DIES_BEFORE_LOCK, str(folder)], check=False)
     assert killed.returncode == -signal.SIGKILL
     assert len(content(folder.parent)) == 2
@@ -95,7 +94,7 @@ def test_a_writer_killed_before_it_has_locked_its_folder_leaves_nothing_to_the_n
     assert content(folder.parent) == ["films"]
 
 
-def test_a_writer_whose_folder_is_taken_for_a_leftover_before_it_is_locked_makes_another(
+def test_a_writer_makes_a_new_folder_when_another_writer_deleted_the_unlocked_one(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     original, called = fcntl.flock, []
@@ -103,7 +102,7 @@ def test_a_writer_whose_folder_is_taken_for_a_leftover_before_it_is_locked_makes
     def flock(descriptor: int, operation: int) -> None:
         called.append(operation)
         if len(called) == 1:
-            fail_in(folder)  # another writer comes and goes
+            fail_in(folder)  # another writer starts and ends
         original(descriptor, operation)
 
     monkeypatch.setattr(fcntl, "flock", flock)
@@ -114,12 +113,12 @@ def test_a_writer_whose_folder_is_taken_for_a_leftover_before_it_is_locked_makes
     assert content(folder.parent) == ["films"]
 
 
-def test_what_a_killed_writer_leaves_is_ignored_by_git_and_dvc(folder: Path) -> None:
+def test_leftovers_of_a_killed_writer_are_ignored_by_git_and_dvc(folder: Path) -> None:
     die_before(1, folder)
     assert sorted(path.suffix for path in folder.parent.iterdir()) == ["", ".tmp"]
 
 
-def test_a_writer_that_is_still_at_work_is_left_alone(folder: Path) -> None:
+def test_the_folder_of_a_running_writer_is_not_touched(folder: Path) -> None:
     with atomic_folder(folder) as first:
         (first / "first").write_text("first", encoding="utf-8")
         with atomic_folder(folder) as second:
@@ -129,7 +128,7 @@ def test_a_writer_that_is_still_at_work_is_left_alone(folder: Path) -> None:
     assert content(folder) == ["first"]
 
 
-def test_leftovers_of_another_folder_are_left_alone(folder: Path) -> None:
+def test_leftovers_of_another_folder_are_not_touched(folder: Path) -> None:
     other = folder.with_name("films.small")
     other.mkdir()
     die_before(1, other)
@@ -137,7 +136,7 @@ def test_leftovers_of_another_folder_are_left_alone(folder: Path) -> None:
     assert len(list(folder.parent.glob(".films.small.*.tmp"))) == 1
 
 
-def test_a_linked_folder_is_replaced_and_what_it_links_to_is_kept(folder: Path) -> None:
+def test_a_linked_folder_is_replaced_and_its_target_kept(folder: Path) -> None:
     """DVC's outs are links with `cache.type symlink`."""
     cached = folder.rename(folder.with_name("cached"))
     os.symlink(cached, folder)

@@ -96,7 +96,7 @@ def test_dicom_files_say_that_they_are_synthetic_and_carry_the_patient(small: Pa
         assert dataset.pixel_array.max() < 2**dataset.BitsStored
 
 
-def test_the_readme_says_that_the_films_are_synthetic(small: Path) -> None:
+def test_the_readme_states_that_the_films_are_synthetic(small: Path) -> None:
     assert "Synthetic" in (small / "README.md").read_text(encoding="utf-8").splitlines()[0]
 
 

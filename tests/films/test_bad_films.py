@@ -1,4 +1,4 @@
-"""The corpus of bad films: each file is read as what it shows or quarantined with its reason; the run completes."""
+"""The corpus of bad films: each file is read or quarantined with a reason, and the run completes."""
 
 import ast
 import os
@@ -15,7 +15,7 @@ from cxr.films.read import Source, decode
 
 ROOT = Path(__file__).parents[2]
 NO_FILES = ("folder called x.jpg", "dangling link", "named pipe", "socket", "link to a device")
-LARGEST = 300  # MB that ingest may add: one decoded picture of 20000x20000 is 400
+LARGEST = 300  # MB that ingest may add: one decoded image of 20000x20000 takes 400
 
 
 @pytest.fixture(scope="module")
@@ -38,28 +38,28 @@ def test_every_bad_file_is_read_or_quarantined_and_none_stops_the_run(printed: s
     assert [found[kind][:3] for kind in NO_FILES] == [["1", "0", "1"]] * len(NO_FILES)
 
 
-def test_every_reason_says_what_to_do(printed: str) -> None:
+def test_every_reason_has_a_remedy(printed: str) -> None:
     assert ", each with a remedy" in printed
     assert all("; " in row[4] for row in rows(printed).values() if row[2] != "0")
 
 
-def test_no_bad_file_costs_the_memory_that_its_header_asks_for(printed: str) -> None:
+def test_no_bad_file_takes_the_memory_that_its_header_declares(printed: str) -> None:
     most, before = (float(number) for number in re.findall(r"(\d+) MB", printed))
     assert most - before < LARGEST
 
 
-def test_a_file_that_may_not_be_opened_is_quarantined_unless_root_reads(printed: str) -> None:
+def test_an_unreadable_file_is_quarantined_unless_root_reads_it(printed: str) -> None:
     assert rows(printed)["no permission"][1:3] == (["1", "0"] if os.geteuid() == 0 else ["0", "1"])
 
 
-def test_the_page_shows_what_the_benchmark_prints(printed: str) -> None:
+def test_the_page_matches_the_output_of_the_benchmark(printed: str) -> None:
     page = (ROOT / "benchmarks/results/bad_films.md").read_text(encoding="utf-8").splitlines()
     table = [line for line in printed.splitlines() if line.startswith("|") and not line.startswith("| no permission")]
     assert [line for line in table if line not in page] == []
 
 
-def test_every_reason_in_the_code_says_what_to_do() -> None:
-    """The corpus does not meet all of them."""
+def test_every_reason_in_the_code_has_a_remedy() -> None:
+    """The corpus does not cover all of them."""
     found = []
     for path in [*(ROOT / "cxr/films").glob("*.py"), ROOT / "cxr/ingest/film.py"]:
         for node in ast.walk(ast.parse(path.read_bytes())):
@@ -67,7 +67,7 @@ def test_every_reason_in_the_code_says_what_to_do() -> None:
             returned = path.stem == "film" and isinstance(node, ast.Return) and isinstance(node.value, ast.JoinedStr)
             if raised or returned:
                 found.append(ast.unparse(node))
-    passed_on = ["NotAChestFilm(f'{address}: {reason}')"]  # the reason is one that film.py returns
+    passed_on = ["NotAChestFilm(f'{address}: {reason}')"]  # film.py returns the reason
     assert len(found) > 20
     assert [text for text in found if "; " not in text] == passed_on
 
@@ -95,12 +95,12 @@ def test_every_reason_in_the_code_says_what_to_do() -> None:
         ("DICOM, RLE", 59),
     ],
 )
-def test_an_unusual_file_shows_the_film_that_was_stored_in_it(kind: str, seed: int) -> None:
+def test_an_unusual_file_decodes_to_the_film_stored_in_it(kind: str, seed: int) -> None:
     ((name, content),) = KINDS[kind]()
     grey = decode(Source(name, content)).grey
     assert np.corrcoef(grey.ravel(), film(seed).ravel())[0, 1] > 0.95
 
 
-def test_a_film_is_seen_as_it_is_stored_whatever_its_exif_header_says() -> None:
+def test_the_exif_orientation_is_ignored() -> None:
     shapes = {decode(Source(name, content)).size for name, content in KINDS["turned by EXIF, all eight ways"]()}
     assert shapes == {(160, 128)}

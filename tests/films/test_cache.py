@@ -1,4 +1,4 @@
-"""The per-film cache: shared by experiments, and never trusted when damaged."""
+"""The per-film cache: shared by experiments; damaged entries are ignored."""
 
 import os
 import signal
@@ -32,7 +32,7 @@ def entry_file(cache: FilmCache) -> Path:
     return cache.folder / KEY[:2] / KEY
 
 
-def test_what_was_put_is_there(cache: FilmCache) -> None:
+def test_a_stored_entry_is_found(cache: FilmCache) -> None:
     assert KEY not in cache
     assert cache.get(KEY) is None
     cache.put(KEY, ENTRY)
@@ -48,14 +48,14 @@ def test_another_film_stage_or_specification_has_its_own_entry(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("damage", [b"", b"short", bytes(200)])
-def test_a_damaged_entry_is_not_served(cache: FilmCache, damage: bytes) -> None:
+def test_a_damaged_entry_is_ignored(cache: FilmCache, damage: bytes) -> None:
     cache.put(KEY, ENTRY)
     entry_file(cache).write_bytes(damage)
     assert cache.get(KEY) is None
 
 
 @pytest.mark.parametrize("position", [0, 20, -1])
-def test_one_flipped_bit_is_noticed(cache: FilmCache, position: int) -> None:
+def test_one_flipped_bit_is_detected(cache: FilmCache, position: int) -> None:
     cache.put(KEY, ENTRY)
     content = bytearray(entry_file(cache).read_bytes())
     content[position] ^= 1
@@ -63,7 +63,7 @@ def test_one_flipped_bit_is_noticed(cache: FilmCache, position: int) -> None:
     assert cache.get(KEY) is None
 
 
-def test_a_truncated_entry_is_not_served(cache: FilmCache) -> None:
+def test_a_truncated_entry_is_ignored(cache: FilmCache) -> None:
     cache.put(KEY, ENTRY)
     entry_file(cache).write_bytes(entry_file(cache).read_bytes()[:-3])
     assert cache.get(KEY) is None
@@ -84,7 +84,7 @@ def test_a_specification_depends_on_every_fact_and_their_order() -> None:
     assert len({spec_key(["a", "b"]), spec_key(["b", "a"]), spec_key(["ab"]), spec_key(["a", "b", "c"])}) == 4
 
 
-def test_prune_removes_only_what_was_not_used_lately(tmp_path: Path, cache: FilmCache) -> None:
+def test_prune_removes_only_entries_not_used_recently(tmp_path: Path, cache: FilmCache) -> None:
     cache.put(KEY, ENTRY)
     cache.put("cd34", ENTRY)
     old = time.time() - 40 * 86400
@@ -97,7 +97,7 @@ def test_prune_removes_only_what_was_not_used_lately(tmp_path: Path, cache: Film
     assert cache.get("cd34") == ENTRY
 
 
-def test_an_entry_is_stored_although_prune_takes_its_empty_folder_away(
+def test_an_entry_is_stored_even_when_prune_deletes_its_empty_folder(
     cache: FilmCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write, tries = film_cache.write_bytes, iter([True, False])
@@ -112,7 +112,7 @@ def test_an_entry_is_stored_although_prune_takes_its_empty_folder_away(
     assert cache.get(KEY) == ENTRY
 
 
-def test_prune_survives_a_file_that_a_run_renames_meanwhile(
+def test_prune_ignores_a_file_that_a_running_stage_renames(
     tmp_path: Path, cache: FilmCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cache.put(KEY, ENTRY)

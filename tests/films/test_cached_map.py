@@ -1,4 +1,4 @@
-"""Cached per-film work: known films are read, the others computed once, in order, whoever computes them."""
+"""Cached per-film work: known films are read, the others computed once; results keep the order of the films."""
 
 import functools
 import os
@@ -16,7 +16,7 @@ FILMS = 40  # more than two chunks
 
 
 def square(log: Path, value: int) -> FilmTask:
-    """A film's work, which leaves a line in the log and names the process that did it."""
+    """A film's work, which writes a line to the log and returns its process id."""
 
     def compute() -> Entry:
         with log.open("a", encoding="utf-8") as stream:
@@ -50,7 +50,7 @@ def computed() -> list[int]:
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_each_film_is_computed_once_and_read_from_then_on(cache: FilmCache, workers: int) -> None:
+def test_each_film_is_computed_once_and_then_read(cache: FilmCache, workers: int) -> None:
     films = list(range(FILMS))
     first = run(cache, machine(workers=workers), films)
     assert [(facts["square"], blob) for facts, blob in first] == [(value**2, bytes([value])) for value in films]
@@ -86,7 +86,7 @@ def test_work_without_a_key_is_never_stored(cache: FilmCache) -> None:
     assert computed() == [-2, -2, -1, -1, 5]
 
 
-def test_entries_are_streamed_while_later_films_are_still_at_work(cache: FilmCache) -> None:
+def test_entries_are_yielded_before_later_films_are_done(cache: FilmCache) -> None:
     entries = cached_map(
         functools.partial(square, Path("log").resolve()), range(FILMS), cache, machine(workers=1), "square"
     )

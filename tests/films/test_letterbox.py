@@ -1,4 +1,4 @@
-"""The way into the square frame and back."""
+"""Mapping into the square frame and back."""
 
 import numpy as np
 import pytest
@@ -23,7 +23,7 @@ def test_the_aspect_is_kept_and_the_film_centred(width: int, height: int) -> Non
 
 
 @pytest.mark.parametrize(("width", "height"), SHAPES)
-def test_a_mask_comes_back_from_the_frame_where_it_was(width: int, height: int) -> None:
+def test_a_mask_returns_from_the_frame_to_the_same_place(width: int, height: int) -> None:
     _, mask = phantom(width=width, height=height)
     box = Letterbox(width, height, 512)
     back = box.mask_to_film(box.mask_to_frame(mask))
@@ -47,11 +47,11 @@ def test_the_films_own_box_maps_to_the_whole_film(width: int, height: int) -> No
     assert box.box_to_film(box.inner) == (0, 0, width, height)
 
 
-def test_a_box_that_reaches_outside_is_clipped_to_the_film() -> None:
+def test_a_box_that_exceeds_the_film_is_clipped() -> None:
     assert Letterbox(400, 200, 512).box_to_film((-5, 0, 600, 512)) == (0, 0, 400, 200)
 
 
-def test_a_box_covers_what_it_covered_in_the_frame() -> None:
+def test_a_mapped_box_still_covers_the_mask() -> None:
     box = Letterbox(1000, 700, 512)
     _, mask = phantom(width=1000, height=700)
     framed = box.mask_to_frame(mask)

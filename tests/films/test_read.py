@@ -16,7 +16,7 @@ from tests.conftest import phantom, write_dicom, write_image
 FILM = phantom(1)[0]
 
 
-def likeness(one: np.ndarray, other: np.ndarray) -> float:
+def similarity(one: np.ndarray, other: np.ndarray) -> float:
     return float(np.corrcoef(one.ravel(), other.ravel())[0, 1])
 
 
@@ -29,7 +29,7 @@ def test_a_grey_png_comes_back_pixel_for_pixel(tmp_path: Path) -> None:
 def test_grey_stored_as_rgb_has_no_visible_hue_even_as_jpeg(tmp_path: Path) -> None:
     film = read_film(str(write_image(tmp_path / "a.jpg", np.dstack([FILM] * 3))))
     assert film.coloured < 0.01
-    assert likeness(film.grey, FILM) > 0.98
+    assert similarity(film.grey, FILM) > 0.98
 
 
 @pytest.mark.parametrize(("enough", "reduction"), [(640, 1), (320, 2), (150, 4), (10, 8)])
@@ -38,10 +38,10 @@ def test_a_jpeg_is_decoded_no_larger_than_needed_and_never_smaller(tmp_path: Pat
     path = write_image(tmp_path / "a.jpg", film)
     small = decode_reduced(read_source(str(path)), (640, 480), enough)
     assert small.shape == (480 // reduction, 640 // reduction)
-    assert likeness(small, cv2.resize(film, small.shape[::-1], interpolation=cv2.INTER_AREA)) > 0.99
+    assert similarity(small, cv2.resize(film, small.shape[::-1], interpolation=cv2.INTER_AREA)) > 0.99
 
 
-def test_a_reduced_film_is_not_turned_by_its_exif_header(tmp_path: Path) -> None:
+def test_a_reduced_film_ignores_the_exif_orientation(tmp_path: Path) -> None:
     film = cv2.resize(FILM, (640, 480), interpolation=cv2.INTER_CUBIC)
     path = tmp_path / "a.jpg"
     exif = PIL.Image.Exif()
@@ -70,7 +70,7 @@ def test_a_12_bit_film_in_a_16_bit_png_uses_the_whole_range(tmp_path: Path) -> N
     film = read_film(str(write_image(tmp_path / "a.png", FILM.astype(np.uint16) * 16)))
     assert film.bits == 16
     assert (film.grey.min(), film.grey.max()) == (0, 255)
-    assert likeness(film.grey, FILM) > 0.999
+    assert similarity(film.grey, FILM) > 0.999
 
 
 def test_an_alpha_channel_is_dropped(tmp_path: Path) -> None:
@@ -82,7 +82,7 @@ def test_monochrome1_is_inverted_so_that_bone_is_bright(tmp_path: Path) -> None:
     plain = read_film(str(write_dicom(tmp_path / "a.dcm", FILM)))
     inverted = read_film(str(write_dicom(tmp_path / "b.dcm", 255 - FILM, photometric="MONOCHROME1")))
     assert np.abs(plain.grey.astype(int) - inverted.grey).max() <= 1
-    assert likeness(plain.grey, FILM) > 0.999
+    assert similarity(plain.grey, FILM) > 0.999
 
 
 @pytest.mark.parametrize("bits", [8, 10, 12, 16])
@@ -118,13 +118,13 @@ def test_one_hot_or_dead_pixel_leaves_a_deep_film_its_grey_levels(tmp_path: Path
     assert difference.max() <= 1
 
 
-def test_8_bit_pictures_are_not_scaled(tmp_path: Path) -> None:
+def test_8_bit_films_are_not_scaled(tmp_path: Path) -> None:
     narrow = FILM // 4 + 90
     assert np.array_equal(read_film(str(write_image(tmp_path / "a.png", narrow))).grey, narrow)
 
 
 def padded(value: int, limit: int | None = None) -> np.ndarray:
-    """A 12-bit film inside of a border of the padding value, or of values up to a limit."""
+    """A 12-bit film inside a border of the padding value, or of values up to a limit."""
     film = np.full((FILM.shape[0] + 60, FILM.shape[1] + 60), value, np.uint16)
     film[30:-30, 30:-30] = FILM.astype(np.uint16) * 4 + 1500
     if limit is not None:
@@ -134,7 +134,7 @@ def padded(value: int, limit: int | None = None) -> np.ndarray:
 
 @pytest.mark.parametrize(("value", "limit"), [(4095, None), (0, None), (4000, 4095), (100, 0)])
 @pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
-def test_padding_is_black_and_takes_no_part_in_the_scaling(
+def test_padding_is_black_and_does_not_affect_the_scaling(
     tmp_path: Path, value: int, limit: int | None, photometric: str
 ) -> None:
     alone = write_dicom(tmp_path / "alone.dcm", FILM.astype(np.uint16) * 4 + 1500, 16, photometric)
@@ -145,7 +145,7 @@ def test_padding_is_black_and_takes_no_part_in_the_scaling(
     assert not grey.any()
 
 
-def test_a_deep_film_that_is_mostly_border_is_still_seen(tmp_path: Path) -> None:
+def test_a_deep_film_with_a_large_border_keeps_its_grey_levels(tmp_path: Path) -> None:
     border = np.zeros((1200, 1200), np.uint16)
     border[600:608, 600:608] = np.arange(64, dtype=np.uint16).reshape(8, 8) * 100
     grey = read_film(str(write_image(tmp_path / "a.png", border))).grey
@@ -164,7 +164,7 @@ def test_a_deep_film_that_is_mostly_border_is_still_seen(tmp_path: Path) -> None
         ({"ViewPosition": "RL"}, "not a frontal film: ViewPosition RL"),
     ],
 )
-def test_a_dicom_that_is_no_frontal_chest_film_is_refused_before_its_pixels_are_read(
+def test_a_dicom_that_is_not_a_frontal_chest_film_is_rejected_before_its_pixels_are_read(
     tmp_path: Path, tags: dict[str, str], reason: str
 ) -> None:
     path = write_dicom(tmp_path / "a.dcm", FILM, **tags)
@@ -185,20 +185,20 @@ def test_a_dicom_that_is_no_frontal_chest_film_is_refused_before_its_pixels_are_
     ],
 )
 def test_a_frontal_chest_film_and_one_whose_attributes_are_blank_are_read(tmp_path: Path, tags: dict[str, str]) -> None:
-    assert likeness(read_film(str(write_dicom(tmp_path / "a.dcm", FILM, **tags))).grey, FILM) > 0.99
+    assert similarity(read_film(str(write_dicom(tmp_path / "a.dcm", FILM, **tags))).grey, FILM) > 0.99
 
 
-@pytest.mark.parametrize("age", ["004Y", "51"])  # RSNA's films say 51
-def test_dicom_headers_travel_with_the_film(tmp_path: Path, age: str) -> None:
+@pytest.mark.parametrize("age", ["004Y", "51"])  # RSNA's films have 51
+def test_allowed_dicom_attributes_are_kept(tmp_path: Path, age: str) -> None:
     tags = {"PatientSex": "F", "PatientAge": age, "ViewPosition": "AP"}
     film = read_film(str(write_dicom(tmp_path / "a.dcm", FILM, **tags)))
     assert film.header == {"view": "AP", "sex": "F", "age": age}
 
 
-def test_the_bytes_decide_what_a_film_is_and_not_its_name(tmp_path: Path) -> None:
+def test_the_format_is_recognised_by_the_bytes_not_the_name(tmp_path: Path) -> None:
     dicom = write_dicom(tmp_path / "a.dcm", FILM)
     jpeg = write_image(tmp_path / "a.jpg", cv2.resize(FILM, (640, 480)))
-    assert likeness(read_film(str(dicom.rename(tmp_path / "no_suffix"))).grey, FILM) > 0.999
+    assert similarity(read_film(str(dicom.rename(tmp_path / "no_suffix"))).grey, FILM) > 0.999
     assert decode_reduced(read_source(str(jpeg.rename(tmp_path / "b.png"))), (640, 480), 320).shape == (240, 320)
 
 
@@ -216,7 +216,7 @@ def test_a_medmnist_file_without_that_split_is_named(tmp_path: Path) -> None:
         read_film(f"{path}#val/0")
 
 
-def test_a_number_sign_in_a_path_is_no_member_of_a_medmnist_file(tmp_path: Path) -> None:
+def test_a_number_sign_in_a_path_is_not_taken_for_a_medmnist_member(tmp_path: Path) -> None:
     for name in ("#1.png", "set.npz#train/0"):
         write_image(tmp_path / "film.png", FILM)
         (tmp_path / name).parent.mkdir(exist_ok=True)
@@ -227,13 +227,13 @@ def test_a_number_sign_in_a_path_is_no_member_of_a_medmnist_file(tmp_path: Path)
     assert np.array_equal(read_film(f"{tmp_path}/#2/set.npz#train/0").grey, FILM)
 
 
-def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+def test_a_pipe_is_rejected_without_blocking(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "a.png")
-    with pytest.raises(CxrError, match=r"a\.png: a folder, pipe, socket or device called like a film; rename or"):
+    with pytest.raises(CxrError, match=r"a\.png: a folder, pipe, socket or device.*; rename or"):
         read_film(str(tmp_path / "a.png"))
 
 
-def test_a_medmnist_file_with_pickled_objects_is_refused(tmp_path: Path) -> None:
+def test_a_medmnist_file_with_pickled_objects_is_rejected(tmp_path: Path) -> None:
     path = tmp_path / "set.npz"
     np.savez(path, train_images=np.array([{"a": 1}], dtype=object))
     with pytest.raises(CxrError, match=r"set\.npz: array 'train_images' cannot be read"):
@@ -244,12 +244,14 @@ def test_a_medmnist_file_with_pickled_objects_is_refused(tmp_path: Path) -> None
     ("name", "content", "message"),
     [
         ("a.png", b"", "empty file; replace or remove it"),
-        ("a.png", b"not a picture", "cannot be decoded as an image"),
+        ("a.png", b"not an image", "cannot be decoded as an image"),
         ("a.jpeg", cv2.imencode(".jpg", FILM)[1].tobytes()[:12], "cannot be decoded as an image"),
         ("a.dcm", b"not a dicom", "cannot be decoded as DICOM"),
     ],
 )
-def test_a_damaged_file_is_named_with_its_fault(tmp_path: Path, name: str, content: bytes, message: str) -> None:
+def test_the_error_for_a_damaged_file_names_file_and_problem(
+    tmp_path: Path, name: str, content: bytes, message: str
+) -> None:
     path = tmp_path / name
     path.write_bytes(content)
     with pytest.raises(CxrError, match=rf"^{path}: {message}") as caught:
@@ -260,22 +262,22 @@ def test_a_damaged_file_is_named_with_its_fault(tmp_path: Path, name: str, conte
 def test_a_dicom_cut_short_is_named(tmp_path: Path) -> None:
     path = write_dicom(tmp_path / "a.dcm", FILM)
     path.write_bytes(path.read_bytes()[:-5000])
-    with pytest.raises(CxrError, match=r"a\.dcm: no picture \(ValueError, Explicit VR Little Endian\); export"):
+    with pytest.raises(CxrError, match=r"a\.dcm: .*\(ValueError, Explicit VR Little Endian\); export"):
         read_film(str(path))
 
 
-def test_what_a_damaged_dicom_says_is_told_in_one_printable_line(tmp_path: Path) -> None:
+def test_the_error_for_a_damaged_dicom_is_one_printable_line(tmp_path: Path) -> None:
     content = write_dicom(tmp_path / "film.dcm", phantom(0)[0]).read_bytes()
     damaged = content.replace(b"1.2.840.10008.1.2.1\0", b"1.2.840.1\n\x07008.1.2.1\0")
     assert damaged != content
-    with pytest.raises(CxrError) as refusal:
+    with pytest.raises(CxrError) as caught:
         decode(Source("film.dcm", damaged))
-    assert str(refusal.value).isprintable()
+    assert str(caught.value).isprintable()
 
 
-def test_a_colour_dicom_is_refused_with_what_was_expected(tmp_path: Path) -> None:
+def test_the_error_for_a_colour_dicom_names_the_expected_format(tmp_path: Path) -> None:
     path = write_dicom(tmp_path / "a.dcm", np.dstack([FILM] * 3), photometric="RGB")
-    with pytest.raises(CxrError, match=r"a\.dcm: RGB with 3 dimensions, not one MONOCHROME1"):
+    with pytest.raises(CxrError, match=r"a\.dcm: RGB with 3 dimensions, .*MONOCHROME1.*; export"):
         read_film(str(path))
 
 
@@ -296,4 +298,4 @@ def test_a_medmnist_file_cut_short_is_named(tmp_path: Path) -> None:
 def test_a_real_film_is_inverted_when_its_header_says_monochrome1(real_data: Path) -> None:
     # Both files hold the same stored values (JPEG Baseline); only their PhotometricInterpretation differs.
     first, second = (read_film(str(path)).grey for path in sorted((real_data / "dicom").glob("*.dcm")))
-    assert likeness(first, second) == pytest.approx(-1)
+    assert similarity(first, second) == pytest.approx(-1)

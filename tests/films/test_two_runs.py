@@ -1,4 +1,4 @@
-"""Two runs at once over one per-film cache, as two workers of DVC's queue or two checkouts have it."""
+"""Two concurrent runs with one per-film cache, such as two workers of DVC's queue."""
 
 import hashlib
 import json
@@ -24,7 +24,7 @@ def noise(value: int) -> FilmTask:
 
 
 def run(root: Path, films: list[int], start: Barrier | None, out: Path) -> None:
-    """One run; leaves a hash of all its results."""
+    """One run; writes the hashes of all its results."""
     if start is not None:
         start.wait(60)
     entries = list(cached_map(noise, films, FilmCache(root, "noise", "spec"), machine(workers=1), "noise"))
@@ -38,7 +38,7 @@ def alone(tmp_path: Path) -> str:
     return (tmp_path / "alone.json").read_text()
 
 
-def test_both_find_what_a_run_alone_finds_and_leave_a_whole_cache(tmp_path: Path, alone: str) -> None:
+def test_concurrent_runs_give_the_results_and_the_cache_of_a_single_run(tmp_path: Path, alone: str) -> None:
     processes = multiprocessing.get_context("spawn")
     start, outs = processes.Barrier(2), [tmp_path / "forwards.json", tmp_path / "backwards.json"]
     orders = [list(FILMS), list(reversed(FILMS))]

@@ -77,7 +77,7 @@ def test_one_more_patient_moves_at_most_one_patient(workspace: Path) -> None:
     assert sum(before[patient] != after[patient] for patient in before) <= 1
 
 
-def test_given_splits_are_honoured_and_only_validation_is_cut(workspace: Path) -> None:
+def test_given_splits_are_kept_and_only_validation_is_cut(workspace: Path) -> None:
     write_cohort(workspace / "films", split="train")
     write_image(workspace / "films/test/NORMAL/P900_0.png", phantom(1)[0])
     write_image(workspace / "films/test/PNEUMONIA/P901_0.png", phantom(2)[0])
@@ -111,14 +111,14 @@ def test_an_identical_film_in_two_splits_stops_the_stage_even_in_another_format(
         run(settings())
 
 
-def test_leaking_films_can_be_dropped_from_train_so_that_test_stays_whole(workspace: Path) -> None:
+def test_leaking_films_can_be_dropped_from_train(workspace: Path) -> None:
     write_cohort(workspace / "films", split="train")
     write_image(workspace / "films/test/NORMAL/P000_9.png", phantom(5)[0])
     records = run(settings(on_leakage="drop_from_train"))
     assert [record.split for record in records if record.patient_id == "P000"] == ["test"]
 
 
-def test_identical_films_of_two_patients_are_cut_to_the_same_side(workspace: Path) -> None:
+def test_identical_films_of_two_patients_stay_in_one_split(workspace: Path) -> None:
     write_cohort(workspace / "films", patients=20, films=1)
     twin = phantom(4242)[0]
     for patient in range(0, 20, 2):
@@ -156,7 +156,7 @@ def test_a_film_that_cannot_be_used_is_quarantined_with_its_reason(
     assert quarantine["reason"][0].startswith(reason)
 
 
-def test_what_is_called_like_a_film_and_is_no_file_is_quarantined(workspace: Path) -> None:
+def test_a_non_regular_file_with_the_suffix_of_a_film_is_quarantined(workspace: Path) -> None:
     write_cohort(workspace / "films", patients=40)
     folder = workspace / "films/NORMAL"
     (folder / "x.jpg").mkdir()  # its name names no patient either
@@ -170,14 +170,14 @@ def test_what_is_called_like_a_film_and_is_no_file_is_quarantined(workspace: Pat
     assert quarantine["reason"].str.contains("; re").all()
 
 
-def test_links_to_folders_are_told_because_they_are_not_followed(
+def test_links_to_folders_are_reported_because_they_are_not_followed(
     workspace: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     write_cohort(workspace / "films")
     (workspace / "films/PNEUMONIA").rename(workspace / "elsewhere")
     (workspace / "films/PNEUMONIA").symlink_to(workspace / "elsewhere")
     run(settings())
-    assert "1 folders under films are links and left out, such as films/PNEUMONIA; copy them" in caplog.text
+    assert "1 folders under films are links and are skipped, such as films/PNEUMONIA; copy them" in caplog.text
 
 
 def test_a_row_that_names_a_folder_or_a_pipe_is_quarantined(workspace: Path) -> None:
@@ -222,7 +222,7 @@ def test_two_runs_and_two_workers_write_the_same_bytes(workspace: Path) -> None:
     assert written[0] == written[1] == written[2]
 
 
-def test_one_film_more_opens_one_film(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_added_film_opens_only_that_film(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
     write_cohort(workspace / "films")
     run(settings())
@@ -255,7 +255,7 @@ def test_subgroups_come_from_named_groups_and_the_label_can_too(workspace: Path)
     assert {record.attributes["cause"] for record in binary} == {"", "bacteria", "virus"}
 
 
-def test_reference_masks_are_found_by_stem_and_are_no_films(workspace: Path) -> None:
+def test_reference_masks_are_found_by_stem_and_not_taken_for_films(workspace: Path) -> None:
     write_cohort(workspace / "films")
     write_image(workspace / "films/lung_masks/NORMAL/P000_0.png", phantom(0)[1])
     records = run(settings(masks_dir="lung_masks"))
@@ -364,7 +364,7 @@ def test_medmnist_films_are_read_with_their_splits(workspace: Path) -> None:
     assert records[1].label == "pneumonia"
 
 
-def test_a_missing_root_and_an_empty_one_are_told_apart(workspace: Path) -> None:
+def test_a_missing_root_and_an_empty_one_give_different_errors(workspace: Path) -> None:
     with pytest.raises(CxrError, match=r"data\.root: films: no such file or folder"):
         run(settings())
     (workspace / "films").mkdir()

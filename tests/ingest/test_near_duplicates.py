@@ -49,7 +49,7 @@ def write_cohort(changed: dict[str, Image]) -> None:
         write_image(Path(f"films/test/NORMAL/P{200 + number}_1.png"), picture)
 
 
-def test_films_that_were_changed_are_found_and_no_others(workspace: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_changed_duplicates_are_found_and_no_other_films(workspace: Path, caplog: pytest.LogCaptureFixture) -> None:
     write_cohort({name: change(film(number)) for number, (name, change) in enumerate(CHANGES.items())})
     run(settings())
     pairs = pd.read_csv("data/near_duplicates/pairs.csv")
@@ -58,14 +58,14 @@ def test_films_that_were_changed_are_found_and_no_others(workspace: Path, caplog
     mirrored = pairs[pairs["mirrored"]]
     assert [Path(path).stem for path in mirrored["path"]] == [f"P{200 + list(CHANGES).index('mirrored')}_1"]
     assert (pairs["split"] == "test").all()
-    assert f"{len(CHANGES)} films are likely the same as a film of another split" in caplog.text
+    assert f"{len(CHANGES)} films are likely duplicates of a film of another split" in caplog.text
     assert '"likely_duplicates_across_splits": 5' in Path("data/audit.json").read_text()
     sheet = cv2.imread("data/near_duplicates/pairs.png", cv2.IMREAD_GRAYSCALE)
     assert sheet is not None
     assert sheet.std() > 20
 
 
-def test_the_size_of_the_blocks_changes_no_pair(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_block_size_does_not_change_the_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
     """Films of few anatomies, so that each has many counterparts, and only the likeliest are looked at."""
     random = np.random.default_rng(0)
     drawn = [thumbnail(film(seed)) for seed in range(5)]

@@ -24,12 +24,12 @@ from tests.ingest.test_ingest import run, settings, write_cohort
         (["chest.png"], ""),
     ],
 )
-def test_a_pattern_is_made_from_the_users_own_names(names: list[str], pattern: str) -> None:
+def test_a_pattern_is_suggested_from_the_file_names(names: list[str], pattern: str) -> None:
     assert suggest_pattern(names) == pattern
     assert all(re.search(pattern, name) for name in names)
 
 
-def test_a_pattern_that_fits_no_name_is_answered_with_one_that_does(workspace: Path) -> None:
+def test_the_error_for_a_pattern_without_matches_suggests_one(workspace: Path) -> None:
     for index in range(6):
         name = f"films/{('NORMAL', 'PNEUMONIA')[index % 2]}/case{index // 2}_{index}.png"
         write_image(workspace / name, phantom(index)[0])
@@ -38,12 +38,12 @@ def test_a_pattern_that_fits_no_name_is_answered_with_one_that_does(workspace: P
     assert str(caught.value) == (
         r"params.yaml: data.path_pattern: (?P<patient_id>P\d+) finds no patient in 6 of 6 paths, such as "
         r"NORMAL/case0_0.png; try (?P<patient_id>case\d+) (3 patients here), or set data.patient_from: image if each "
-        "film is a patient of its own"
+        "film is of another patient"
     )
     assert len(run(settings(path_pattern=r"(?P<patient_id>case\d+)", val_fraction=0.34))) == 6
 
 
-def test_masks_are_taken_where_they_lie_and_none_are_asked_for_elsewhere(workspace: Path) -> None:
+def test_masks_are_found_automatically_and_not_required(workspace: Path) -> None:
     write_cohort(workspace / "films", patients=4)
     assert not any(record.mask_path for record in run(settings(masks_dir="auto")))
     write_image(workspace / "films/lung_masks/P000_0.png", phantom(0)[1])
@@ -52,26 +52,26 @@ def test_masks_are_taken_where_they_lie_and_none_are_asked_for_elsewhere(workspa
     assert len(records) == 8  # a mask is no film
 
 
-def test_a_cohort_without_a_test_set_is_told_what_to_do(workspace: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_warning_for_a_missing_test_set_has_a_remedy(workspace: Path, caplog: pytest.LogCaptureFixture) -> None:
     write_cohort(workspace / "films")
     run(settings(test_fraction=0.0))
-    assert "no test set: the films name none and data.test_fraction is 0" in caplog.text
+    assert "no test set: none is given and data.test_fraction is 0" in caplog.text
     caplog.clear()
     records = run(settings(test_fraction=0.2))
     assert {record.split for record in records} == set(SPLITS)
     assert "no test set" not in caplog.text
 
 
-def test_rows_and_films_that_miss_each_other_are_counted_and_named(workspace: Path) -> None:
+def test_rows_without_films_and_films_without_rows_are_reported(workspace: Path) -> None:
     root = workspace / "films"
     for name in ("a1", "a2", "b1", "spare"):
         write_image(root / f"{name}.png", phantom(len(name))[0])
     (root / "labels.csv").write_text("path,label,split\na1.png,0,train\na2.png,1,\nb1.png,1,test\nlost.png,0,test\n")
     given = settings(layout="csv", patient_from="image", path_pattern="none")
     assert cohort_warnings(find_entries(given), given) == [
-        "1 of 4 films name no split and join train, such as a2.png; name a split for each film or for none",
-        "films/labels.csv: 1 of 4 rows name a file that is not there, such as lost.png; add the file, or correct or "
+        "1 of 4 films have no split and join train, such as a2.png; give a split for every film or for none",
+        "films/labels.csv: 1 of 4 rows name a missing file, such as lost.png; add the file, or correct or "
         "remove the row",
-        "films/labels.csv: 1 films under films have no row and are left out, such as spare.png; add rows for them, or "
+        "films/labels.csv: 1 films under films have no row and are skipped, such as spare.png; add rows for them, or "
         "move them elsewhere",
     ]

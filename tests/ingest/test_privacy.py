@@ -57,7 +57,7 @@ def run(one: DataSection) -> list[Record]:
     return read_manifest(Path("data/manifest.csv"))[0]
 
 
-def test_a_name_in_every_text_attribute_reaches_no_file_and_no_line(
+def test_a_name_in_every_text_attribute_reaches_no_file_and_no_log_line(
     workspace: Path,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
@@ -65,8 +65,10 @@ def test_a_name_in_every_text_attribute_reaches_no_file_and_no_line(
 ) -> None:
     monkeypatch.setenv(VARIABLE, KEY)
     write_cohort(workspace / "films")
-    refused = write_dicom(workspace / "films/0.dcm", phantom(0)[0], PatientID="x", Modality=NAME, BodyPartExamined=NAME)
-    assert NAME.encode() in refused.read_bytes()
+    rejected = write_dicom(
+        workspace / "films/0.dcm", phantom(0)[0], PatientID="x", Modality=NAME, BodyPartExamined=NAME
+    )
+    assert NAME.encode() in rejected.read_bytes()
     with caplog.at_level(logging.DEBUG):
         run(settings())
     said = caplog.text + "".join(capfd.readouterr())

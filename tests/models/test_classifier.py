@@ -61,13 +61,13 @@ def test_the_fingerprint_sees_one_changed_weight() -> None:
     assert model.fingerprint != before
 
 
-def test_an_unknown_backbone_is_told_with_near_names() -> None:
+def test_the_error_for_an_unknown_backbone_suggests_similar_names() -> None:
     with pytest.raises(CxrError, match=r"efficientnt_b0.*did you mean 'efficientnet_b0'"):
         new_classifier("efficientnt_b0", ("a", "b"), 64)
 
 
 @pytest.mark.parametrize("content", ["missing", "garbage", "foreign"])
-def test_what_is_no_classifier_checkpoint_is_told_in_one_line(tmp_path: Path, content: str) -> None:
+def test_another_file_is_a_one_line_error(tmp_path: Path, content: str) -> None:
     path = tmp_path / "classifier.ckpt"
     if content == "garbage":
         path.write_bytes(b"not a zip")

@@ -42,7 +42,7 @@ except Reached: print("reached")
     assert ran.stdout.strip() == "reached"
 
 
-def test_what_keeps_a_process_from_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_reason_against_portable_arithmetic_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in portable.VARIABLES:
         monkeypatch.delenv(name, raising=False)
     assert "without the variables" in portable.portability_problem()

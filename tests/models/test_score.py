@@ -16,6 +16,6 @@ def test_stored_films_score_as_the_classifier_scores_their_tensor(classes: tuple
     np.testing.assert_allclose(score(model, STORED), expected, atol=1e-5)
 
 
-def test_one_film_scores_alike_alone_and_among_others() -> None:
+def test_the_score_of_a_film_does_not_depend_on_its_batch() -> None:
     model = classifier()
     np.testing.assert_allclose(score(model, STORED[1:2]), score(model, STORED)[1:2], atol=1e-5)

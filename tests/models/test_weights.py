@@ -86,7 +86,7 @@ def test_a_local_file_is_matched_by_name_after_its_prefix_and_nesting_are_taken_
     assert all(torch.equal(value, tensors()[name]) for name, value in model.state_dict().items())
 
 
-def test_a_file_with_a_bare_tensor_is_refused(tmp_path: Path) -> None:
+def test_a_file_with_a_bare_tensor_is_an_error(tmp_path: Path) -> None:
     torch.save(torch.zeros(3), tmp_path / "w.pt")
     with pytest.raises(CxrError, match=r"w\.pt: no tensors in it; save a state_dict"):
         load_weights(backbone(), NAME, str(tmp_path / "w.pt"), 1.0)
@@ -106,7 +106,7 @@ def test_a_partial_load_reports_what_stays_random_and_what_is_left_out(tmp_path:
     assert 0.1 < report.share < 1
 
 
-def test_less_than_min_loaded_is_an_error_that_says_how_much_matched(tmp_path: Path) -> None:
+def test_less_than_min_loaded_is_an_error_with_the_matched_share(tmp_path: Path) -> None:
     save_file({FIRST: tensors()[FIRST], "other.weight": torch.zeros(2)}, tmp_path / "w.safetensors")
     with pytest.raises(CxrError, match=r"only [\d.]+% of 'test_resnet' matched, train.min_loaded is 90.0%"):
         load_weights(backbone(), NAME, str(tmp_path / "w.safetensors"), 0.9)
@@ -145,7 +145,7 @@ def test_imagenet_weights_are_timms_default_ones(offline: Path) -> None:
 
 
 def test_a_hub_that_cannot_be_reached_names_the_offline_options(offline: Path) -> None:
-    with pytest.raises(CxrError, match=r"hf://a/b/c\.safetensors: cannot be had .*offline options: .*package"):
+    with pytest.raises(CxrError, match=r"hf://a/b/c\.safetensors: .*offline options: .*package"):
         load_weights(backbone(), NAME, "hf://a/b/c.safetensors", 0.9)
 
 
@@ -163,6 +163,6 @@ def test_a_pickle_with_code_is_never_run(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("source", ["pakage", "missing.safetensors", "hf://owner/file"])
-def test_a_source_that_is_none_is_told(source: str) -> None:
+def test_an_invalid_source_is_an_error(source: str) -> None:
     with pytest.raises(CxrError, match=r"train\.weights"):
         load_weights(backbone(), NAME, source, 0.9)

@@ -47,7 +47,7 @@ def test_a_damaged_npz_is_named(tmp_path: Path, content: bytes) -> None:
         read_npz(path)
 
 
-def test_an_image_of_another_shape_is_refused(tmp_path: Path) -> None:
+def test_an_image_of_another_shape_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "a.npz"
     path.write_bytes(encode_npz(NpzFilm(**{**vars(FILM), "image": np.zeros((8, 8, 3), np.uint8)})))
     with pytest.raises(CxrError, match=r"uint8 \(8, 8, 3\); expected uint8 \(side, side, 4\)"):

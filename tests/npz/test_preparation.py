@@ -54,7 +54,7 @@ def test_a_fact_that_one_side_lacks_is_a_difference() -> None:
     ("text", "fault"),
     [("{}", "segment: Field required"), ('{"image_px":64}', "segment: Field required"), ("no", "facts: Invalid JSON")],
 )
-def test_other_text_is_an_error_that_says_where(text: str, fault: str) -> None:
-    with pytest.raises(CxrError, match=r"^data/npz/a\.npz: no facts of how films were prepared \(" + fault) as error:
+def test_the_error_for_other_text_names_its_place(text: str, fault: str) -> None:
+    with pytest.raises(CxrError, match=r"^data/npz/a\.npz: not a valid preparation \(" + fault) as error:
         from_json(text, Preparation, "data/npz/a.npz")
     assert "\n" not in str(error.value)

@@ -128,8 +128,8 @@ def test_what_is_called_like_a_film_and_is_no_file_is_refused_and_ends_no_run(
     assert {Path(str(name)).name: reason.partition("(")[0] for name, reason in found.items()} == {
         "#1\r.png": "",
         "dangling.png": "cannot be read ",
-        "folder.jpg": "a folder, pipe, socket or device called like a film; rename or remove it",
-        "pipe.png": "a folder, pipe, socket or device called like a film; rename or remove it",
+        "folder.jpg": "a folder, pipe, socket or device, not a file; rename or remove it",
+        "pipe.png": "a folder, pipe, socket or device, not a file; rename or remove it",
     }
 
 

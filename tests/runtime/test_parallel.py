@@ -34,7 +34,7 @@ def dask_cluster(workspace: Path) -> Iterator[Compute]:
 
 @pytest.fixture
 def two_processes(workspace: Path) -> Iterator[Compute]:
-    """Two loky workers of the workspace's own: ones left by another test would work in that test's folder."""
+    """Two new loky workers: those left by another test would run in that test's folder."""
     get_reusable_executor().shutdown(wait=True)
     yield machine(workers=2)
     get_reusable_executor().shutdown(wait=True)
@@ -52,7 +52,7 @@ def fail_on_thirty(value: int) -> int:
 
 
 def films_to_npz(compute: Compute) -> dict[str, bytes]:
-    """Ingest and preprocess the workspace's films from an empty per-film cache; every byte that was written."""
+    """Ingest and preprocess the workspace's films from an empty per-film cache; the content of all files written."""
     settings = {
         "root": "films",
         "layout": "folders",
@@ -78,7 +78,7 @@ def test_no_films_give_no_results(one_process: Compute) -> None:
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_a_users_fault_in_a_worker_reaches_the_user(workspace: Path, workers: int) -> None:
+def test_a_cxr_error_in_a_worker_reaches_the_caller(workspace: Path, workers: int) -> None:
     with pytest.raises(CxrError, match=r"films/30\.png: empty file"):
         list(map_films(fail_on_thirty, range(FILMS), machine(workers=workers), "check"))
 
@@ -109,16 +109,16 @@ def test_a_dask_cluster_gives_the_same_bytes_as_one_and_two_processes(
     assert written[0] == written[1] == written[2]
 
 
-def test_a_scheduler_that_does_not_answer_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreachable_scheduler_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     distributed = pytest.importorskip("distributed")
-    impatient = distributed.Client
-    monkeypatch.setattr(distributed, "Client", lambda address, timeout: impatient(address, timeout="1s"))
+    client = distributed.Client
+    monkeypatch.setattr(distributed, "Client", lambda address, timeout: client(address, timeout="1s"))
     compute = machine(parallel={"engine": "dask", "address": "tcp://127.0.0.1:9"})
-    with pytest.raises(CxrError, match=r"no Dask scheduler answers at tcp://127\.0\.0\.1:9"):
+    with pytest.raises(CxrError, match=r"no Dask scheduler at tcp://127\.0\.0\.1:9"):
         list(map_films(fail_on_thirty, range(3), compute, "check"))
 
 
-def test_a_dask_engine_without_an_address_is_refused() -> None:
+def test_a_dask_engine_without_an_address_is_an_error() -> None:
     compute = machine(parallel={"engine": "dask"})
     with pytest.raises(CxrError, match=r"parallel\.address"):
         list(map_films(fail_on_thirty, range(3), compute, "check"))

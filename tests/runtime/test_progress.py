@@ -7,7 +7,7 @@ import pytest
 from cxr.runtime.console import progress
 
 
-def test_items_pass_through_in_order() -> None:
+def test_items_are_yielded_in_order() -> None:
     assert list(progress(iter("abc"), 3, "films")) == ["a", "b", "c"]
 
 

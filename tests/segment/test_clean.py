@@ -32,7 +32,7 @@ def test_two_plausible_lungs_are_kept_as_they_are(settings: SegmentSection) -> N
     assert found.box == pytest.approx((21 / 128, 26 / 128, 108 / 128, 103 / 128))
 
 
-def test_the_box_of_the_lungs_is_told_in_shares_of_the_film_and_not_of_the_frame(settings: SegmentSection) -> None:
+def test_the_box_of_the_lungs_is_in_shares_of_the_film_not_of_the_frame(settings: SegmentSection) -> None:
     film = Letterbox(96, 128, SIDE)  # 16 columns of padding on each side
     assert postprocess(lungs(), film, settings).box == pytest.approx((5 / 96, 26 / 128, 92 / 96, 103 / 128))
     assert postprocess(np.zeros((SIDE, SIDE), np.float32), film, settings).box == (0, 0, 1, 1)
@@ -90,7 +90,7 @@ def test_an_implausible_mask_falls_back_to_the_whole_film(
     assert found.mask.all()
 
 
-def test_a_plausible_mask_of_too_low_a_quality_falls_back_and_says_what_is_expected(settings: SegmentSection) -> None:
+def test_a_plausible_mask_of_poor_quality_falls_back_with_its_expected_dice_as_reason(settings: SegmentSection) -> None:
     poor, fair = (postprocess(lungs(), WHOLE, settings, quality) for quality in (0.49, 0.51))
     assert (poor.quality, poor.reason) == (0.49, "mask of poor quality: Dice of 0.490 expected")
     assert poor.mask.all()

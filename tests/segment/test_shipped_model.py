@@ -1,4 +1,4 @@
-"""The model that ships, on synthetic films and, where they are at hand, on real ones."""
+"""The shipped model on synthetic films and, if available, on real ones."""
 
 import random
 from collections.abc import Iterable

@@ -76,7 +76,7 @@ def test_films_stay_on_their_scale(channels: int) -> None:
     assert changed.max() <= 255.01
 
 
-def test_what_happens_to_a_film_does_not_depend_on_the_films_beside_it() -> None:
+def test_the_change_of_a_film_does_not_depend_on_its_batch() -> None:
     quiet = ALL.model_copy(update={"noise": 0.0, "jpeg": 0.0})  # JPEG steps make the last digit of a sum visible
     films, table = torch.cat([film(seed) for seed in range(6)]), uniforms(6)
     together = changed_at_random(films, table, quiet)

@@ -46,7 +46,7 @@ def test_an_epoch_taken_up_in_the_middle_gives_the_same_films_and_the_same_rando
         assert one["seed"] == other["seed"]
 
 
-def test_two_processes_share_each_batch_of_one_process_films_and_draws_alike() -> None:
+def test_two_processes_divide_the_films_and_draws_of_each_batch() -> None:
     for one, left, right in zip(train_batches(), train_batches(world=2), train_batches(rank=1, world=2), strict=True):
         assert names(one["image"])[0::2] == names(left["image"])
         assert names(one["image"])[1::2] == names(right["image"])

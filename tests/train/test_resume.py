@@ -117,7 +117,7 @@ def test_a_changed_parameter_never_resumes_another_runs_state(
 
 
 @pytest.mark.usefixtures("save_every_batch")
-def test_a_state_file_that_cannot_be_read_is_told_and_training_starts_over(
+def test_training_starts_over_with_a_warning_when_the_state_is_unreadable(
     new_run: Callable[[str], Run], whole: Run, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     broken = interrupted(new_run("broken"), monkeypatch, STEP, STEPS + 3)

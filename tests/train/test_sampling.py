@@ -43,14 +43,14 @@ def test_of_three_classes_too_the_conflicting_films_are_drawn_more_often() -> No
     assert weights[conflicting].mean() > 2 * weights[~conflicting].mean()
 
 
-def test_with_fewer_than_five_patients_of_a_class_films_are_drawn_alike_and_the_log_says_so(
+def test_with_fewer_than_five_patients_of_a_class_films_are_drawn_equally_with_a_warning(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     assert sampling_weights(film_set(patients=8)) is None
-    assert "acquisition says: 4 of one class; 5 are needed. The films of a class are drawn alike" in caplog.text
+    assert "4 patients of one class, 5 are needed; add patients; the films of a class are drawn equally" in caplog.text
 
 
-def test_what_is_seen_of_a_film_is_its_grey_levels_and_the_box_of_its_lungs() -> None:
+def test_acquisition_features_are_the_grey_levels_and_the_box_of_the_lungs() -> None:
     grey = film(np.random.default_rng(1), soft=False)
     values = acquisition_features(grey)
     assert values[: len(GREY_STATISTICS)] == pytest.approx(

@@ -43,7 +43,7 @@ def test_curves_are_dvclive_series_and_leave_the_repository_alone(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["curves", "history.csv"]
 
 
-def test_a_repository_without_a_commit_is_told_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_repository_without_a_commit_is_a_one_line_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     subprocess.run(["git", "init", "-q"], check=True)
     with pytest.raises(CxrError, match=r"curves: DVCLive: Empty git repo; make a first commit"):

@@ -25,7 +25,7 @@ STEPS = 6  # batches an epoch of the small set
 adam = importlib.import_module("torch.optim.adam")  # torch.optim hides the name; AdamW's arithmetic is there
 
 
-def test_a_run_repeats_bit_for_bit_whatever_workers_says(new_run: Callable[[str], Run], whole: Run) -> None:
+def test_a_run_repeats_bit_for_bit_with_any_number_of_workers(new_run: Callable[[str], Run], whole: Run) -> None:
     again = new_run("again")
     again = Run(again.places, again.settings, machine(accelerator="cpu", workers=7))()
     assert again.weights == whole.weights
@@ -95,8 +95,8 @@ def test_every_optimizer_step_gets_the_mean_gradient_of_its_batches(
     torch.testing.assert_close(accumulated[1], torch.stack(single[4:]).mean(dim=0), rtol=1e-3, atol=1e-5)
 
 
-def test_a_backbone_for_pictures_of_one_size_says_so_before_training(new_run: Callable[[str], Run]) -> None:
-    with pytest.raises(CxrError, match=r"train\.backbone: 'vit_tiny_patch16_224' cannot take films of \d+ pixels"):
+def test_a_backbone_for_another_image_size_is_an_error_before_training(new_run: Callable[[str], Run]) -> None:
+    with pytest.raises(CxrError, match=r"train\.backbone: 'vit_tiny_patch16_224' does not accept images of \d+ pixels"):
         new_run("vit")(backbone="vit_tiny_patch16_224", epochs=1, warmup=0.0)
 
 
@@ -169,7 +169,7 @@ def test_the_history_has_a_row_an_epoch_and_no_clock(whole: Run) -> None:
     assert whole.history["epoch"].tolist() == [0, 1, 2]
 
 
-def test_the_checkpoint_carries_its_facts_and_what_made_it(whole: Run) -> None:
+def test_the_checkpoint_holds_metadata_and_provenance(whole: Run) -> None:
     facts = load_classifier(whole.places.checkpoint).facts
     assert facts["classes"] == ["normal", "pneumonia"]
     assert facts["image_px"] == 32
@@ -179,7 +179,7 @@ def test_the_checkpoint_carries_its_facts_and_what_made_it(whole: Run) -> None:
     assert facts["provenance"].keys() == {"data", "code", "device", "versions"}
 
 
-def test_the_kept_classifier_scores_validation_as_the_history_says(whole: Run) -> None:
+def test_the_selected_classifier_reproduces_the_metrics_of_the_history(whole: Run) -> None:
     classifier = load_classifier(whole.places.checkpoint)
     val = open_films(whole.places.shards).val
     images = torch.from_numpy(val.images[:])[:, [0, 0, 0, 1]]
@@ -220,7 +220,7 @@ def test_a_loss_that_is_no_number_stops_with_epoch_step_and_learning_rate(
     assert not run.places.checkpoint.exists()
 
 
-def test_a_full_gpu_says_which_parameter_to_lower(
+def test_the_error_for_a_full_gpu_names_the_parameter_to_lower(
     new_run: Callable[[str], Run], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: Any) -> None:
@@ -242,21 +242,21 @@ def test_weights_that_expect_another_scale_get_it(new_run: Callable[[str], Run])
     assert classifier.prepare(torch.full((1, 4, 32, 32), 255.0)).unique().tolist() == pytest.approx([1.5])
 
 
-def test_an_unknown_backbone_is_told_with_near_names(new_run: Callable[[str], Run]) -> None:
+def test_the_error_for_an_unknown_backbone_suggests_similar_names(new_run: Callable[[str], Run]) -> None:
     with pytest.raises(CxrError, match=r"no model 'resnet43'; did you mean"):
         new_run("unknown")(backbone="resnet43")
 
 
-def test_devices_that_are_not_there_or_do_not_divide_the_batch_are_told() -> None:
+def test_missing_devices_and_devices_that_do_not_divide_the_batch_are_errors() -> None:
     assert pick_devices(machine(accelerator="cpu"), 32) == ("cpu", 1)
     assert pick_devices(machine(accelerator="cpu", devices=2), 32) == ("cpu", 2)
-    with pytest.raises(CxrError, match=r"train\.batch: 33 films cannot be shared by 2 devices"):
+    with pytest.raises(CxrError, match=r"train\.batch: 33 films cannot be divided over 2 devices"):
         pick_devices(machine(accelerator="cpu", devices=2), 33)
     with pytest.raises(CxrError, match=r"devices: 0"):
         pick_devices(machine(accelerator="cpu", devices=0), 32)
 
 
-def test_a_gpu_asked_for_where_there_is_none_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_gpu_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
     with pytest.raises(CxrError, match="no CUDA device is visible"):
         pick_devices(machine(accelerator="gpu"), 32)
