@@ -6,7 +6,7 @@ from cxr.core.config import Section
 
 
 class SegmentSection(Section):
-    """How lung masks are found, and when one is not believed.
+    """How lung masks are found, and when the whole film is the mask instead.
 
     The bounds of plausibility lie well outside of what 1,038 reference masks of children and adults show: lungs on
     16 to 60 % of the film, the smaller lung at least half of the larger, their centre within 20 % of the film's.
