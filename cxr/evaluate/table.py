@@ -21,6 +21,7 @@ HOG_LUNGS_MASKED = "hog_lungs_masked_logit"  # the same, fitted and scored on fi
 ACQUISITION = "acquisition_logit"  # logistic regression on how the film was taken; validation only
 LUNG_SHARE = "lung_share"  # of the Grad-CAM mass, 0..1
 LUNG_AREA = "lung_area"  # the mask's share of the film, 0..1: the lung share of evidence that is spread evenly
+OLDER = ("lungs_removed_logit", "baseline_logit", "surroundings_logit")  # names of three of these until 732980e
 REQUIRED = ("image_id", "patient_id", "split", "label")
 DIGITS = 6  # decimals kept, so that a table read back gives the same figures
 
@@ -116,10 +117,19 @@ def write_predictions(path: Path, table: pd.DataFrame) -> None:
 
 
 def read_predictions(path: Path) -> pd.DataFrame:
-    """Read the table; ids, labels and attributes as text. Raises CxrError when it is missing or empty."""
+    """Read the table; ids, labels and attributes as text. Raises CxrError when it is missing, empty or older."""
     if not path.is_file():
         raise CxrError(f"{path}: no predictions; run `dvc repro evaluate` first")
-    return parse_predictions(path.read_text(encoding="utf-8"), str(path))
+    table = parse_predictions(path.read_text(encoding="utf-8"), str(path))
+    old = older_columns(table)
+    if old:
+        raise CxrError(f"{path}: column {old[0]!r} of commit 732980e or older; run `dvc repro evaluate` again")
+    return table
+
+
+def older_columns(table: pd.DataFrame) -> list[str]:
+    """Column names of an older version."""
+    return [name for name in OLDER if name in table.columns]
 
 
 def parse_predictions(text: str, where: str) -> pd.DataFrame:

@@ -17,7 +17,7 @@ from ruamel.yaml import YAML
 from cxr.core.config import read_yaml
 from cxr.core.errors import CxrError
 from cxr.decision.operating_point import parse_operating_point
-from cxr.evaluate.table import check_operating_point, check_predictions, parse_predictions
+from cxr.evaluate.table import check_operating_point, check_predictions, older_columns, parse_predictions
 from cxr.report.comparison import SEEDS, Run
 from cxr.report.tables import flat
 
@@ -30,7 +30,6 @@ PARAMS = "params.yaml"
 LOCK = "dvc.lock"
 HISTORY = "plots/learning_curves.csv"
 CARD = Path("docs/model_card.md")
-OLD_COLUMNS = ("lungs_removed_logit", "baseline_logit", "surroundings_logit")  # of predictions.csv until 732980e
 OLD_DETAILS = "metrics/details/figures.json"  # performance.json since
 ALL_SEEDS = "~seeds"  # behind a revision: with its experiments of other seeds
 SEED = "train.seed"
@@ -132,7 +131,7 @@ def _trained_on(lock: str) -> dict[str, str]:
 
 def older_names(results: RunResults) -> list[str]:
     """A warning where the predictions have an older version's column names; empty otherwise."""
-    old = [name for name in OLD_COLUMNS if name in results.run.table.columns]
+    old = older_columns(results.run.table)
     if not old:
         return []
     return [f"{results.name}: column names of commit 732980e or older ({', '.join(old)}); logits are compared."]

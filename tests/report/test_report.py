@@ -115,6 +115,13 @@ def test_a_base_with_an_older_versions_column_names_is_named_and_compared(
     assert note in (two_revisions / "reports" / "report.md").read_text()
 
 
+def test_metrics_of_predictions_with_an_older_versions_column_names_are_not_computed(two_revisions: Path):
+    path = two_revisions / "metrics" / "predictions.csv"
+    pd.read_csv(path, dtype=str, keep_default_na=False).assign(baseline_logit="0").to_csv(path, index=False)
+    with pytest.raises(CxrError, match="column 'baseline_logit' of commit 732980e or older; run `dvc repro evaluate`"):
+        main(["metrics"])
+
+
 def test_results_with_an_older_versions_details_are_named(two_revisions: Path):
     details = two_revisions / "metrics" / "details"
     (details / "performance.json").rename(details / "figures.json")
