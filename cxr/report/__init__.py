@@ -1,1 +1,1 @@
-"""What people read: comparisons of revisions, the pull-request report, the model card. No stage imports it."""
+"""Comparisons of revisions, the pull-request report, the model card, external metrics. No stage imports it."""

@@ -1,4 +1,4 @@
-"""Builds the report of a revision against a base."""
+"""The report of the workspace, compared with a base revision."""
 
 from pathlib import Path
 
@@ -17,13 +17,13 @@ from cxr.report.verdict import compare_results
 def build_report(base_name: str | None, folder: Path, repository: Path = Path(".")) -> Comparison | str:
     """Write `report.md`, `report.html` and the curves in `images/` for the workspace; other files of `folder` stay.
 
-    Each of the three is replaced atomically, and only after all of them could be made.
+    Each of the three is replaced atomically, after all of them were made.
 
     Args:
-        base_name: commit, branch, tag or experiment to measure against; None compares with nothing.
+        base_name: commit, branch, tag or experiment to compare with; None for no comparison.
 
     Returns:
-        The comparison, or why there is none: the base has no results, or other classes, films or labels.
+        The comparison, or the reason why there is none, such as a base without results or with other classes.
 
     Raises:
         CxrError: the workspace has no results.
@@ -42,7 +42,7 @@ def build_report(base_name: str | None, folder: Path, repository: Path = Path(".
 
 
 def compared(base_name: str | None, head: Results, repository: Path) -> tuple[RunResults | None, Comparison | str]:
-    """The base's results and the comparison, or None and why there is none."""
+    """Results of the base and the comparison, or None and the reason why there is none."""
     if base_name is None:
         return None, "no base revision was named"
     section = load_section("evaluate", EvaluateSection, repository / "params.yaml")
@@ -54,6 +54,6 @@ def compared(base_name: str | None, head: Results, repository: Path) -> tuple[Ru
 
 
 def _pictures(repository: Path) -> Path:
-    """Where evaluation left its pictures of films; a fresh clone has only those that Git keeps."""
+    """The folder with pictures of films; a fresh clone has only those that Git keeps."""
     drawn = repository / "data" / "pictures"
     return drawn if drawn.is_dir() else repository / "plots"

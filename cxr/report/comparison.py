@@ -18,12 +18,13 @@ from cxr.evaluate.task import task_of
 
 SEEDS = "metrics/seeds.json"  # written by `python -m cxr seeds`; figures by their dotted name in metrics.json
 LOWER_IS_BETTER = (*LOSSES, "ece")
-LEVEL = 0.05
+LEVEL = 0.05  # of significance
+NO_DIFFERENCE = "no difference shown"
 
 
 @dataclass(frozen=True)
 class Noise:
-    """Standard deviation of a figure over training seeds, and the degrees of freedom behind it."""
+    """Standard deviation of a metric over training seeds, with its degrees of freedom."""
 
     sd: float
     freedom: int
@@ -31,14 +32,14 @@ class Noise:
 
 @dataclass(frozen=True)
 class TrainingNoise:
-    """Noise by figure of one split, and where it is known from."""
+    """Training noise of the metrics of one split, and its source."""
 
     figures: dict[str, Noise]
-    source: str  # as a sentence goes on: `sd over 5 seeds of main's metrics/seeds.json`
+    source: str  # such as `sd over 5 seeds, main: metrics/seeds.json`
 
 
 def noise_of_file(text: str, split: str, where: str) -> TrainingNoise:
-    """The noise that `metrics/seeds.json` tells for a split; raises CxrError when the text is damaged."""
+    """The training noise of a split in `metrics/seeds.json`; raises CxrError when the text is damaged."""
     try:
         document: dict[str, Any] = json.loads(text)
         seeds, figures = len(document["seeds"]), document["figures"]
@@ -48,31 +49,33 @@ def noise_of_file(text: str, split: str, where: str) -> TrainingNoise:
             if name.startswith(f"{split}.") and facts["sd"] is not None
         }
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise CxrError(f"{where}: no readable summary of seeds; run `python -m cxr seeds` again") from error
+        raise CxrError(f"{where}: not readable; run `python -m cxr seeds` again") from error
     return TrainingNoise(found if seeds > 1 else {}, f"sd over {seeds} seeds, {where}")
 
 
-def noise_of_runs(*sides: dict[str, list[float]]) -> TrainingNoise | None:
-    """The noise within sides of several runs each, pooled; None where no side has two.
+def noise_of_runs(*runs: dict[str, list[float]]) -> TrainingNoise | None:
+    """Training noise pooled over A and B; None where neither has several runs.
 
     Args:
-        sides: the figures of each side's runs, by name.
+        runs: for A and for B the metrics of all runs, by name.
     """
-    several = [side for side in sides if len(next(iter(side.values()))) > 1]
+    several = [one for one in runs if len(next(iter(one.values()))) > 1]
     if not several:
         return None
     figures = {}
     for name in several[0]:
-        squares = sum(float(np.square(np.subtract(side[name], np.mean(side[name]))).sum()) for side in several)
-        freedom = sum(len(side[name]) - 1 for side in several)
+        squares = sum(float(np.square(np.subtract(one[name], np.mean(one[name]))).sum()) for one in several)
+        freedom = sum(len(one[name]) - 1 for one in several)
         figures[name] = Noise(float(np.sqrt(squares / freedom)), freedom)
-    return TrainingNoise(figures, f"sd over the {' and '.join(str(len(next(iter(s.values())))) for s in several)} runs")
+    return TrainingNoise(
+        figures, f"sd over the {' and '.join(str(len(next(iter(one.values())))) for one in several)} runs"
+    )
 
 
 def draws(noise: Noise, runs_a: int, runs_b: int, count: int, seed: int) -> Floats:
-    """Draws of the difference of two means of runs that training noise alone makes, (count,).
+    """Random differences of two means of runs under training noise alone, (count,).
 
-    Student's t stands for the uncertainty of a standard deviation that few seeds gave.
+    Student's t accounts for the uncertainty of a standard deviation from few seeds.
     """
     random = np.random.default_rng(seed)
     return np.asarray(noise.sd * np.sqrt(1 / runs_a + 1 / runs_b) * random.standard_t(noise.freedom, count))
@@ -80,7 +83,7 @@ def draws(noise: Noise, runs_a: int, runs_b: int, count: int, seed: int) -> Floa
 
 @dataclass(frozen=True)
 class Run:
-    """What one training left: its predictions, and the operating point that decided them."""
+    """The results of one training: predictions and operating point."""
 
     table: pd.DataFrame
     point: OperatingPoint
@@ -88,10 +91,10 @@ class Run:
 
 @dataclass(frozen=True)
 class Difference:
-    """One figure of A and of B on the same films, means over runs, and B - A with its 95 % interval.
+    """One metric of A and of B on the same films, as means over runs, and the 95 % CI of B - A.
 
-    The interval is NaN, and `no_interval` says why, where resamples cannot give one. `p` is adjusted where it is not
-    the main figure's, and NaN where training noise is unknown.
+    The CI is NaN where resamples give none; `no_interval` is the reason. `p` is adjusted for all but the main metric,
+    and NaN where training noise is unknown.
     """
 
     name: str
@@ -104,17 +107,17 @@ class Difference:
 
     @property
     def verdict(self) -> str:
-        """`better`, `worse` or `not distinguishable`, for B against A; empty where there is no p-value to judge by."""
+        """`better`, `worse` or `no difference shown`, for B against A; empty without a p-value."""
         if np.isnan(self.p):
             return ""
         if self.p >= LEVEL or self.b == self.a:
-            return "not distinguishable"
+            return NO_DIFFERENCE
         return "better" if (self.b > self.a) != (self.name in LOWER_IS_BETTER) else "worse"
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """B against A on the films of one split that all runs scored."""
+    """B against A on the films of one split that all runs have scored."""
 
     split: str
     films: int
@@ -122,14 +125,14 @@ class Comparison:
     runs: tuple[int, int]  # of A and of B
     only_a: int  # films of A that B lacks
     only_b: int
-    identical: bool  # every film has the same scores and the same call in A and B
-    same_weights: bool  # one classifier on both sides: only what follows training can differ
+    identical: bool  # every film has the same scores and the same prediction in A and B
+    same_weights: bool  # one classifier in A and B, so there is no training noise
     noise: TrainingNoise | None  # None: unknown
-    differences: tuple[Difference, ...]  # the main figure first
+    differences: tuple[Difference, ...]  # the main metric first
 
     @property
     def verdict(self) -> str:
-        """On the main figure; or that predictions are identical, or that training noise is unknown."""
+        """The verdict on the main metric, or the reason why there is none."""
         if self.identical:
             return "identical predictions"
         return self.differences[0].verdict or self.differences[0].no_interval or "training noise unknown, so no verdict"
@@ -138,14 +141,14 @@ class Comparison:
 def compare(
     a: Sequence[Run], b: Sequence[Run], split: str, section: EvaluateSection, noise: TrainingNoise | None = None
 ) -> Comparison:
-    """Compare two sides of runs on the films of a split that all hold, each run at its own operating point.
+    """Compare two groups of runs on their common films of a split, each run at its own operating point.
 
     Args:
-        a: runs that differ by nothing but the seed of training; one or more.
-        b: the same, with what is tried.
+        a: one run, or several that differ by their training seed alone.
+        b: the same for the proposed change.
         split: `test` or `val`.
         section: resamples and their seed.
-        noise: used where neither side has several runs.
+        noise: training noise, used where neither group has several runs.
 
     Raises:
         CxrError: the classes differ, no film is common, or a film's label or patient differs.
@@ -156,21 +159,21 @@ def compare(
     same_weights = len({run.point.classifier for run in (*a, *b)}) == 1
     names = task_of(a[0].point.classes).figures
     estimates = [films.point_estimates() for films in runs]
-    sides = [
+    runs_of = [
         {name: [one[name] for one in part] for name in names} for part in (estimates[: len(a)], estimates[len(a) :])
     ]
-    noise = None if same_weights else noise_of_runs(*sides) or noise
+    noise = None if same_weights else noise_of_runs(*runs_of) or noise
     gap = resampled(_gap(of_a, of_b, names), table["patient_id"].tolist(), section.resamples, section.seed)
     found = []
     for name in names:
-        mean_a, mean_b = (float(np.mean(side[name])) for side in sides)
+        mean_a, mean_b = (float(np.mean(one[name])) for one in runs_of)
         values = gap[name]
         known = same_weights
         if noise is not None and name in noise.figures:
             known = True
             values = values + draws(noise.figures[name], len(a), len(b), len(values), section.seed)
         found.append(_difference(name, mean_a, mean_b, values, known))
-    only_a, only_b = (int((side[0].table["split"] == split).sum()) - len(table) for side in (a, b))
+    only_a, only_b = (int((group[0].table["split"] == split).sum()) - len(table) for group in (a, b))
     patients = int(table["patient_id"].nunique())
     return Comparison(
         split, len(table), patients, (len(a), len(b)), only_a, only_b,
@@ -179,10 +182,10 @@ def compare(
 
 
 def _gap(a: list[ScoredFilms], b: list[ScoredFilms], names: tuple[str, ...]) -> Measure:
-    """Mean over the runs of B minus that of A, for weighted films."""
+    """The function from film weights to the mean metric of B minus that of A."""
 
     def measure(weights: Floats) -> dict[str, Floats]:
-        of_a, of_b = ([films.measure(weights) for films in side] for side in (a, b))
+        of_a, of_b = ([films.measure(weights) for films in group] for group in (a, b))
         return {name: _mean(of_b, name) - _mean(of_a, name) for name in names}
 
     return measure
@@ -193,42 +196,46 @@ def _mean(runs: list[dict[str, Floats]], name: str) -> Floats:
 
 
 def _difference(name: str, a: float, b: float, values: Floats, known: bool) -> Difference:
-    """`known`: `values` hold all that varies, so that they may judge."""
+    """The CI of a metric's difference, and its p-value where `values` include training noise (`known`)."""
     if not np.isfinite(b - a):
-        return Difference(name, a, b, no_interval="the figure is not defined on these films")
+        return Difference(name, a, b, no_interval="the metric is not defined on these films")
     interval = percentile_interval(values)
     if interval is None:
         return Difference(name, a, b, no_interval="too many resamples of the patients hold one class only")
     if interval[0] == interval[1] != 0:
         return Difference(name, a, b, no_interval="the difference does not vary between resamples of the patients")
     defined = values[np.isfinite(values)]
-    tails = [(np.sum(side) + 1) / (len(defined) + 1) for side in (defined <= 0, defined >= 0)]
+    tails = [(np.sum(tail) + 1) / (len(defined) + 1) for tail in (defined <= 0, defined >= 0)]
     return Difference(name, a, b, *interval, min(1.0, 2 * min(tails)) if known else np.nan)
 
 
 def _adjusted(found: list[Difference]) -> tuple[Difference, ...]:
-    """The main figure as it is, the p-values of the others after Holm."""
+    """The main metric unchanged, the p-values of the others adjusted (Holm)."""
     main, *others = found
     adjusted = holm({one.name: one.p for one in others if not np.isnan(one.p)})
     return (main, *(replace(one, p=adjusted.get(one.name, np.nan)) for one in others))
 
 
 def _common(runs: list[Run], split: str) -> list[pd.DataFrame]:
-    """The films of a split that every run scored, in one order."""
+    """The films of a split that every run has scored, in one order."""
     first = runs[0].point.classes
     for run in runs:
         if run.point.classes != first:
-            raise CxrError(f"classes differ: {'|'.join(first)} and {'|'.join(run.point.classes)}; nothing to compare")
+            raise CxrError(
+                f"classes differ: {'|'.join(first)} and {'|'.join(run.point.classes)}; compare runs of one cohort"
+            )
     tables = [run.table[run.table["split"] == split].set_index("image_id", drop=False) for run in runs]
     common = sorted(set.intersection(*(set(table.index) for table in tables)))
     if not common:
-        raise CxrError(f"no film of split '{split}' was scored by both; compare revisions of one cohort")
+        raise CxrError(f"no common film in split '{split}'; compare revisions of one cohort")
     tables = [table.loc[common].reset_index(drop=True) for table in tables]
     for table in tables[1:]:
         for column in ("label", "patient_id"):
             changed = table.loc[table[column] != tables[0][column], "image_id"]
             if len(changed):
-                raise CxrError(f"film {changed.iloc[0]} has another {column} in each; {len(changed)} films differ")
+                raise CxrError(
+                    f"{column} differs for {len(changed)} films, such as {changed.iloc[0]}; compare runs of one cohort"
+                )
     return tables
 
 

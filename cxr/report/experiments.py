@@ -32,13 +32,13 @@ Block = dict[str, Any]
 
 
 def run_seeds(count: int) -> None:
-    """Train under `count` seeds, from train.seed on, and write their spread to metrics/seeds.json.
+    """Train with `count` seeds, from train.seed on, and write the training noise to metrics/seeds.json.
 
     Raises:
         CxrError: fewer than two seeds, or a run failed.
     """
     if count < 2:
-        raise CxrError(f"--count: {count}; a spread needs two seeds or more")
+        raise CxrError(f"--count: {count}; give two seeds or more")
     key, first = _start()
     found: dict[str, Scalars] = {}
     for seed in range(first, first + count):
@@ -52,21 +52,21 @@ def run_seeds(count: int) -> None:
 
 
 def run_recipes(names: Sequence[str], seeds: int, settings: Sequence[str], out: Path) -> None:
-    """Train recipes under several seeds; print one table and write it to `out`.
+    """Train recipes with several seeds; print one table and write it to `out`.
 
     Args:
-        names: in recipes.yaml; none = all.
-        seeds: of each recipe, from train.seed on.
+        names: recipes of recipes.yaml; none = all.
+        seeds: number of seeds per recipe, from train.seed on.
         settings: section.key=value, for every recipe.
-        out: markdown file to write.
+        out: Markdown file to write.
 
     Raises:
-        CxrError: no such recipe, or a run failed.
+        CxrError: a recipe does not exist, or a run failed.
     """
     recipes = chosen(read_yaml(RECIPES), names)
     key, first = _start()
     rows: dict[str, list[Block]] = {}
-    for seed in range(first, first + seeds):  # all recipes with one seed before any with the next
+    for seed in range(first, first + seeds):  # one seed of all recipes, then the next seed
         for recipe, changes in recipes.items():
             changed = [*(f"{name}={value}" for name, value in changes.items()), *settings, f"train.seed={seed}"]
             name = f"recipe-{recipe}-{digest(key.encode(), *map(str.encode, changed))[:8]}-{seed}"
@@ -86,25 +86,25 @@ def _start() -> tuple[str, int]:
 
 
 def experiment_exists(name: str) -> bool:
-    """Whether this repository has an experiment of that name, from whatever commit."""
+    """Whether this repository has an experiment of that name, of any commit."""
     refs = git_output("for-each-ref", "--format=%(refname)", "refs/exps").splitlines()
     return any(ref.rsplit("/", 1)[-1] == name for ref in refs)
 
 
 def run_experiment(name: str, changes: Sequence[str]) -> None:
-    """Run the last commit, with the workspace's edits and `changes` (section.key=value), outside of the workspace.
+    """Run the last commit with the workspace's edits and `changes` (section.key=value) in a temporary copy.
 
     Raises:
-        CxrError: the run failed; what it printed says why.
+        CxrError: the run failed; its output above is the reason.
     """
     settings = [word for change in changes for word in ("-S", change)]
     command = [sys.executable, "-m", "dvc", "exp", "run", "--temp", "--name", name, *settings]
     if subprocess.run(command, check=False).returncode or not experiment_exists(name):
-        raise CxrError(f"experiment {name}: the run failed (see above); the same command resumes with it")
+        raise CxrError(f"experiment {name}: the run failed (see above); run the same command again to resume")
 
 
 def settings_key(params: dict[str, Any], pipeline: dict[str, Any]) -> str:
-    """Eight digits that change with any parameter but `train.seed` and with any code or data that Git tracks."""
+    """Eight hexadecimal digits that change with any parameter but `train.seed`, and with tracked code and data."""
     rest = {**params, "train": {name: value for name, value in params["train"].items() if name != "seed"}}
     deps = sorted({dep for stage in pipeline["stages"].values() for dep in stage.get("deps", []) if "$" not in dep})
     listed = git_output("ls-files", "-z", "--", "dvc.yaml", "*.dvc", *deps)
@@ -114,12 +114,12 @@ def settings_key(params: dict[str, Any], pipeline: dict[str, Any]) -> str:
 
 
 def git_output(*arguments: str) -> str:
-    """What a Git command prints; raises CalledProcessError when it fails."""
+    """The output of a Git command; raises CalledProcessError when it fails."""
     return subprocess.run(["git", *arguments], capture_output=True, text=True, check=True).stdout
 
 
 def scalars(document: dict[str, Any], prefix: str = "") -> Scalars:
-    """The numbers of a nested document by their dotted names; what is no number is left out."""
+    """The numbers of a nested document by their dotted names; other values are left out."""
     found: Scalars = {}
     for name, value in document.items():
         if isinstance(value, dict):
@@ -130,7 +130,7 @@ def scalars(document: dict[str, Any], prefix: str = "") -> Scalars:
 
 
 def summary(seeds: dict[str, Scalars]) -> dict[str, Any]:
-    """Mean, standard deviation (of a sample) and range of each figure that all seeds have; and the seeds themselves."""
+    """Mean, sample standard deviation and range of each metric that all seeds have, and the values of each seed."""
     first, *others = seeds.values()
     figures = {}
     for name in (name for name in first if all(name in other for other in others)):
@@ -141,7 +141,7 @@ def summary(seeds: dict[str, Scalars]) -> dict[str, Any]:
 
 
 def chosen(recipes: dict[str, Any], names: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """The recipes of these names, all for none; raises CxrError for a name that recipes.yaml lacks."""
+    """The recipes of these names, or all without names; raises CxrError for an unknown name."""
     for name in names:
         if name not in recipes:
             raise CxrError(f"{RECIPES}: no recipe {name!r}{did_you_mean(name, recipes)} ({', '.join(recipes)})")
@@ -149,7 +149,7 @@ def chosen(recipes: dict[str, Any], names: Sequence[str]) -> dict[str, dict[str,
 
 
 def table(rows: dict[str, list[Block]]) -> str:
-    """A markdown table: AUROC of each view, mean and spread over seeds; the first seed's interval where it is alone."""
+    """A Markdown table of the AUROC of each view: mean ± standard deviation over seeds, or the 95 % CI of one seed."""
     views = {**VIEWS, "test": "test"}
     lines = [
         f"| recipe | seeds | {' | '.join(views.values())} | test sensitivity | test specificity |",
@@ -167,7 +167,7 @@ def table(rows: dict[str, list[Block]]) -> str:
     if len(rows) > 2 and None not in judged["test"]:
         lines += [
             "",
-            f"Ranks the {len(rows)} recipes as the test films do (Kendall's tau, 1 = alike, -1 = in reverse):",
+            f"Rank correlation of {len(rows)} recipes with the test films (Kendall's tau, 1 = same, -1 = reverse):",
         ]
         for name in VIEWS:
             if None not in judged[name]:
@@ -176,7 +176,7 @@ def table(rows: dict[str, list[Block]]) -> str:
 
 
 def figures(revision: Revision) -> Block:
-    """Figures of each view and of the test films; of three classes or more, macro AUROC stands as AUROC."""
+    """Metrics of each view and of the test films; macro AUROC counts as AUROC for three classes or more."""
     shift, metrics, checks = revision.json(SHIFT), revision.json(METRICS), revision.json(CHECKS)
     test = metrics.get("test")
     if test and checks["split"] == "test":

@@ -34,21 +34,21 @@ def from_folders(films: Sequence[str], classes: Sequence[str]) -> pd.DataFrame:
         found = [by_name[part.lower()] for part in PurePosixPath(film).parts[:-1] if part.lower() in by_name]
         if not found:
             raise CxrError(
-                f"{film}: no folder named {' or '.join(classes)} above it, whatever the case; "
-                "lay the films out so, or give --labels with columns path and label"
+                f"{film}: no folder named {' or '.join(classes)} above it, in any case; "
+                "move the films into such folders, or give --labels with columns path and label"
             )
         rows.append({"film": film, LABEL: found[-1]})
     return pd.DataFrame(rows)
 
 
 def from_csv(path: str, films: Sequence[str], classes: Sequence[str]) -> pd.DataFrame:
-    """Labels from a CSV with columns path and label, and any others, such as patient_id: one row a film that it names.
+    """Labels from a CSV with columns path and label, and others such as patient_id: one row per film that it names.
 
-    A path is matched with the end of a film's address, or with its file name, or with that without suffix. A label is
-    the name of a class, whatever the case, or its index. Films that the file does not name are left out.
+    A path matches the end of a film's address, its file name, or its file name without suffix. A label is the name of a
+    class, in any case, or its index. Films that the file does not name are left out.
 
     Raises:
-        CxrError: the file cannot be read, lacks a column, names no film, or has a label that is no class.
+        CxrError: the file cannot be read, lacks a column, names no film, or has a label that is not a class.
     """
     try:
         table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
@@ -67,7 +67,7 @@ def from_csv(path: str, films: Sequence[str], classes: Sequence[str]) -> pd.Data
 
 
 def patients(table: pd.DataFrame, pattern: str) -> "pd.Series[str]":
-    """Who each film is of: the column patient_id, or what the pattern finds in its address, or the film itself."""
+    """The patient of each film: the column patient_id, else the match of the pattern in its address, else the film."""
     if PATIENT in table.columns:
         return table[PATIENT].where(table[PATIENT] != "", table["film"])
     if not pattern:
@@ -83,7 +83,7 @@ def patients(table: pd.DataFrame, pattern: str) -> "pd.Series[str]":
 
 
 def _by_ending(films: Sequence[str]) -> dict[str, str]:
-    """Films by every ending of their address and by their stem; an ending that two films share names neither."""
+    """Films by every ending of their address and by their stem; an ending that two films share is left out."""
     known: dict[str, str] = {}
     twice = set()
     for film in films:
@@ -108,12 +108,12 @@ def _class_of(raw: str, path: str, classes: Sequence[str]) -> str:
 
 
 def labelled_table(records: Sequence[Record], labels: pd.DataFrame, patients: "pd.Series[str]") -> pd.DataFrame:
-    """Answered films that have a label, as evaluation's table of predictions.
+    """Films with a prediction and a label, as evaluation's table of predictions.
 
     Args:
         records: of all films.
         labels: columns film, label and any others.
-        patients: who each row of `labels` is of.
+        patients: the patient of each row of `labels`.
     """
     rows = pd.DataFrame([record.row for record in records])
     answered = rows[rows["rejected"] == ""]
@@ -124,7 +124,7 @@ def labelled_table(records: Sequence[Record], labels: pd.DataFrame, patients: "p
 
 
 def frozen_figures(table: pd.DataFrame, config: InferenceConfig, section: EvaluateSection) -> dict[str, Any]:
-    """Figures with intervals of all labelled films, and of those without flags.
+    """Metrics with 95 % CI of all labelled films, and of those without a reliability flag.
 
     Raises:
         CxrError: no labelled film has a prediction.
@@ -138,10 +138,10 @@ def frozen_figures(table: pd.DataFrame, config: InferenceConfig, section: Evalua
 
 
 def drift(records: Sequence[Record], reference: Reference) -> dict[str, dict[str, float]]:
-    """How the films' acquisition differs from the training films'.
+    """Differences in acquisition between the films and the training films.
 
-    For each statistic: its median then and now, the share of films outside the training films' central 98 %, and the
-    largest gap between the two distributions (Kolmogorov-Smirnov: 0 alike, 1 apart).
+    For each statistic: both medians, the share of films outside the central 98 % of the training films, and the
+    Kolmogorov-Smirnov distance between the two distributions (0 equal, 1 disjoint).
     """
     films = np.array([record.statistics for record in records if record.statistics])
     found = {}
@@ -158,7 +158,7 @@ def drift(records: Sequence[Record], reference: Reference) -> dict[str, dict[str
 
 
 def _gap(now: Floats, quantiles: Floats) -> float:
-    """The largest distance between two distributions: that of sorted values, and one given by its 101 quantiles."""
+    """The Kolmogorov-Smirnov distance between sorted values and a distribution given by its 101 quantiles."""
     at = np.concatenate([now, quantiles])
     return float(np.abs(_share_up_to(at, now) - _share_up_to(at, quantiles)).max())
 
@@ -168,10 +168,13 @@ def _share_up_to(at: Floats, values: Floats) -> Floats:
 
 
 def figures_text(figures: dict[str, Any]) -> str:
-    """A table: each figure with its interval, of all films and of those that were not flagged."""
+    """A table: each metric with its 95 % CI, of all films and of those without a flag."""
     blocks = [block for block in figures.values() if block["films"]]
     names = [name.removesuffix("_low") for name in blocks[0] if name.endswith("_low")]
-    header = ["figure, as stored: nothing fitted", *(f"{name}, {figures[name]['films']} films" for name in figures)]
+    header = [
+        "metric, at the bundle's operating point",
+        *(f"{name}, {figures[name]['films']} films" for name in figures),
+    ]
     rows: Rows = [[title(name), *(figure(block, name) for block in figures.values())] for name in names]
     if "counts" in blocks[0] and "tp" in blocks[0]["counts"]:
         rows.append(["TP / FP / FN / TN", *(_counts(block) for block in figures.values())])

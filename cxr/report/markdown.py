@@ -1,4 +1,4 @@
-"""The report as a pull-request comment: verdict, parameters, figures, curves."""
+"""The report as a pull-request comment: verdict, parameters, metrics, curves."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from cxr.report.revisions import Results, RunResults
 from cxr.report.tables import calibration_rows, changes, headline_rows, markdown, predictive_rows, subgroup_table
 from cxr.report.verdict import as_markdown
 
-INTERVALS = "95 % intervals over patients, given this trained model and threshold."
+INTERVALS = "95 % CI over patients, for this trained model and threshold."
 
 
 def report_markdown(
@@ -21,12 +21,12 @@ def report_markdown(
     """The text of report.md.
 
     Args:
-        head: the revision that is proposed.
-        base: the one it is measured against; None where it has no results.
-        found: the paired comparison, or why there is none.
+        head: the proposed revision.
+        base: the revision to compare with; None where it has no results.
+        found: the paired comparison, or the reason why there is none.
         images: title and file of each curve.
-        folder: where the report lies; links are relative to it.
-        warnings: what does not belong together.
+        folder: of the report; links are relative to it.
+        warnings: about stale results.
     """
     parts = ["# Results", "", *(f"> **{warning}**\n" for warning in warnings)]
     if isinstance(found, str) or base is None:
@@ -35,17 +35,21 @@ def report_markdown(
         parts += [as_markdown(found, base.name, head.name), ""]
         parts += ["## Parameters", "", _changed(changes(base.params, head.params), "No parameter differs."), ""]
         other = changes(base.metrics, head.metrics)
-        parts += ["## Headline figures that differ", "", _folded(_changed(other, "None.")), ""]
+        parts += ["## Headline metrics that differ", "", _folded(_changed(other, "None.")), ""]
     figures = head.details["performance"]
-    parts += [f"## Figures of {head.name}", "", INTERVALS, ""]
-    parts += [markdown(["figure", "test", "validation"], headline_rows(figures)), ""]
+    parts += [f"## Metrics of {head.name}", "", INTERVALS, ""]
+    parts += [markdown(["metric", "test", "validation"], headline_rows(figures)), ""]
     if calibration_rows(figures):
-        parts += ["## Calibration", "", markdown(["figure", "value"], calibration_rows(figures)), ""]
+        parts += ["## Calibration", "", markdown(["metric", "value"], calibration_rows(figures)), ""]
         parts += ["## Predictive values", "", markdown(["prevalence", "PPV", "NPV"], predictive_rows(figures)), ""]
     parts += ["## Subgroups", "", _folded(markdown(*subgroup_table(head.details["subgroups"]))), ""]
     parts += ["## Curves", ""]
     parts += [f"![{title}]({path.relative_to(folder).as_posix()})" for title, path in images.items()]
-    parts += ["", "Film pictures stay out of the comment; `report.html` holds them, and a threshold slider.", ""]
+    parts += [
+        "",
+        "`report.html` has the pictures of films, which stay out of this comment, and a threshold slider.",
+        "",
+    ]
     return "\n".join(parts)
 
 

@@ -1,4 +1,4 @@
-"""docs/model_card.md from metrics, params and data facts."""
+"""docs/model_card.md from metrics, parameters and the data audit."""
 
 import json
 from pathlib import Path
@@ -23,7 +23,7 @@ TEMPLATE = Path(__file__).with_name("model_card.template.md")
 
 
 def model_card(results: Results) -> str:
-    """The text of the card; raises KeyError where metrics are of another version."""
+    """The text of the card; raises KeyError where the metrics have another version."""
     details, params, point = results.details, results.params, results.run.point
     figures, data, cohort = details["performance"], details["data"], params.get("data", {})
     root = str(cohort.get("root", "unknown"))

@@ -1,4 +1,4 @@
-// Recomputes every figure of the chosen films when the threshold moves, and marks the point on both curves.
+// Recomputes the metrics of the chosen films when the threshold moves, and marks the point on both curves.
 (() => {
   const page = JSON.parse(document.getElementById("films").textContent);
   const at = (id) => document.getElementById(id);

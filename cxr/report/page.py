@@ -30,10 +30,12 @@ from cxr.report.tables import (
 from cxr.report.verdict import as_rows, heading, notes, sentence
 
 HERE = Path(__file__).parent
-START = "It starts at the operating point, for which no test film was seen"
-START_OF_CLASSES = "It starts at 0.5, for one class against the rest; the classifier itself calls the likeliest class"
+START = "It starts at the operating point, which was fitted without test films"
+START_OF_CLASSES = (
+    "It starts at 0.5, for one class against the rest; the classifier itself predicts the likeliest class"
+)
 LIBRARIES = ("torch", "torchvision", "timm", "lightning", "scikit-learn", "numpy", "pandas", "dvc", "onnxruntime")
-GALLERIES = {"gradcam.png": "Grad-CAM gallery", "lungs_worst_first.png": "Lung segmentation, least trustworthy first"}
+GALLERIES = {"gradcam.png": "Grad-CAM gallery", "lungs_worst_first.png": "Lung segmentation, lowest mask quality first"}
 
 
 def report_page(
@@ -43,10 +45,10 @@ def report_page(
 
     Args:
         head: the revision shown.
-        base: the one it is measured against, drawn in another colour; None where it has no results.
-        found: the paired comparison, or why there is none.
-        pictures: folder that may hold the galleries.
-        warnings: what does not belong together.
+        base: the revision to compare with, drawn in another colour; None where it has no results.
+        found: the paired comparison, or the reason why there is none.
+        pictures: folder with or without galleries.
+        warnings: about stale results.
     """
     own = series(head)
     other = [] if base is None else series(base)
@@ -65,7 +67,7 @@ def report_page(
         comparison=_comparison(found, base, head),
         intervals=INTERVALS,
         operating_point=escape(_operating_point(head)),
-        figures=html(["figure", "test", "validation"], headline_rows(details["performance"])),
+        figures=html(["metric", "test", "validation"], headline_rows(details["performance"])),
         calibration=_calibration(details["performance"]),
         checks=html(["check", "value", "chance"], check_rows(details["checks"])),
         subgroups=html(*subgroup_table(details["subgroups"])),
@@ -88,7 +90,7 @@ def _figures(head: Results, own: list[dict[str, Any]], other: list[dict[str, Any
 
 def _learning(head: Results) -> str:
     if head.history is None or head.history.empty:
-        return "<p>This revision keeps no training history.</p>"
+        return "<p>This revision has no training history.</p>"
     return embed(learning_figure(head.history), "learning")
 
 
@@ -111,8 +113,8 @@ def _comparison(found: Comparison | str, base: RunResults | None, head: Results)
     size = f"<p>{inline(heading(found, base.name, head.name))}.</p>"
     if found.identical:
         return f"{size}<p>Identical predictions.</p>{params}"
-    # What decides stands first, so that it is in view on a phone.
-    header = ["figure", "verdict", "B − A", "95 % interval", "p", "A", "B"]
+    # The verdict comes first, so that a phone shows it without scrolling.
+    header = ["metric", "verdict", "B − A", "95 % CI", "p", "A", "B"]
     rows = [[name, verdict, gap, interval, p, a, b] for name, a, b, gap, interval, p, verdict in as_rows(found)]
     remarks = "".join(f"<p>{inline(note)}</p>" for note in notes(found))
     return size + html(header, rows) + remarks + params
@@ -124,7 +126,7 @@ def _calibration(figures: dict[str, Any]) -> str:
         return ""
     predictive = html(["prevalence", "PPV", "NPV"], predictive_rows(figures))
     return (
-        f"<section><h2>Calibration</h2>{html(['figure', 'value'], rows)}</section>"
+        f"<section><h2>Calibration</h2>{html(['metric', 'value'], rows)}</section>"
         f"<section><h2>Predictive values</h2>{predictive}</section>"
     )
 
@@ -151,5 +153,5 @@ def _environment() -> list[list[str]]:
 
 
 def _json(value: Any) -> str:
-    """JSON that cannot end the script element it stands in."""
+    """JSON that cannot close the script element around it."""
     return json.dumps(value, separators=(",", ":")).replace("<", "\\u003c")

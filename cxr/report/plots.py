@@ -20,18 +20,18 @@ from cxr.evaluate.table import LOGIT, labels, scores
 from cxr.evaluate.task import task_of
 from cxr.report.revisions import RunResults
 
-# Okabe & Ito 2008: told apart with any colour vision.
+# Okabe & Ito 2008: distinguishable with any colour vision.
 BLUE, ORANGE, GREEN, PURPLE, GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#999999"
 BELOW = {"orientation": "h", "yanchor": "top", "y": -0.16}  # plotly's own buttons cover a legend at the top
 TITLES = {"test": "test", "val": "validation"}
 CONFIG = {"displaylogo": False, "responsive": True, "modeBarButtonsToRemove": ["sendDataToCloud", "toImage"]}
-SCALE = 1.5  # pixels a unit of the plot: sharp where a pull request shows it at full width
+SCALE = 1.5  # pixels per unit of the plot: sharp at the full width of a pull request
 
 
 def series(results: RunResults) -> list[dict[str, Any]]:
-    """One entry a split and positive class: its name, references (1 or 0) and calibrated probabilities.
+    """One entry per split and positive class: its name, references (1 or 0) and calibrated probabilities.
 
-    Two classes have one positive class, more have each against the rest. Splits of one class are left out.
+    Two classes have one positive class; three or more count each against the rest. Splits of one class are left out.
     """
     point, found = results.run.point, []
     for split, title in TITLES.items():
@@ -52,7 +52,7 @@ def series(results: RunResults) -> list[dict[str, Any]]:
 
 
 def roc_figure(head: list[dict[str, Any]], base: list[dict[str, Any]]) -> go.Figure:
-    """ROC of the first series, with the point of the slider; the base revision's in its own colour."""
+    """ROC of the first series, with the slider's point; the base's curve in another colour."""
     figure = _frame("1 - specificity", "sensitivity")
     figure.add_scatter(
         x=[0, 1], y=[0, 1], mode="lines", line={"color": GREY, "width": 1}, hoverinfo="skip", name="chance"
@@ -61,7 +61,7 @@ def roc_figure(head: list[dict[str, Any]], base: list[dict[str, Any]]) -> go.Fig
 
 
 def pr_figure(head: list[dict[str, Any]], base: list[dict[str, Any]]) -> go.Figure:
-    """Precision and recall of the first series, with the point of the slider; the base revision's in its own colour."""
+    """Precision and recall of the first series, with the slider's point; the base's curve in another colour."""
     figure = _frame("recall (sensitivity)", "precision (PPV)")
     share = float(np.mean(head[0]["positive"]))
     figure.add_scatter(
@@ -76,7 +76,7 @@ def pr_figure(head: list[dict[str, Any]], base: list[dict[str, Any]]) -> go.Figu
 
 
 def learning_figure(history: pd.DataFrame) -> go.Figure:
-    """Losses and areas over the epochs, areas on the right axis."""
+    """Loss and AUROC per epoch, AUROC on the right axis."""
     figure = go.Figure()
     colours = {"train": BLUE, "val": ORANGE, "corrupted": GREEN, "swapped": PURPLE}
     for name in history.columns:
@@ -101,7 +101,7 @@ def learning_figure(history: pd.DataFrame) -> go.Figure:
 
 
 def embed(figure: go.Figure, name: str) -> str:
-    """The figure as HTML, to stand in a page that holds plotly.js already."""
+    """The figure as HTML, for a page that contains plotly.js."""
     return str(figure.to_html(full_html=False, include_plotlyjs=False, div_id=name, config=CONFIG))
 
 
@@ -140,9 +140,9 @@ def _frame(x: str, y: str) -> go.Figure:
 
 
 def render_plots(base: str | None, head: str, folder: Path, repository: Path = Path(".")) -> dict[str, Path]:
-    """Write one PNG a curve into `folder`: head alone, or head over base.
+    """Write one PNG per curve into `folder`: head alone, or head over base.
 
-    Film pictures (galleries, contact sheets) are left out: a pull request may be read by more people than films may.
+    Pictures of films are left out, because more people may read a pull request than may see the films.
 
     Returns:
         Title of each plot and its file, in the order of dvc.yaml.
@@ -166,7 +166,7 @@ def render_plots(base: str | None, head: str, folder: Path, repository: Path = P
     written = {}
     for name, entries in json.loads(run.stdout).get("data", {}).items():
         for entry in entries:
-            if entry["type"] == "vega" and name in own:  # dvc tells of the segmenter's pipeline as well
+            if entry["type"] == "vega" and name in own:  # not those of the segmenter's pipeline
                 path = folder / f"{name.replace('/', '_')}.png"
                 write_bytes(path, _png(entry["content"]))
                 written[name.replace("_", " ")] = path

@@ -1,4 +1,4 @@
-"""Results of a revision or of the workspace, and whether they belong to the parameters beside them."""
+"""Results of revisions or of the workspace, and their staleness."""
 
 import io
 import json
@@ -37,26 +37,26 @@ SEED = "train.seed"
 
 @dataclass(frozen=True)
 class RunResults:
-    """What a comparison needs of one revision."""
+    """The results of one revision that a comparison uses."""
 
     name: str
     run: Run
     metrics: dict[str, Any]
     params: dict[str, Any]
-    history: pd.DataFrame | None  # one row an epoch
+    history: pd.DataFrame | None  # one row per epoch
     seeds: str | None  # text of metrics/seeds.json
     trained_on: dict[str, str]  # content hash of each dependency of the train stage, from dvc.lock
 
 
 @dataclass(frozen=True)
 class Results(RunResults):
-    """Everything that evaluation left."""
+    """All results of one revision."""
 
     details: dict[str, dict[str, Any]]  # by the name of the file in metrics/details
 
 
 class Revision:
-    """Files of one revision, whether Git or DVC keeps them."""
+    """Files of one revision, tracked by Git or by DVC."""
 
     def __init__(self, name: str, repository: Path = Path(".")) -> None:
         self.name = name
@@ -92,12 +92,12 @@ class Revision:
 
 
 def read_run(name: str, repository: Path = Path(".")) -> RunResults:
-    """What a comparison needs; raises CxrError naming the revision and the file at fault."""
+    """The results that a comparison uses; raises CxrError with the revision and the file."""
     return _run(Revision(name, repository))
 
 
 def read_results(name: str, repository: Path = Path(".")) -> Results:
-    """Everything that evaluation left; raises CxrError naming the revision and the file at fault."""
+    """All results; raises CxrError with the revision and the file."""
     revision = Revision(name, repository)
     run = _run(revision)
     if revision.has(OLD_DETAILS) and not revision.has("metrics/details/performance.json"):
@@ -138,11 +138,10 @@ def older_names(results: RunResults) -> list[str]:
 
 
 def read_runs(text: str, repository: Path = Path(".")) -> list[RunResults]:
-    """The runs that a command line means by `main`, `exp-a,exp-b,exp-c` or `main~seeds`.
+    """The runs named by `main`, `exp-a,exp-b,exp-c` or `main~seeds`.
 
-    `main~seeds` is the results of `main` and the experiments, from whichever commit, that differ from it by nothing
-    but `train.seed`: the other parameters, the code and the data of the training are the same. `python -m cxr
-    seeds` makes them.
+    `main~seeds` stands for `main` and all experiments, of any commit, that differ from it by `train.seed` alone: other
+    parameters, code and data of the training are the same. `python -m cxr seeds` makes such experiments.
 
     Raises:
         CxrError: a revision is unknown or has no results, no experiment has another seed, or the runs of a list differ
@@ -154,7 +153,7 @@ def read_runs(text: str, repository: Path = Path(".")) -> list[RunResults]:
     for run in runs[1:]:
         other = _other_than_seed(runs[0].params, run.params)
         if other:
-            raise CxrError(f"{runs[0].name}, {run.name}: {other} differs; runs of one side differ by {SEED} alone")
+            raise CxrError(f"{runs[0].name}, {run.name}: {other} differs; list only runs that differ by {SEED} alone")
     return runs
 
 
@@ -164,7 +163,7 @@ def _seeds(name: str, repository: Path) -> list[RunResults]:
     for experiment in _experiments(repository):
         try:
             run = read_run(experiment, repository)
-        except CxrError:  # of an older layout, or without results
+        except CxrError:  # it has an older layout, or no results
             continue
         if run.trained_on == first.trained_on and not _other_than_seed(first.params, run.params):
             by_seed.setdefault(_seed(run.params), run)
@@ -191,14 +190,12 @@ def _other_than_seed(a: dict[str, Any], b: dict[str, Any]) -> str:
 
 
 def staleness(results: Results, repository: Path = Path(".")) -> list[str]:
-    """Warnings: results that were made with other parameters, and a model card of another cohort or classifier."""
+    """Warnings about results of other parameters, and about a model card of another cohort or classifier."""
     found = []
     changed = changed_parameters(repository)
     if changed:
         more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
-        found.append(
-            f"These results belong to other parameters: {changed[0]}{more} changed in params.yaml since; run dvc repro."
-        )
+        found.append(f"These results are out of date: {changed[0]}{more} changed in params.yaml; run `dvc repro`.")
     card = repository / CARD
     if card.is_file() and results.run.point.classifier not in card.read_text(encoding="utf-8"):
         found.append(f"{CARD} describes another classifier or cohort; run `python -m cxr model-card`.")

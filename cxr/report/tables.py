@@ -27,19 +27,19 @@ NAMES = {
     "ece_if_calibrated": "ECE of perfect probabilities on these films, mean",
     "ece_if_calibrated_high": "the same, 95th percentile",
 }
-BOUNDS = ("ece_if_calibrated_high",)  # ends like the upper bound of an interval, and is a figure
+BOUNDS = ("ece_if_calibrated_high",)  # ends like the upper bound of a CI, but is a metric
 SUBGROUP_FIGURES = ("auroc", "sensitivity", "specificity", "accuracy", "macro_f1")
 
 
 def title(name: str) -> str:
-    """A figure's name as people write it."""
+    """The display name of a metric."""
     stem = next((known for known in ("macro_auroc", "auroc") if name.startswith(known)), name)
     rest = name.removeprefix(stem)
     return NAMES.get(stem, stem.replace("_", " ")) + rest.replace("_", " ").replace("hog", "HOG")
 
 
 def figure(block: dict[str, Any], name: str, digits: int = 3) -> str:
-    """A figure with its interval, such as `0.912 [0.890, 0.931]`, or why there is none."""
+    """A metric with its 95 % CI, such as `0.912 [0.890, 0.931]`, or the reason why there is none."""
     value = block.get(name)
     if value is None:
         return f"– ({block.get(f'{name}_reason', 'not computed')})"
@@ -58,7 +58,7 @@ def headline_rows(figures: dict[str, Any]) -> Rows:
 
 
 def headline(figures: dict[str, Any]) -> str:
-    """The main figure of the films that count, as one line."""
+    """The main metric of the reported films, as one line."""
     sizes, main = headline_rows(figures)[:2]
     split = figures["reported_split"]
     column = 1 if split == "test" else 2
@@ -70,7 +70,7 @@ def _known(names: Iterable[str]) -> list[str]:
 
 
 def reported(figures: dict[str, Any]) -> dict[str, Any]:
-    """The block of the films that count: test, or validation where there is no test set."""
+    """The block of the reported films: test, or validation where there is no test set."""
     return dict(figures[figures["reported_split"]])
 
 
@@ -88,14 +88,14 @@ def predictive_rows(figures: dict[str, Any]) -> Rows:
 
 
 def _figures(block: dict[str, Any]) -> list[str]:
-    """The names of a block without those of bounds and reasons."""
+    """The metrics of a block, without the names of bounds and reasons."""
     return [name for name in block if name not in BOUNDS and not name.endswith(("_low", "_reason", "_high"))] + [
         name for name in block if name in BOUNDS
     ]
 
 
 def subgroup_table(subgroups: dict[str, Any]) -> tuple[list[str], Rows]:
-    """Header and one row a value of a subgroup column; small groups share a row."""
+    """Header and one row per value of a subgroup column; small groups share a row."""
     columns = {name: groups for name, groups in subgroups.items() if isinstance(groups, dict)}
     blocks = [block for groups in columns.values() for block in groups.values() if isinstance(block, dict)]
     names = [name for name in SUBGROUP_FIGURES if any(name in block for block in blocks)]
@@ -127,7 +127,7 @@ def flat(values: dict[str, Any], path: str = "") -> dict[str, Any]:
 
 
 def changes(before: dict[str, Any], after: dict[str, Any]) -> Rows:
-    """Name, value before and value after of all that differs."""
+    """Name, value before and value after of each difference."""
     a, b = flat(before), flat(after)
     return [
         [name, _text(a.get(name)), _text(b.get(name))] for name in sorted(set(a) | set(b)) if a.get(name) != b.get(name)
@@ -181,7 +181,7 @@ def _value(shortcuts: dict[str, Any], name: str) -> str:
 
 
 def _chance(shortcuts: dict[str, Any], name: str) -> str:
-    """The level of the check whose name this name begins with."""
+    """The chance level of the check that the name begins with."""
     for known in (key.removesuffix("_chance") for key in shortcuts if key.endswith("_chance")):
         if name.startswith(known):
             return figure(shortcuts, f"{known}_chance", 3 if known == "lung_share" else 1)

@@ -1,4 +1,4 @@
-"""A comparison of two sides, and how it reads in a terminal and in Markdown."""
+"""A comparison as text, for a terminal and in Markdown."""
 
 from collections.abc import Sequence
 
@@ -14,9 +14,9 @@ SPLITS = ("test", "val")
 def compare_results(
     a: Sequence[RunResults], b: Sequence[RunResults], section: EvaluateSection, split: str = "auto"
 ) -> Comparison:
-    """B against A on one split; `auto` takes the test films, or validation where a run lacks a test set.
+    """B against A on one split; `auto` takes test, or validation where a run has no test set.
 
-    Training noise is that of the runs, or else of metrics/seeds.json of A, or of B.
+    Training noise comes from the runs, or else from metrics/seeds.json of A, or of B.
     """
     if split == "auto":
         both = [name for name in SPLITS if all((one.run.table["split"] == name).any() for one in (*a, *b))]
@@ -35,7 +35,7 @@ def _noise(runs: Sequence[RunResults], split: str) -> TrainingNoise | None:
 
 
 def sentence(found: Comparison) -> str:
-    """The verdict on the main figure, such as `ΔAUROC +0.012 [-0.003, 0.027]: not distinguishable`."""
+    """The verdict on the main metric, such as `ΔAUROC +0.012 [-0.003, 0.027]: no difference shown`."""
     if found.identical:
         return found.verdict
     one = found.differences[0]
@@ -48,7 +48,7 @@ def as_text(found: Comparison, a: str, b: str) -> str:
     lines = [sentence(found), "", heading(found, a, b)]
     if found.identical:
         return "\n".join(lines)
-    lines += ["", f"{'figure':<18}{'A':>9}{'B':>9}{'B - A':>9}  {'95 % interval':<18} {'p':<7} verdict"]
+    lines += ["", f"{'metric':<18}{'A':>9}{'B':>9}{'B - A':>9}  {'95 % CI':<18} {'p':<7} verdict"]
     for one in found.differences:
         numbers = f"{one.name:<18}{_figure(one.a):>9}{_figure(one.b):>9}{_gap(one):>9}"
         lines.append(f"{numbers}  {_interval(one):<18} {_p_value(one):<7} {one.verdict}".rstrip())
@@ -56,17 +56,17 @@ def as_text(found: Comparison, a: str, b: str) -> str:
 
 
 def as_markdown(found: Comparison, a: str, b: str) -> str:
-    """The comparison as a Markdown table; the verdict on the main figure stands first."""
+    """The comparison as a Markdown table, below the verdict on the main metric."""
     lines = [f"**{sentence(found)}**", "", heading(found, f"`{a}`", f"`{b}`")]
     if found.identical:
         return "\n".join(lines)
-    lines += ["", "| figure | A | B | B − A | 95 % interval | p | verdict |", "|---|--:|--:|--:|---|--:|---|"]
+    lines += ["", "| metric | A | B | B − A | 95 % CI | p | verdict |", "|---|--:|--:|--:|---|--:|---|"]
     lines += ["| " + " | ".join(row) + " |" for row in as_rows(found)]
     return "\n".join([*lines, "", *(f"- {note}" for note in notes(found))])
 
 
 def as_rows(found: Comparison) -> list[list[str]]:
-    """Figure, A, B, B - A, interval, p-value and verdict, one row a figure."""
+    """Metric, A, B, B - A, 95 % CI, p-value and verdict, one row per metric."""
     return [
         [title(one.name), _figure(one.a), _figure(one.b), _gap(one), _interval(one), _p_value(one), one.verdict]
         for one in found.differences
@@ -74,23 +74,23 @@ def as_rows(found: Comparison) -> list[list[str]]:
 
 
 def heading(found: Comparison, a: str, b: str) -> str:
-    """What was compared, on which films."""
+    """The names of A and B, and the films that they are compared on."""
     runs = [f" ({count} runs)" if count > 1 else "" for count in found.runs]
     sizes = f"the same {found.films} films of {found.patients} patients, split {found.split}"
     return f"A = {a}{runs[0]}, B = {b}{runs[1]}: {sizes}"
 
 
 def notes(found: Comparison) -> list[str]:
-    """How to read the comparison."""
+    """Notes below the comparison."""
     lines = [_noise_note(found)]
     lines.append(
-        "The first line decides. p of the other figures is adjusted for their number (Holm); a figure without a "
-        "verdict has no known training noise."
+        "The verdict on the main metric decides. p of the other metrics is adjusted for their number (Holm). A metric "
+        "without a verdict has no known training noise."
     )
     if found.split == "test":
-        lines.append("Test films confirm a choice that was made on validation (--split val); they should not make it.")
+        lines.append("Choose on validation films (--split val) and use test films only to confirm the choice.")
     else:
-        lines.append("Validation films chose epoch, threshold and calibration of both, so both figures flatter.")
+        lines.append("Epoch, threshold and calibration of A and B were chosen on these films, so both are optimistic.")
     if found.only_a or found.only_b:
         lines.append(f"Left out: {found.only_a} films that only A scored, {found.only_b} that only B scored.")
     return lines
@@ -98,13 +98,13 @@ def notes(found: Comparison) -> list[str]:
 
 def _noise_note(found: Comparison) -> str:
     if found.same_weights:
-        return "Intervals: bootstrap over patients. Both sides have the same weights, so no training noise enters."
+        return "95 % CI: bootstrap over patients. A and B have the same weights, so there is no training noise."
     if found.noise is None:
         return (
-            "Intervals: bootstrap over patients alone. Training noise unknown: another seed may move every figure by "
-            "more than this, so there is no verdict. `python -m cxr seeds` measures it."
+            "95 % CI: bootstrap over patients alone. Training noise is unknown, so there is no verdict: another seed "
+            "may change every metric by more than this. `python -m cxr seeds` measures it."
         )
-    return f"Intervals: hierarchical bootstrap over patients and training noise ({found.noise.source})."
+    return f"95 % CI: hierarchical bootstrap over patients and training noise ({found.noise.source})."
 
 
 def _figure(value: float) -> str:

@@ -1,4 +1,4 @@
-"""Whether a run of the pipeline left everything as committed."""
+"""Check that a run of the pipeline reproduced the committed results."""
 
 import io
 import json
@@ -16,19 +16,19 @@ from cxr.report.revisions import METRICS, PREDICTIONS
 log = logging.getLogger(__name__)
 LOCK = "dvc.lock"
 RESULTS = (LOCK, "metrics/", "plots/", "models/operating_point.json")
-OTHER_DECISIONS = 0.01  # share of the films
-ADVICE = "docs/training.md (Repeatable results) says what can differ and why"
+MAX_OTHER_PREDICTIONS = 0.01  # share of the films
+ADVICE = "See docs/training.md (Repeatable results)"
 
 
 def verify(within: float | None) -> None:
     """Compare the workspace with the last commit.
 
     Args:
-        within: let other bytes pass where code and parameters are those of dvc.lock, only results changed, every AUROC
-            is that near to the committed one, and at most 1 % of the films get another prediction; None lets none pass.
+        within: accept other bytes where code and parameters match dvc.lock, only results changed, every AUROC is within
+            this distance of the committed one, and at most 1 % of the predictions differ; None accepts none.
 
     Raises:
-        CxrError: names what differs.
+        CxrError: something differs; the message names it.
     """
     changed = [line[3:] for line in git_output("status", "--porcelain").splitlines()]
     if not changed:
@@ -41,7 +41,7 @@ def verify(within: float | None) -> None:
     faults = faults or disagreements(within)
     if faults:
         raise CxrError(f"the run did not reproduce the commit: {'; '.join(faults)} ({told}). {ADVICE}")
-    log.warning("other bytes than committed, and figures within %g AUROC: %s. %s", within, told, ADVICE)
+    log.warning("bytes differ from the commit, every AUROC by at most %g: %s. %s", within, told, ADVICE)
 
 
 def differences(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
@@ -56,7 +56,7 @@ def differences(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
 
 
 def stale(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
-    """What a dvc.lock says of code and parameters that is no longer so: the commit forgot to run the pipeline."""
+    """Code and parameters that differ between two dvc.lock files: the pipeline was not run before the commit."""
     made = {out["path"] for stage in after.values() for out in stage.get("outs", [])}
     found = []
     for name, stage in after.items():
@@ -72,7 +72,7 @@ def stale(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
 
 
 def disagreements(within: float) -> list[str]:
-    """Where the figures of the workspace and of the last commit are too far apart."""
+    """Metrics and predictions that differ too much between the workspace and the last commit."""
     found = []
     old, new = json.loads(git_output("show", f"HEAD:{METRICS}")), json.loads(Path(METRICS).read_text(encoding="utf-8"))
     for part, figures in new.items():
@@ -85,8 +85,8 @@ def disagreements(within: float) -> list[str]:
         for text in (git_output("show", f"HEAD:{PREDICTIONS}"), Path(PREDICTIONS).read_text(encoding="utf-8"))
     )
     other = float((was.reindex(now.index) != now).mean())
-    if len(was) != len(now) or other > OTHER_DECISIONS:
-        found.append(f"{other:.1%} of {len(now)} films are called differently (committed: {len(was)} films)")
+    if len(was) != len(now) or other > MAX_OTHER_PREDICTIONS:
+        found.append(f"{other:.1%} of the predictions of {len(now)} films differ (committed: {len(was)} films)")
     return found
 
 

@@ -75,7 +75,7 @@ HEADLINE = ("test.auroc", "test.sensitivity", "test.specificity", "val.auroc", "
 
 def _make_experiments(repository: Path) -> str:
     """What `make experiments` prints there."""
-    make = ["make", "-n", "-o", ".venv/.installed", "experiments"]
+    make = ["make", "--no-print-directory", "-n", "-o", ".venv/.installed", "experiments"]
     done = subprocess.run(make, cwd=ROOT, capture_output=True, text=True, check=True)
     return _dvc(repository, *shlex.split(done.stdout.replace("\\\n", " "))[1:])
 

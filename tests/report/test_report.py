@@ -76,7 +76,7 @@ def test_several_runs_a_side_bring_their_own_noise(two_revisions: Path, capsys: 
     assert ": worse\n" in told
     assert "A = a0,a1,a2 (3 runs), B = b0,b1,b2 (3 runs)" in told
     assert "sd over the 3 and 3 runs" in told
-    with pytest.raises(CxrError, match=r"a0, b0: train.lr differs; runs of one side differ by train.seed alone"):
+    with pytest.raises(CxrError, match=r"a0, b0: train.lr differs; list only runs that differ by train.seed alone"):
         main(["compare", "a0,b0", "b1"])
 
 
@@ -199,7 +199,7 @@ def test_the_report_holds_verdict_parameters_figures_and_curves(two_revisions: P
     assert re.search(r"\*\*ΔAUROC -0\.\d{3} .*: worse\*\*", text)
     assert "| train.lr | 0.001 | 0.01 |" in text
     assert re.search(r"\| test\.auroc \| [01]\.\d+ \| 0\.\d+ \|", text)
-    assert "given this trained model and threshold" in text
+    assert "for this trained model and threshold" in text
     images = re.findall(r"!\[.*?\]\((.*?)\)", text)
     assert {Path(image).stem for image in images} >= {"roc", "precision_recall", "confusion", "learning_curves"}
     for image in images:
@@ -297,7 +297,7 @@ def test_results_of_other_parameters_and_a_card_of_another_cohort_are_told(two_r
     lock = "stages:\n  train:\n    params:\n      params.yaml:\n        train.lr: 0.01\n        train.seed: 7\n"
     Path("dvc.lock").write_text(lock)
     told = staleness(read_results(WORKSPACE))
-    assert told[0].startswith("These results belong to other parameters: train.seed changed in params.yaml since;")
+    assert told[0].startswith("These results are out of date: train.seed changed in params.yaml;")
     assert told[1] == "docs/model_card.md describes another classifier or cohort; run `python -m cxr model-card`."
     with pytest.raises(
         CxrError, match=r"docs/model_card.md: not of the results in metrics/; run `python -m cxr model-card`"
