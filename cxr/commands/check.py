@@ -118,7 +118,7 @@ def check_cohort(settings: DataSection, report: CheckReport) -> list[FilmEntry]:
 def _patients(films: Sequence[FilmEntry], settings: DataSection) -> str:
     require_patients(films, settings)
     if settings.patient_from == "image":
-        return f"each of the {len(films)} films is taken for a patient of its own (data.patient_from: image)"
+        return f"each of the {len(films)} films counts as another patient (data.patient_from: image)"
     if settings.patient_from == "dicom":
         return f"from the DICOM tag {settings.patient_tag}, read when the films are opened"
     count = len({film.patient_id for film in films})
