@@ -27,7 +27,10 @@ except ImportError: import torch
 
 
 def test_an_active_wait_policy_of_the_environment_is_kept() -> None:
-    code = "import os; from cxr.models.portable import passive_waiting as wait; wait(); print(os.environ['OMP_WAIT_POLICY'])"
+    code = (
+        "from cxr.models.portable import passive_waiting; import os; passive_waiting(); "
+        "print(os.environ['OMP_WAIT_POLICY'])"
+    )
     environment = {**os.environ, "OMP_WAIT_POLICY": "ACTIVE"}
     ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True)
     assert ran.stdout == "ACTIVE\n"
