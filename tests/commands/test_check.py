@@ -76,7 +76,9 @@ def test_files_that_dvc_fails_or_hangs_on_give_warnings(workspace: Path) -> None
     assert any(
         r"8 names under films are not UTF-8, such as films/NORMAL/\udcffP000_0.png" in line for line in report.warnings
     )
-    assert any("1 entries under films are no files, such as films/NORMAL/P000.png" in line for line in report.warnings)
+    assert any(
+        "1 entries under films are not regular files, such as films/NORMAL/P000.png" in line for line in report.warnings
+    )
 
 
 @pytest.mark.parametrize(
@@ -108,7 +110,7 @@ def test_all_errors_of_the_machine_are_reported_at_once(workspace: Path, monkeyp
     train = section(TrainSection, backbone="resnet18", weights="package")
     check_machine(train, section(PreprocessSection, image_px=224), machine(backend="sagemaker"), 5000, report)
     weights, disk, place = report.faults
-    assert weights.startswith("train.weights: package holds weights of tf_efficientnet_lite0")
+    assert weights.startswith("train.weights: package: weights of tf_efficientnet_lite0")
     assert "5000 films of 224 pixels need about 3.0 GB; free some" in disk
     assert place.count("is not set") == 2
 

@@ -26,13 +26,11 @@ except ImportError: import torch
     assert "GOMP_SPINCOUNT = '0'" in ran.stderr
 
 
-def test_spinning_can_be_asked_for() -> None:
-    code = """
-import os
-from cxr.models.portable import passive_waiting
-passive_waiting()
-print(os.environ["OMP_WAIT_POLICY"])
-"""
+def test_an_active_wait_policy_of_the_environment_is_kept() -> None:
+    code = (
+        "from cxr.models.portable import passive_waiting; import os; passive_waiting(); "
+        "print(os.environ['OMP_WAIT_POLICY'])"
+    )
     environment = {**os.environ, "OMP_WAIT_POLICY": "ACTIVE"}
     ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True)
     assert ran.stdout == "ACTIVE\n"

@@ -124,5 +124,5 @@ def test_missing_and_broken_shards_are_one_line_errors(tmp_path: Path) -> None:
     with pytest.raises(CxrError, match="not a readable shard"):
         open_shards(tmp_path / "shards").films("val")
     (tmp_path / "shards" / name).unlink()
-    with pytest.raises(CxrError, match=rf"{name}: named in films\.csv but missing"):
+    with pytest.raises(CxrError, match=rf"{name}: listed in films\.csv but missing"):
         open_shards(tmp_path / "shards")
