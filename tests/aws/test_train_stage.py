@@ -132,7 +132,7 @@ def second_epoch_is_safe(job: Job) -> bool:
 
 def test_a_gpu_instance_that_shows_no_gpu_fails_in_one_line(project: Project, plane: ControlPlane) -> None:
     project.set_sagemaker(instance_type="ml.g5.xlarge")
-    with pytest.raises(CxrError, match=r"Failed: error: compute\.yaml: accelerator: gpu, but no CUDA device") as caught:
+    with pytest.raises(CxrError, match=r"Failed: error: compute\.yaml: accelerator: gpu: no CUDA device") as caught:
         project.hand_off()
     assert "\n" not in str(caught.value)
 
