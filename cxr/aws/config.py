@@ -1,4 +1,4 @@
-"""The sagemaker section of compute.yaml, what is read from the environment, and instance types."""
+"""The sagemaker section of compute.yaml, its environment variables, and instance types."""
 
 import os
 from pathlib import Path
@@ -11,7 +11,7 @@ from cxr.core.config import Section, parse_section, read_yaml
 from cxr.core.errors import CxrError
 from cxr.runtime.compute import COMPUTE_FILE, Compute, ParallelSection
 
-# CUDA 13, which AWS's images bring, no longer runs on Maxwell, Pascal and Volta (NVIDIA, CUDA 13.0 release notes).
+# CUDA 13 of AWS's images does not support Maxwell, Pascal and Volta (NVIDIA, CUDA 13.0 release notes).
 OLD_GPUS = {"p2": "K80", "p3": "V100", "p3dn": "V100", "g3": "M60", "g3s": "M60"}
 LOCAL_DISK = ("g4dn", "g5", "g6", "g7", "p3dn", "p4", "p5", "p6")
 
@@ -22,7 +22,7 @@ def family(instance_type: str) -> str:
 
 
 def processor(instance_type: str) -> Literal["cpu", "gpu"]:
-    """What the job computes on; raises CxrError for an instance that the training image cannot use."""
+    """The processor of the job; raises CxrError for an instance that the training image does not support."""
     name, where = family(instance_type), f"compute.yaml: sagemaker.instance_type: {instance_type}"
     if name in OLD_GPUS:
         raise CxrError(f"{where}: the image's CUDA 13 no longer runs on its {OLD_GPUS[name]} GPUs; take g4dn, g5 or g6")
@@ -68,7 +68,7 @@ class SageMakerSection(Section):
         if self.spot and self.max_wait_hours < self.max_hours:
             raise ValueError(f"max_wait_hours ({self.max_wait_hours}) must be at least max_hours ({self.max_hours})")
         if bool(self.subnets) != bool(self.security_groups):
-            raise ValueError("subnets and security_groups belong together; give both or neither")
+            raise ValueError("subnets and security_groups: give both or neither")
         if self.spot and self.keep_alive_minutes:
             raise ValueError("keep_alive_minutes: a spot instance cannot be kept; write 0, or spot: false")
         return self
@@ -83,7 +83,7 @@ def resolve(settings: SageMakerSection) -> SageMakerSection:
     """The settings with each `$NAME` replaced and the region found as AWS's tools find it.
 
     Raises:
-        CxrError: values are missing, all of them in one line; or the instance is of no use.
+        CxrError: values are missing (all in one line), or the instance is not supported.
     """
     values: dict[str, Any] = settings.model_dump()
     missing = []

@@ -1,7 +1,7 @@
 """A bundle on SageMaker: model, endpoint or batch transform, and an entry in the model registry.
 
-Every name holds the hash of model.tar.gz, so a second call finds what the first one made. The requests are plain data,
-in the service's own terms: what `--dry-run` prints is what is sent.
+Every name contains the hash of model.tar.gz, so a second call finds what the first one created. The requests are plain
+data in the terms of the service: `--dry-run` prints exactly what is sent.
 """
 
 import json
@@ -25,7 +25,7 @@ class Target:
 
     kind: Kind
     image: str  # URI of the image that docker/Dockerfile builds
-    role: str  # ARN of the role that SageMaker takes on
+    role: str  # ARN of the role that SageMaker assumes
     store_url: str  # s3://bucket/prefix/
     instance_type: str = "ml.c6i.large"
     films_url: str = ""  # of a transform: the S3 prefix with the films
@@ -33,7 +33,7 @@ class Target:
 
 @dataclass(frozen=True)
 class Bundle:
-    """A packed bundle and the facts that the registry shows."""
+    """A packed bundle and the metadata for the registry."""
 
     archive: Path  # model.tar.gz
     md5: str
@@ -41,7 +41,7 @@ class Bundle:
 
     @property
     def name(self) -> str:
-        """Of everything that is made for it."""
+        """The name of the model and the endpoint."""
         return f"{PROJECT}-{self.md5[:12]}"
 
 
@@ -57,7 +57,7 @@ def open_bundle(archive: Path, folder: Path) -> Bundle:
 
 
 def requests(bundle: Bundle, target: Target) -> dict[str, dict[str, Any]]:
-    """Every request of a deployment by the name of its operation, in the order in which they are sent."""
+    """Every request of a deployment by its operation, in the order of sending."""
     tags = [{"Key": "project", "Value": PROJECT}, {"Key": "bundle_md5", "Value": bundle.md5}]
     container = {"Image": target.image, "ModelDataUrl": archive_url(bundle, target)}
     made: dict[str, dict[str, Any]] = {
@@ -93,7 +93,7 @@ def registry_requests(bundle: Bundle, target: Target, metrics_url: str) -> dict[
     """The model registry's group and the bundle's entry in it, which a person must approve.
 
     Raises:
-        CxrError: the bundle's provenance does not say what it was trained on.
+        CxrError: the bundle's provenance lacks its training data or code.
     """
     container = {"Image": target.image, "ModelDataUrl": archive_url(bundle, target)}
     return {

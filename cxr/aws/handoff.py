@@ -27,15 +27,15 @@ log = logging.getLogger(__name__)
 
 
 def unpack_outs(archive: Path, outs: list[Path], root: Path = Path()) -> None:
-    """Put the outs of the train stage in place: all of them or, when the archive is not as it should be, none.
+    """Move the outs of the train stage into place: all of them, or none where the archive is invalid.
 
     Args:
         archive: model.tar.gz, whose members are named relative to `models/`.
-        outs: files and folders below `models/` to take.
+        outs: files and folders below `models/` to extract.
         root: the repository.
 
     Raises:
-        CxrError: the archive is broken, a member leads out of the folder or is no plain file, or an out is missing.
+        CxrError: the archive is damaged, a member is outside the folder or not a regular file, or an out is missing.
     """
     with tempfile.TemporaryDirectory(dir=archive.parent) as name:
         folder = Path(name)
@@ -63,20 +63,20 @@ def unpack_outs(archive: Path, outs: list[Path], root: Path = Path()) -> None:
 def _check(member: tarfile.TarInfo, archive: Path) -> None:
     path = PurePosixPath(member.name)
     if path.is_absolute() or ".." in path.parts:
-        raise CxrError(f"{archive.name}: member {member.name!r} leads out of the folder; the archive is refused")
+        raise CxrError(f"{archive.name}: member {member.name!r} is outside the folder; delete the archive")
     if not (member.isfile() or member.isdir()):
-        raise CxrError(f"{archive.name}: member {member.name!r} is no plain file; the archive is refused")
+        raise CxrError(f"{archive.name}: member {member.name!r} is not a regular file; delete the archive")
 
 
 def train_on_sagemaker(train: Section, settings: SageMakerSection, root: Path = Path()) -> None:
-    """Train in a job; the outs of the train stage are left as a local run leaves them.
+    """Train in a job; writes the same outs as a local run.
 
-    Ctrl-C stops a job that this run created; its checkpoint stays, and the next run resumes from it. A job that was
-    found running may be somebody else's: Ctrl-C leaves it running.
+    Ctrl-C stops a job that this run created. Its checkpoint stays, and the next run resumes from it. Ctrl-C does not
+    stop a job that was already running: another person may have started it.
 
     Raises:
-        CxrError: a setting, credential, bucket or datum is missing, the request is refused, or the job ends Failed or
-            Stopped; then the message holds the job's own traceback.
+        CxrError: a setting, credential, bucket or input is missing, the request is rejected, or the job ends Failed or
+            Stopped; then the message contains the job's traceback.
     """
     plan = plan_job(train, settings, root)
     connect = partial(aws_session, plan.settings.region)
@@ -114,7 +114,7 @@ def stop_on_sagemaker(train: Section, settings: SageMakerSection, root: Path = P
     plan = plan.pinned(session)
     job, _ = latest_job(plan, session)
     if job is None or job["TrainingJobStatus"] != "InProgress":
-        raise CxrError(f"job {plan.inputs.job_name(1)}: does not run; nothing to stop")
+        raise CxrError(f"job {plan.inputs.job_name(1)}: is not running; nothing to stop")
     stop_job(job["TrainingJobName"], session)
     log.info("job %s: stopping; it saves its checkpoint first", job["TrainingJobName"])
 

@@ -1,4 +1,4 @@
-"""Send the requests of a deployment, wait, try it with a film, and take back what was made when that fails."""
+"""Send the requests of a deployment, wait, test it with a film, and roll back on failure."""
 
 import hashlib
 import json
@@ -18,7 +18,7 @@ MINUTES = 30
 
 
 class Deployment:
-    """One bundle on its way to SageMaker."""
+    """The deployment of one bundle to SageMaker."""
 
     def __init__(self, bundle: Bundle, target: Target, region: str | None = None, poll_seconds: float = 15.0) -> None:
         self.bundle, self.target, self.poll_seconds = bundle, target, poll_seconds
@@ -30,11 +30,11 @@ class Deployment:
         self._undo: list[tuple[str, Callable[[], object]]] = []
 
     def deploy(self, film: bytes) -> str:
-        """Make the endpoint, or the transform job, and return its name; `film` is what the endpoint is tried with.
+        """Create the endpoint, or the transform job, and return its name; `film` tests the endpoint.
 
         Raises:
-            CxrError: a request was refused, the endpoint failed, or it did not answer about the film. What this call
-                made is deleted first; what was there before stays.
+            CxrError: a request or the endpoint failed, or the endpoint gave no prediction. Everything that this call
+                created is deleted first.
         """
         self._upload()
         try:
@@ -50,7 +50,7 @@ class Deployment:
         return self.bundle.name
 
     def register(self, metrics: bytes) -> str:
-        """Enter the bundle in the model registry, to be approved by a person; returns the ARN of the entry."""
+        """Register the bundle for manual approval; returns the ARN of the entry."""
         md5 = self.bundle.md5
         item = Item(f"bundles/{md5}/metrics.json", metrics, len(metrics), _md5(metrics))
         self._upload()
@@ -62,7 +62,7 @@ class Deployment:
         return str(entry["ModelPackageArn"])
 
     def delete(self) -> list[str]:
-        """Delete endpoint, its configuration and the model; returns what was there."""
+        """Delete endpoint, configurations and model; returns those that existed."""
         name, found = self.bundle.name, []
         steps: list[tuple[str, Callable[[], object]]] = [
             (f"endpoint {name}", lambda: self.client.delete_endpoint(EndpointName=name)),
@@ -92,7 +92,7 @@ class Deployment:
         self.store.put_all([Item(key, archive, archive.stat().st_size, self.bundle.md5)], "upload bundle")
 
     def _create(self, operation: str, request: dict[str, Any]) -> None:
-        """Send one request; what exists already under its name, which holds the bundle's hash, is taken as it is."""
+        """Send one request; an existing resource of the name, which contains the bundle's hash, is kept."""
         method = "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in operation).lstrip("_")
         with aws_errors(operation):
             try:
@@ -100,7 +100,7 @@ class Deployment:
             except ClientError as error:
                 if "already exist" not in error.response["Error"]["Message"].lower():
                     raise
-                log.info("%s: is there already", operation)
+                log.info("%s: exists already", operation)
                 return
         log.info("%s: done", operation)
         delete = {
@@ -128,24 +128,24 @@ class Deployment:
     def _try(self, film: bytes) -> None:
         name, limit = self.bundle.name, PAYLOAD_MB[self.target.kind]
         if len(film) > limit * 1_000_000:
-            raise CxrError(f"the film to try is larger than {limit} MB, which is all that {self.target.kind} takes")
+            raise CxrError(f"the test film is larger than {limit} MB, the limit of {self.target.kind}")
         try:
             with aws_errors(f"endpoint {name}"):
                 reply = self.runtime.invoke_endpoint(
                     EndpointName=name, Body=film, ContentType="application/octet-stream", Accept="application/json"
                 )
             answer = json.loads(reply["Body"].read())
-            log.info("endpoint %s answers: %s with probability %.3f", name, answer["decision"], answer["probability"])
+            log.info("endpoint %s predicts %s with probability %.3f", name, answer["decision"], answer["probability"])
         except (ValueError, KeyError, TypeError) as error:
-            raise CxrError(f"endpoint {name}: its answer about the film to try is no prediction") from error
+            raise CxrError(f"endpoint {name}: its response to the test film is not a prediction") from error
 
     def _roll_back(self) -> None:
         for operation, delete in reversed(self._undo):
             try:
                 delete()
-                log.warning("%s: taken back", operation)
+                log.warning("%s: rolled back", operation)
             except ClientError as error:
-                log.error("%s: cannot be taken back (%s); delete it by hand", operation, error)
+                log.error("%s: cannot be rolled back (%s); delete it by hand", operation, error)
 
 
 def _missing(error: ClientError) -> bool:

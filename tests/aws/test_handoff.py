@@ -161,7 +161,7 @@ def test_ctrl_c_of_one_who_attached_leaves_the_job_running_and_stop_ends_it(
     main(["train-remote", "--stop"])
     only_job(plane).join(timeout=120)
     assert only_job(plane).status == "Stopped"
-    with pytest.raises(CxrError, match="does not run; nothing to stop"):
+    with pytest.raises(CxrError, match="is not running; nothing to stop"):
         main(["train-remote", "--stop"])
 
 
