@@ -60,18 +60,19 @@ def requests(bundle: Bundle, target: Target) -> dict[str, dict[str, Any]]:
     """Every request of a deployment by the name of its operation, in the order in which they are sent."""
     tags = [{"Key": "project", "Value": PROJECT}, {"Key": "bundle_md5", "Value": bundle.md5}]
     container = {"Image": target.image, "ModelDataUrl": archive_url(bundle, target)}
+    model = model_name(bundle, target.kind)
     made: dict[str, dict[str, Any]] = {
         "CreateModel": {
-            "ModelName": bundle.name,
+            "ModelName": model,
             "PrimaryContainer": container,
             "ExecutionRoleArn": target.role,
-            "EnableNetworkIsolation": True,
+            "EnableNetworkIsolation": target.kind != "serverless",  # AWS excludes it there
             "Tags": tags,
         }
     }
     if target.kind == "transform":
         return made | {"CreateTransformJob": _transform(bundle, target, tags)}
-    variant: dict[str, Any] = {"VariantName": "films", "ModelName": bundle.name}
+    variant: dict[str, Any] = {"VariantName": "films", "ModelName": model}
     if target.kind == "serverless":
         variant["ServerlessConfig"] = {"MemorySizeInMB": SERVERLESS_MB, "MaxConcurrency": 5}
     else:
@@ -121,6 +122,11 @@ def archive_url(bundle: Bundle, target: Target) -> str:
     return f"{target.store_url}bundles/{bundle.md5}/model.tar.gz"
 
 
+def model_name(bundle: Bundle, kind: Kind) -> str:
+    """Each kind has a model of its own, because serverless endpoints take no network isolation."""
+    return f"{bundle.name}-{kind}"
+
+
 def _origin(bundle: Bundle) -> dict[str, str]:
     """Fingerprints of the weights, of the films they were trained on and of the code that trained them."""
     try:
@@ -138,7 +144,7 @@ def _transform(bundle: Bundle, target: Target, tags: list[dict[str, str]]) -> di
     source = {"S3DataType": "S3Prefix", "S3Uri": target.films_url}
     return {
         "TransformJobName": bundle.name,
-        "ModelName": bundle.name,
+        "ModelName": model_name(bundle, target.kind),
         "MaxPayloadInMB": PAYLOAD_MB["transform"],
         "BatchStrategy": "SingleRecord",
         "TransformInput": {

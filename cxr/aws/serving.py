@@ -8,13 +8,14 @@ from typing import Any
 
 from botocore.exceptions import ClientError, WaiterError
 
-from cxr.aws.endpoint import PAYLOAD_MB, Bundle, Target, archive_url, registry_requests, requests
+from cxr.aws.endpoint import PAYLOAD_MB, Bundle, Kind, Target, archive_url, model_name, registry_requests, requests
 from cxr.aws.s3 import Item, Store
 from cxr.aws.session import aws_errors, aws_session
 from cxr.core.errors import CxrError
 
 log = logging.getLogger(__name__)
 MINUTES = 30
+KINDS: tuple[Kind, ...] = ("realtime", "serverless", "transform")
 
 
 class Deployment:
@@ -70,7 +71,7 @@ class Deployment:
                 (f"configuration {name}-{kind}", self._configuration_deleter(f"{name}-{kind}"))
                 for kind in ("realtime", "serverless")
             ),
-            (f"model {name}", lambda: self.client.delete_model(ModelName=name)),
+            *((f"model {model}", self._model_deleter(model)) for model in (model_name(self.bundle, k) for k in KINDS)),
         ]
         for what, delete in steps:
             with aws_errors(what):
@@ -84,6 +85,9 @@ class Deployment:
 
     def _configuration_deleter(self, name: str) -> Callable[[], object]:
         return lambda: self.client.delete_endpoint_config(EndpointConfigName=name)
+
+    def _model_deleter(self, name: str) -> Callable[[], object]:
+        return lambda: self.client.delete_model(ModelName=name)
 
     def _upload(self) -> None:
         archive = self.bundle.archive

@@ -77,7 +77,9 @@ class ServingPlane:
 
     def _CreateEndpointConfig(self, request: dict[str, Any]) -> dict[str, Any]:
         for variant in request["ProductionVariants"]:
-            self._need(self.models, variant["ModelName"])
+            model = self._need(self.models, variant["ModelName"])
+            if "ServerlessConfig" in variant and model.get("EnableNetworkIsolation"):
+                raise Refused("ValidationException", "Network isolation is not supported for serverless endpoints.")
         return self._keep(self.configs, "endpoint-config", request["EndpointConfigName"], request, "EndpointConfigArn")
 
     def _CreateEndpoint(self, request: dict[str, Any]) -> dict[str, Any]:

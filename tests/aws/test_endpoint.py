@@ -61,7 +61,7 @@ def test_every_request_is_one_that_the_service_takes(bundle: Bundle, kind: str) 
     sent = requests(bundle, where) | registry_requests(bundle, where, "s3://films/metrics.json")
     for operation, request in sent.items():
         assert service_model.fault(MODEL, operation, request) is None, operation
-    assert sent["CreateModel"]["EnableNetworkIsolation"]
+    assert sent["CreateModel"]["EnableNetworkIsolation"] is (kind != "serverless")
     assert sent["CreateModelPackage"]["ModelApprovalStatus"] == "PendingManualApproval"
 
 
@@ -83,6 +83,15 @@ def test_an_endpoint_is_in_service_after_it_answered_about_a_film(
     assert not serving.configs
     assert not serving.models
     assert deployment.delete() == []
+
+
+def test_a_serverless_endpoint_has_a_model_of_its_own_without_network_isolation(
+    serving: ServingPlane, bundle: Bundle, bucket: str
+) -> None:
+    deployment = Deployment(bundle, target(bucket, "serverless"), poll_seconds=0.2)
+    deployment.deploy(film())
+    Deployment(bundle, target(bucket, "transform", films_url=f"s3://{bucket}/new/"), poll_seconds=0.2).deploy(b"")
+    assert sorted(model["EnableNetworkIsolation"] for model in serving.models.values()) == [False, True]
 
 
 def test_what_a_failed_deployment_made_is_deleted_again(
@@ -155,7 +164,8 @@ def test_a_dry_run_prints_the_requests_and_sends_nothing(
     )
     sent = json.loads(capsys.readouterr().out)
     assert list(sent) == ["CreateModel", "CreateEndpointConfig", "CreateEndpoint"]
-    assert sent["CreateModel"]["ModelName"] == open_bundle(packed.archive, packed.bundle).name, "as the stage packed it"
+    packed_as = open_bundle(packed.archive, packed.bundle).name
+    assert sent["CreateModel"]["ModelName"].startswith(packed_as), "as the stage packed it"
     assert serving.calls == []
 
 
