@@ -3,32 +3,35 @@
 import hashlib
 import json
 import logging
-from collections.abc import Callable
 from typing import Any
 
-from botocore.exceptions import ClientError, WaiterError
-
 from cxr.aws.endpoint import PAYLOAD_MB, Bundle, Kind, Target, archive_url, model_name, registry_requests, requests
+from cxr.aws.resources import CONFIG, ENDPOINT, GROUP, MODEL, TRANSFORM, Account, Sort, reason, state
 from cxr.aws.s3 import Item, Store
 from cxr.aws.session import aws_errors, aws_session
 from cxr.core.errors import CxrError
 
 log = logging.getLogger(__name__)
-MINUTES = 30
 KINDS: tuple[Kind, ...] = ("realtime", "serverless", "transform")
+SORTS = {
+    "CreateModel": MODEL,
+    "CreateEndpointConfig": CONFIG,
+    "CreateEndpoint": ENDPOINT,
+    "CreateTransformJob": TRANSFORM,
+}
 
 
 class Deployment:
     """One bundle on its way to SageMaker."""
 
     def __init__(self, bundle: Bundle, target: Target, region: str | None = None, poll_seconds: float = 15.0) -> None:
-        self.bundle, self.target, self.poll_seconds = bundle, target, poll_seconds
+        self.bundle, self.target = bundle, target
         session = aws_session(region)
         with aws_errors("AWS"):
-            self.client: Any = session.client("sagemaker")
+            self.account = Account(session.client("sagemaker"), poll_seconds)
             self.runtime: Any = session.client("sagemaker-runtime")
         self.store = Store(target.store_url, session)
-        self._undo: list[tuple[str, Callable[[], object]]] = []
+        self._made: list[tuple[Sort, str]] = []
 
     def deploy(self, film: bytes) -> str:
         """Make the endpoint, or the transform job, and return its name; `film` is what the endpoint is tried with.
@@ -40,10 +43,10 @@ class Deployment:
         self._upload()
         try:
             for operation, request in requests(self.bundle, self.target).items():
-                self._create(operation, request)
+                self._create(SORTS[operation], request)
             if self.target.kind == "transform":
-                return self._wait("transform_job_completed_or_stopped", TransformJobName=self.bundle.name)
-            self._wait("endpoint_in_service", EndpointName=self.bundle.name)
+                return self._await(TRANSFORM, self.bundle.name, "Completed")
+            self._await(ENDPOINT, self.bundle.name, "InService")
             self._try(film)
         except BaseException:
             self._roll_back()
@@ -57,37 +60,17 @@ class Deployment:
         self._upload()
         self.store.put(item)
         made = registry_requests(self.bundle, self.target, self.store.below(item.key))
-        self._create("CreateModelPackageGroup", made["CreateModelPackageGroup"])
+        self.account.create(GROUP, made["CreateModelPackageGroup"])
         with aws_errors("model registry"):
-            entry = self.client.create_model_package(**made["CreateModelPackage"])
+            entry = self.account.client.create_model_package(**made["CreateModelPackage"])
         return str(entry["ModelPackageArn"])
 
     def delete(self) -> list[str]:
         """Delete endpoint, its configuration and the model; returns what was there."""
-        name, found = self.bundle.name, []
-        steps: list[tuple[str, Callable[[], object]]] = [
-            (f"endpoint {name}", lambda: self.client.delete_endpoint(EndpointName=name)),
-            *(
-                (f"configuration {name}-{kind}", self._configuration_deleter(f"{name}-{kind}"))
-                for kind in ("realtime", "serverless")
-            ),
-            *((f"model {model}", self._model_deleter(model)) for model in (model_name(self.bundle, k) for k in KINDS)),
-        ]
-        for what, delete in steps:
-            with aws_errors(what):
-                try:
-                    delete()
-                    found.append(what)
-                except ClientError as error:
-                    if not _missing(error):
-                        raise
-        return found
-
-    def _configuration_deleter(self, name: str) -> Callable[[], object]:
-        return lambda: self.client.delete_endpoint_config(EndpointConfigName=name)
-
-    def _model_deleter(self, name: str) -> Callable[[], object]:
-        return lambda: self.client.delete_model(ModelName=name)
+        name = self.bundle.name
+        things = [(ENDPOINT, name), *((CONFIG, f"{name}-{kind}") for kind in ("realtime", "serverless"))]
+        things += [(MODEL, model_name(self.bundle, kind)) for kind in KINDS]
+        return [f"{sort} {thing}" for sort, thing in things if self.account.delete(sort, thing)]
 
     def _upload(self) -> None:
         archive = self.bundle.archive
@@ -95,39 +78,16 @@ class Deployment:
         key = archive_url(self.bundle, self.target).removeprefix(self.target.store_url)
         self.store.put_all([Item(key, archive, archive.stat().st_size, self.bundle.md5)], "upload bundle")
 
-    def _create(self, operation: str, request: dict[str, Any]) -> None:
-        """Send one request; what exists already under its name, which holds the bundle's hash, is taken as it is."""
-        method = "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in operation).lstrip("_")
-        with aws_errors(operation):
-            try:
-                getattr(self.client, method)(**request)
-            except ClientError as error:
-                if "already exist" not in error.response["Error"]["Message"].lower():
-                    raise
-                log.info("%s: is there already", operation)
-                return
-        log.info("%s: done", operation)
-        delete = {
-            "CreateModel": ("delete_model", "ModelName"),
-            "CreateEndpointConfig": ("delete_endpoint_config", "EndpointConfigName"),
-            "CreateEndpoint": ("delete_endpoint", "EndpointName"),
-        }.get(operation)
-        if delete:
-            call, key = delete
-            self._undo.append((operation, lambda: getattr(self.client, call)(**{key: request[key]})))
+    def _create(self, sort: Sort, request: dict[str, Any]) -> None:
+        """Create it, or take what exists under its name, which holds the bundle's hash."""
+        if self.account.create(sort, request):
+            self._made.append((sort, request[sort.key]))
 
-    def _wait(self, waiter: str, **name: str) -> str:
-        what = next(iter(name.values()))
-        attempts = max(1, round(MINUTES * 60 / self.poll_seconds))
-        log.info("waiting for %s", what)
-        with aws_errors(what):
-            try:
-                config = {"Delay": self.poll_seconds, "MaxAttempts": attempts}
-                self.client.get_waiter(waiter).wait(**name, WaiterConfig=config)
-            except WaiterError as error:
-                reason = str(error.last_response.get("FailureReason", "") or error)
-                raise CxrError(f"{what}: {' '.join(reason.split())}") from error
-        return what
+    def _await(self, sort: Sort, name: str, wanted: str) -> str:
+        found = self.account.settled(sort, name)
+        if state(found) != wanted:
+            raise CxrError(f"{sort} {name}: {state(found) or 'gone'}: {reason(found)}")
+        return name
 
     def _try(self, film: bytes) -> None:
         name, limit = self.bundle.name, PAYLOAD_MB[self.target.kind]
@@ -144,17 +104,14 @@ class Deployment:
             raise CxrError(f"endpoint {name}: its answer about the film to try is no prediction") from error
 
     def _roll_back(self) -> None:
-        for operation, delete in reversed(self._undo):
+        for sort, name in reversed(self._made):
+            if sort is TRANSFORM:
+                continue
             try:
-                delete()
-                log.warning("%s: taken back", operation)
-            except ClientError as error:
-                log.error("%s: cannot be taken back (%s); delete it by hand", operation, error)
-
-
-def _missing(error: ClientError) -> bool:
-    message = error.response["Error"]["Message"].lower()
-    return "could not find" in message or "not found" in message or "does not exist" in message
+                self.account.delete(sort, name)
+                log.warning("%s %s: deleted again", sort, name)
+            except CxrError as error:
+                log.error("%s; delete it by hand", error)
 
 
 def _md5(content: bytes) -> str:

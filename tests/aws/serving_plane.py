@@ -22,7 +22,7 @@ from typing import Any
 from tests.aws import service_model
 
 ROOT = Path(__file__).parents[2]
-MODEL = service_model.load("sagemaker")
+SERVICE = service_model.load("sagemaker")
 ARN = "arn:aws:sagemaker:eu-central-1:123456789012"
 START_SECONDS = 60
 
@@ -43,6 +43,7 @@ class ServingPlane:
         self.groups: dict[str, dict[str, Any]] = {}
         self.packages: list[dict[str, Any]] = []
         self.transforms: dict[str, dict[str, Any]] = {}
+        self.speaks = True  # else errors have their code and no text, which AWS may change at any time
         self.processes: dict[str, tuple[subprocess.Popen[bytes], int]] = {}
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self._server.daemon_threads = True
@@ -57,7 +58,7 @@ class ServingPlane:
             self._end(name)
 
     def answer(self, operation: str, request: dict[str, Any]) -> dict[str, Any]:
-        if violation := service_model.fault(MODEL, operation, request):
+        if violation := service_model.fault(SERVICE, operation, request):
             raise Refused("ValidationException", f"1 validation error detected: {violation}")
         self.calls.append((operation, request))
         return getattr(self, f"_{operation}")(request)  # type: ignore[no-any-return]
@@ -71,6 +72,20 @@ class ServingPlane:
                 return 200, reply.read(), reply.headers["Content-Type"]
         except urllib.error.HTTPError as error:
             return error.code, error.read(), error.headers["Content-Type"]
+
+    def _DescribeModel(self, request: dict[str, Any]) -> dict[str, Any]:
+        model = self._need(self.models, request["ModelName"])
+        return {**model, "ModelArn": f"{ARN}:model/{request['ModelName']}", "CreationTime": 0}
+
+    def _DescribeEndpointConfig(self, request: dict[str, Any]) -> dict[str, Any]:
+        name = request["EndpointConfigName"]
+        config = self._need(self.configs, name)
+        return {**config, "EndpointConfigArn": f"{ARN}:endpoint-config/{name}", "CreationTime": 0}
+
+    def _DescribeModelPackageGroup(self, request: dict[str, Any]) -> dict[str, Any]:
+        name = request["ModelPackageGroupName"]
+        facts = {"ModelPackageGroupArn": f"{ARN}:model-package-group/{name}", "ModelPackageGroupStatus": "Completed"}
+        return {**self._need(self.groups, name), **facts, "CreationTime": 0, "CreatedBy": {}}
 
     def _CreateModel(self, request: dict[str, Any]) -> dict[str, Any]:
         return self._keep(self.models, "model", request["ModelName"], request, "ModelArn")
@@ -100,10 +115,14 @@ class ServingPlane:
 
     def _CreateTransformJob(self, request: dict[str, Any]) -> dict[str, Any]:
         self._need(self.models, request["ModelName"])
+        if request["TransformJobName"] in self.transforms:
+            raise Refused("ResourceInUse", "Job name must be unique within an AWS account and region")
         return self._keep(self.transforms, "transform-job", request["TransformJobName"], request, "TransformJobArn")
 
     def _DescribeTransformJob(self, request: dict[str, Any]) -> dict[str, Any]:
         name = request["TransformJobName"]
+        if name not in self.transforms:
+            raise Refused("ResourceNotFound", "Could not find requested job with name")
         return {**self._need(self.transforms, name), "TransformJobStatus": "Completed", "CreationTime": 0}
 
     def _CreateModelPackageGroup(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -206,7 +225,7 @@ def _handler(plane: ServingPlane) -> type[BaseHTTPRequestHandler]:
                 try:
                     status, content = 200, json.dumps(plane.answer(operation, json.loads(body))).encode()
                 except Refused as refusal:
-                    code, message = refusal.args
+                    code, message = refusal.args if plane.speaks else (refusal.args[0], "")
                     status, content = 400, json.dumps({"__type": code, "message": message}).encode()
             self.send_response(status)
             self.send_header("Content-Type", kind)

@@ -14,10 +14,11 @@ import pytest
 
 from cxr.__main__ import main
 from cxr.aws.endpoint import Bundle, Target, open_bundle, registry_requests, requests
+from cxr.aws.resources import MODEL
 from cxr.aws.serving import Deployment
 from cxr.core.errors import CxrError
 from tests.aws import service_model
-from tests.aws.serving_plane import MODEL, ServingPlane
+from tests.aws.serving_plane import SERVICE, ServingPlane
 from tests.bundles import ROOT, Project, make_project
 from tests.conftest import phantom
 
@@ -60,7 +61,7 @@ def test_every_request_is_one_that_the_service_takes(bundle: Bundle, kind: str) 
     where = target("films", kind, films_url="s3://films/new/")
     sent = requests(bundle, where) | registry_requests(bundle, where, "s3://films/metrics.json")
     for operation, request in sent.items():
-        assert service_model.fault(MODEL, operation, request) is None, operation
+        assert service_model.fault(SERVICE, operation, request) is None, operation
     assert sent["CreateModel"]["EnableNetworkIsolation"] is (kind != "serverless")
     assert sent["CreateModelPackage"]["ModelApprovalStatus"] == "PendingManualApproval"
 
@@ -77,7 +78,7 @@ def test_an_endpoint_is_in_service_after_it_answered_about_a_film(
     answer = json.loads(reply["Body"].read())
     assert answer["note"].startswith("Research use only")
     assert Deployment(bundle, target(bucket), poll_seconds=0.2).deploy(film()) == name, "a second call finds the first"
-    assert [operation for operation, _ in serving.calls].count("CreateEndpoint") == 2
+    assert [operation for operation, _ in serving.calls].count("CreateEndpoint") == 1
     assert len(deployment.delete()) == 3
     assert not serving.endpoints
     assert not serving.configs
@@ -94,6 +95,23 @@ def test_a_serverless_endpoint_has_a_model_of_its_own_without_network_isolation(
     assert sorted(model["EnableNetworkIsolation"] for model in serving.models.values()) == [False, True]
 
 
+def test_error_codes_decide_and_not_their_texts(
+    serving: ServingPlane, bundle: Bundle, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    serving.speaks = False
+    deployment = Deployment(bundle, target(bucket), poll_seconds=0.2)
+    deployment.register(b"{}")
+    deployment.register(b"{}")
+    create = requests(bundle, target(bucket))["CreateModel"]
+    assert deployment.account.create(MODEL, create)
+    assert not deployment.account.create(MODEL, create)
+    answers = iter([None, {}])  # another call creates the model between the question and the request
+    monkeypatch.setattr(deployment.account, "describe", lambda *_: next(answers))
+    assert not deployment.account.create(MODEL, create)
+    assert deployment.account.delete(MODEL, create["ModelName"])
+    assert not deployment.account.delete(MODEL, create["ModelName"])
+
+
 def test_what_a_failed_deployment_made_is_deleted_again(
     serving: ServingPlane, bundle: Bundle, bucket: str, tmp_path: Path
 ) -> None:
@@ -101,7 +119,7 @@ def test_what_a_failed_deployment_made_is_deleted_again(
     with tarfile.open(broken, "w:gz") as archive:
         archive.addfile(tarfile.TarInfo("nothing"), io.BytesIO())
     damaged = open_bundle(broken, bundle_folder(bundle))
-    with pytest.raises(CxrError, match="The primary container did not pass"):
+    with pytest.raises(CxrError, match=r"Failed: The primary container did not pass"):
         Deployment(damaged, target(bucket), poll_seconds=0.2).deploy(film())
     assert not serving.endpoints
     assert not serving.configs
