@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from cxr.aws.s3 import file_md5
 from cxr.core.errors import CxrError
+from cxr.core.files import digest
 
 PROJECT = "cxr-pneumonia"
 SERVERLESS_MB = 3072
@@ -56,11 +57,14 @@ def open_bundle(archive: Path, folder: Path) -> Bundle:
     return Bundle(archive, file_md5(archive), provenance)
 
 
-def requests(bundle: Bundle, target: Target) -> dict[str, dict[str, Any]]:
-    """Every request of a deployment by the name of its operation, in the order in which they are sent."""
+def requests(bundle: Bundle, target: Target, attempt: int = 1) -> dict[str, dict[str, Any]]:
+    """Every request of a deployment by the name of its operation, in the order in which they are sent.
+
+    `attempt` counts the transform jobs for one input.
+    """
     tags = [{"Key": "project", "Value": PROJECT}, {"Key": "bundle_md5", "Value": bundle.md5}]
     container = {"Image": target.image, "ModelDataUrl": archive_url(bundle, target)}
-    model = model_name(bundle, target.kind)
+    model = model_name(bundle, target)
     made: dict[str, dict[str, Any]] = {
         "CreateModel": {
             "ModelName": model,
@@ -71,7 +75,7 @@ def requests(bundle: Bundle, target: Target) -> dict[str, dict[str, Any]]:
         }
     }
     if target.kind == "transform":
-        return made | {"CreateTransformJob": _transform(bundle, target, tags)}
+        return made | {"CreateTransformJob": _transform(bundle, target, tags, attempt)}
     variant: dict[str, Any] = {"VariantName": "films", "ModelName": model}
     if target.kind == "serverless":
         variant["ServerlessConfig"] = {"MemorySizeInMB": SERVERLESS_MB, "MaxConcurrency": 5}
@@ -122,9 +126,18 @@ def archive_url(bundle: Bundle, target: Target) -> str:
     return f"{target.store_url}bundles/{bundle.md5}/model.tar.gz"
 
 
-def model_name(bundle: Bundle, kind: Kind) -> str:
-    """Each kind has a model of its own, because serverless endpoints take no network isolation."""
-    return f"{bundle.name}-{kind}"
+def model_name(bundle: Bundle, target: Target) -> str:
+    """Bundle, kind and a hash of the settings. Serverless endpoints take no network isolation and need their own."""
+    return f"{bundle.name}-{target.kind}-{_hash(target.image, target.role, archive_url(bundle, target))}"
+
+
+def transform_name(bundle: Bundle, target: Target, attempt: int) -> str:
+    """Bundle, a hash of the settings and of the films' prefix, and the attempt."""
+    return f"{bundle.name}-{_hash(model_name(bundle, target), target.films_url)}-{attempt}"
+
+
+def _hash(*parts: str) -> str:
+    return digest(*(part.encode() for part in parts))[:8]
 
 
 def _origin(bundle: Bundle) -> dict[str, str]:
@@ -140,11 +153,12 @@ def _origin(bundle: Bundle) -> dict[str, str]:
         raise CxrError(f"provenance.json of {bundle.name}: no {error}; run `dvc repro` to train and package") from error
 
 
-def _transform(bundle: Bundle, target: Target, tags: list[dict[str, str]]) -> dict[str, Any]:
+def _transform(bundle: Bundle, target: Target, tags: list[dict[str, str]], attempt: int) -> dict[str, Any]:
+    name = transform_name(bundle, target, attempt)
     source = {"S3DataType": "S3Prefix", "S3Uri": target.films_url}
     return {
-        "TransformJobName": bundle.name,
-        "ModelName": model_name(bundle, target.kind),
+        "TransformJobName": name,
+        "ModelName": model_name(bundle, target),
         "MaxPayloadInMB": PAYLOAD_MB["transform"],
         "BatchStrategy": "SingleRecord",
         "TransformInput": {
@@ -152,7 +166,7 @@ def _transform(bundle: Bundle, target: Target, tags: list[dict[str, str]]) -> di
             "ContentType": "application/octet-stream",
             "SplitType": "None",
         },
-        "TransformOutput": {"S3OutputPath": f"{target.store_url}transform/{bundle.md5}/", "Accept": "application/json"},
+        "TransformOutput": {"S3OutputPath": f"{target.store_url}transform/{name}/", "Accept": "application/json"},
         "TransformResources": {"InstanceType": target.instance_type, "InstanceCount": 1},
         "Tags": tags,
     }

@@ -68,13 +68,13 @@ class Account:
         """Delete a resource; returns whether there was one."""
         return self._call("delete", sort, name) is not None
 
-    def settled(self, sort: Sort, name: str) -> dict[str, Any] | None:
+    def settled(self, sort: Sort, name: str, minutes: float = MINUTES) -> dict[str, Any] | None:
         """Wait until an endpoint or a job changes no more; its description, or None where it is gone.
 
         Raises:
-            CxrError: it still changes after an hour.
+            CxrError: it still changes after so many minutes.
         """
-        limit, told = time.monotonic() + MINUTES * 60, ""
+        limit, told = time.monotonic() + minutes * 60, ""
         while time.monotonic() < limit:
             try:
                 found = self.describe(sort, name)
@@ -88,7 +88,7 @@ class Account:
                     return found
                 told = status
             time.sleep(self.poll_seconds)
-        raise CxrError(f"{sort} {name}: still {told} after {MINUTES} minutes; look at it in the SageMaker console")
+        raise CxrError(f"{sort} {name}: still {told} after {minutes:g} minutes; look at it in the SageMaker console")
 
     def _call(self, verb: str, sort: Sort, name: str) -> dict[str, Any] | None:
         with aws_errors(f"{sort} {name}"):

@@ -3,22 +3,19 @@
 import hashlib
 import json
 import logging
+from dataclasses import replace
 from typing import Any
 
 from cxr.aws.endpoint import PAYLOAD_MB, Bundle, Kind, Target, archive_url, model_name, registry_requests, requests
-from cxr.aws.resources import CONFIG, ENDPOINT, GROUP, MODEL, TRANSFORM, Account, Sort, reason, state
+from cxr.aws.resources import CONFIG, ENDPOINT, GROUP, MODEL, Account, Sort, reason, state
 from cxr.aws.s3 import Item, Store
 from cxr.aws.session import aws_errors, aws_session
+from cxr.aws.transform import run_transform
 from cxr.core.errors import CxrError
 
 log = logging.getLogger(__name__)
 KINDS: tuple[Kind, ...] = ("realtime", "serverless", "transform")
-SORTS = {
-    "CreateModel": MODEL,
-    "CreateEndpointConfig": CONFIG,
-    "CreateEndpoint": ENDPOINT,
-    "CreateTransformJob": TRANSFORM,
-}
+SORTS = {"CreateModel": MODEL, "CreateEndpointConfig": CONFIG, "CreateEndpoint": ENDPOINT}
 
 
 class Deployment:
@@ -33,19 +30,21 @@ class Deployment:
         self.store = Store(target.store_url, session)
         self._made: list[tuple[Sort, str]] = []
 
-    def deploy(self, film: bytes) -> str:
-        """Make the endpoint, or the transform job, and return its name; `film` is what the endpoint is tried with.
+    def deploy(self, film: bytes, again: bool = False) -> str:
+        """Make the endpoint and return its name, or run the transform job and return the address of its predictions.
+
+        `film` is what the endpoint is tested with; `again` repeats a completed transform.
 
         Raises:
             CxrError: a request was refused, the endpoint failed, or it did not answer about the film. What this call
                 made is deleted first; what was there before stays.
         """
         self._upload()
+        if self.target.kind == "transform":
+            return run_transform(self.bundle, self.target, self.account, again)
         try:
             for operation, request in requests(self.bundle, self.target).items():
                 self._create(SORTS[operation], request)
-            if self.target.kind == "transform":
-                return self._await(TRANSFORM, self.bundle.name, "Completed")
             self._await(ENDPOINT, self.bundle.name, "InService")
             self._try(film)
         except BaseException:
@@ -69,7 +68,7 @@ class Deployment:
         """Delete endpoint, its configuration and the model; returns what was there."""
         name = self.bundle.name
         things = [(ENDPOINT, name), *((CONFIG, f"{name}-{kind}") for kind in ("realtime", "serverless"))]
-        things += [(MODEL, model_name(self.bundle, kind)) for kind in KINDS]
+        things += [(MODEL, model_name(self.bundle, replace(self.target, kind=kind))) for kind in KINDS]
         return [f"{sort} {thing}" for sort, thing in things if self.account.delete(sort, thing)]
 
     def _upload(self) -> None:
@@ -105,8 +104,6 @@ class Deployment:
 
     def _roll_back(self) -> None:
         for sort, name in reversed(self._made):
-            if sort is TRANSFORM:
-                continue
             try:
                 self.account.delete(sort, name)
                 log.warning("%s %s: deleted again", sort, name)

@@ -34,6 +34,7 @@ def add_aws_commands(commands: Commands) -> None:
     kind.add_argument("--transform", metavar="S3_PREFIX", default="", help="a batch job over the films below a prefix")
     kind.add_argument("--register", action="store_true", help="enter the bundle in the model registry")
     kind.add_argument("--delete", action="store_true", help="delete the endpoint, its configuration and the model")
+    deploy.add_argument("--again", action="store_true", help="with --transform: repeat a completed job")
     deploy.add_argument("--instance-type", default="ml.c6i.large")
     deploy.add_argument("--film", type=Path, default=Path("film.jpg"), help="film that a new endpoint is tested with")
     deploy.add_argument("--metrics", type=Path, default=Path("metrics/metrics.json"), help="metrics for the registry")
@@ -93,6 +94,7 @@ def _deploy(options: argparse.Namespace) -> None:
 
 def _deploy_bundle(bundle: "Bundle", options: argparse.Namespace) -> None:
     from cxr.aws.endpoint import Target, registry_requests, requests
+    from cxr.aws.s3 import parse_url
     from cxr.aws.serving import Deployment
 
     target = Target(
@@ -101,7 +103,7 @@ def _deploy_bundle(bundle: "Bundle", options: argparse.Namespace) -> None:
         role=options.role,
         store_url=f"s3://{options.bucket.removeprefix('s3://').rstrip('/')}/",
         instance_type=options.instance_type,
-        films_url=options.transform,
+        films_url="s3://{}/{}".format(*parse_url(options.transform)) if options.transform else "",
     )
     if options.dry_run:
         sent = requests(bundle, target)
@@ -119,7 +121,8 @@ def _deploy_bundle(bundle: "Bundle", options: argparse.Namespace) -> None:
     if target.kind != "transform" and not options.film.is_file():
         raise CxrError(f"{options.film}: no such film; name a film to test the endpoint with: --film")
     film = b"" if target.kind == "transform" else options.film.read_bytes()
-    print(f"ready: {deployment.deploy(film)}")
+    ready = deployment.deploy(film, options.again)
+    print(f"predictions: {ready}" if target.kind == "transform" else f"ready: {ready}")
 
 
 def _publish(options: argparse.Namespace) -> None:

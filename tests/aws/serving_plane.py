@@ -1,7 +1,8 @@
 """A double of SageMaker's serving side: it checks requests against botocore's model and starts the real service.
 
-CreateEndpoint fetches model.tar.gz from S3, unpacks it and starts the command that docker/serve starts, on a free port;
-the endpoint is InService once /ping answers 200. InvokeEndpoint is passed on to /invocations.
+CreateEndpoint fetches model.tar.gz from S3, unpacks it and runs docker/serve on a free port; the endpoint is InService
+once /ping answers 200. InvokeEndpoint is passed on to /invocations. CreateTransformJob does this for the films below
+a prefix.
 """
 
 import io
@@ -43,6 +44,7 @@ class ServingPlane:
         self.groups: dict[str, dict[str, Any]] = {}
         self.packages: list[dict[str, Any]] = []
         self.transforms: dict[str, dict[str, Any]] = {}
+        self.by_hand = False  # a test moves transform jobs from state to state
         self.speaks = True  # else errors have their code and no text, which AWS may change at any time
         self.processes: dict[str, tuple[subprocess.Popen[bytes], int]] = {}
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
@@ -102,9 +104,7 @@ class ServingPlane:
         config = self._need(self.configs, request["EndpointConfigName"])
         made = self._keep(self.endpoints, "endpoint", name, {**request, "Status": "Creating"}, "EndpointArn")
         model = self._need(self.models, config["ProductionVariants"][0]["ModelName"])
-        threading.Thread(
-            target=self._start, args=(name, model["PrimaryContainer"]["ModelDataUrl"]), daemon=True
-        ).start()
+        threading.Thread(target=self._start, args=(name, model), daemon=True).start()
         return made
 
     def _DescribeEndpoint(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -115,15 +115,27 @@ class ServingPlane:
 
     def _CreateTransformJob(self, request: dict[str, Any]) -> dict[str, Any]:
         self._need(self.models, request["ModelName"])
-        if request["TransformJobName"] in self.transforms:
+        name = request["TransformJobName"]
+        if name in self.transforms:
             raise Refused("ResourceInUse", "Job name must be unique within an AWS account and region")
-        return self._keep(self.transforms, "transform-job", request["TransformJobName"], request, "TransformJobArn")
+        if request.get("MaxConcurrentTransforms", 1) * request["MaxPayloadInMB"] > 100:
+            raise Refused("ValidationException", "MaxConcurrentTransforms * MaxPayloadInMB must not exceed 100")
+        self.transforms[name] = {**request, "Status": "InProgress"}
+        if not self.by_hand:
+            threading.Thread(target=self._transform, args=(name,), daemon=True).start()
+        return {"TransformJobArn": f"{ARN}:transform-job/{name}"}
+
+    def _StopTransformJob(self, request: dict[str, Any]) -> dict[str, Any]:
+        self.transforms[request["TransformJobName"]]["Status"] = "Stopped"
+        return {}
 
     def _DescribeTransformJob(self, request: dict[str, Any]) -> dict[str, Any]:
         name = request["TransformJobName"]
         if name not in self.transforms:
             raise Refused("ResourceNotFound", "Could not find requested job with name")
-        return {**self._need(self.transforms, name), "TransformJobStatus": "Completed", "CreationTime": 0}
+        job = dict(self.transforms[name])
+        reason = {"FailureReason": job.pop("Reason")} if "Reason" in job else {}
+        return {**job, **reason, "TransformJobStatus": job.pop("Status"), "CreationTime": 0}
 
     def _CreateModelPackageGroup(self, request: dict[str, Any]) -> dict[str, Any]:
         name = request["ModelPackageGroupName"]
@@ -163,25 +175,62 @@ class ServingPlane:
         things[name] = request
         return {arn: f"{ARN}:{kind}/{name}"}
 
-    def _start(self, name: str, url: str) -> None:
+    def _start(self, name: str, model: dict[str, Any]) -> None:
         try:
-            bucket, _, key = url.removeprefix("s3://").partition("/")
-            content = self.s3.get_object(Bucket=bucket, Key=key)["Body"].read()
-            model = self.folder / name
-            with tarfile.open(fileobj=io.BytesIO(content)) as archive:
-                archive.extractall(model, filter="data")
-            with socket.socket() as free:
-                free.bind(("127.0.0.1", 0))
-                port = free.getsockname()[1]
-            command = [sys.executable, "-m", "cxr", "serve", "--bundle", str(model), "--port", str(port)]
-            log = (self.folder / f"{name}.log").open("wb")
-            process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log, env=_container_environment())
-            self.processes[name] = process, port
-            self._await_ping(process, port)
+            self._run_container(name, model, {})
             self.endpoints[name]["Status"] = "InService"
         except Exception as error:
             if name in self.endpoints:
                 self.endpoints[name] |= {"Status": "Failed", "Reason": f"The primary container did not pass: {error}"}
+
+    def _run_container(self, name: str, model: dict[str, Any], environment: dict[str, str]) -> None:
+        """Run `serve` as the image has it, over the unpacked model.tar.gz; returns once /ping answers 200."""
+        container = model["PrimaryContainer"]
+        bucket, _, key = container["ModelDataUrl"].removeprefix("s3://").partition("/")
+        content = self.s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+        folder = self.folder / name
+        with tarfile.open(fileobj=io.BytesIO(content)) as archive:
+            archive.extractall(folder, filter="data")
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        environment |= container.get("Environment", {})
+        environment |= {"SM_MODEL_DIR": str(folder), "SAGEMAKER_BIND_TO_PORT": str(port)}
+        log = (self.folder / f"{name}.log").open("wb")
+        process = subprocess.Popen(
+            ["sh", "docker/serve"], cwd=ROOT, stdout=log, stderr=log, env=_container_environment() | environment
+        )
+        self.processes[name] = process, port
+        self._await_ping(process, port)
+
+    def _transform(self, name: str) -> None:
+        job = self.transforms[name]
+        try:
+            self._run_transform(name, job)
+            job["Status"] = "Completed"
+        except Exception as error:
+            job |= {"Status": "Failed", "Reason": f"ClientError: {error}"}
+        finally:
+            self._end(name)
+
+    def _run_transform(self, name: str, job: dict[str, Any]) -> None:
+        """Send each film below the prefix to the container; the first answer other than 200 fails the whole job."""
+        limit = job["MaxPayloadInMB"]
+        environment = {"SAGEMAKER_BATCH": "true", "SAGEMAKER_MAX_PAYLOAD_IN_MB": str(limit)}
+        self._run_container(name, self._need(self.models, job["ModelName"]), environment)
+        source = job["TransformInput"]["DataSource"]["S3DataSource"]["S3Uri"].removeprefix("s3://")
+        bucket, _, prefix = source.partition("/")
+        for entry in self.s3.list_objects_v2(Bucket=bucket, Prefix=prefix).get("Contents", []):
+            film = self.s3.get_object(Bucket=bucket, Key=entry["Key"])["Body"].read()
+            if len(film) > limit * 2**20:
+                raise RuntimeError(f"{entry['Key']}: Max payload size exceeded: {limit} MB")
+            headers = {"Content-Type": job["TransformInput"]["ContentType"], "Accept": "application/json"}
+            status, answer, _ = self.invoke(name, film, headers)
+            if status != 200:
+                raise RuntimeError(f"{entry['Key']}: Bad HTTP status received from algorithm: {status}")
+            out, _, folder = job["TransformOutput"]["S3OutputPath"].removeprefix("s3://").partition("/")
+            key = f"{folder.rstrip('/')}/{entry['Key'].removeprefix(prefix)}.out"
+            self.s3.put_object(Bucket=out, Key=key, Body=answer)
 
     @staticmethod
     def _await_ping(process: subprocess.Popen[bytes], port: int) -> None:
@@ -205,7 +254,8 @@ class ServingPlane:
 
 def _container_environment() -> dict[str, str]:
     """No credential and no address of a service: with network isolation a container has neither."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "CXR_"))}
+    return kept | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
 
 
 def _handler(plane: ServingPlane) -> type[BaseHTTPRequestHandler]:

@@ -1,9 +1,12 @@
 """A bundle on SageMaker, against a double that checks every request and starts the real service."""
 
+import functools
 import io
 import json
 import tarfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -91,7 +94,7 @@ def test_a_serverless_endpoint_has_a_model_of_its_own_without_network_isolation(
 ) -> None:
     deployment = Deployment(bundle, target(bucket, "serverless"), poll_seconds=0.2)
     deployment.deploy(film())
-    Deployment(bundle, target(bucket, "transform", films_url=f"s3://{bucket}/new/"), poll_seconds=0.2).deploy(b"")
+    transform(bundle, bucket)
     assert sorted(model["EnableNetworkIsolation"] for model in serving.models.values()) == [False, True]
 
 
@@ -152,14 +155,91 @@ def test_the_registry_tells_what_the_shipped_bundle_was_trained_on(bundle: Bundl
         registry_requests(replace(bundle, provenance={}), target("films"), "s3://films/metrics.json")
 
 
-def test_a_batch_transform_takes_films_that_are_too_large_for_an_endpoint(
+def transform(bundle: Bundle, bucket: str, again: bool = False, prefix: str = "new/", **values: Any) -> str:
+    where = target(bucket, "transform", films_url=f"s3://{bucket}/{prefix}", **values)
+    return Deployment(bundle, where, poll_seconds=0.1).deploy(b"", again)
+
+
+def test_a_batch_transform_writes_one_prediction_per_film_below_the_prefix(
+    serving: ServingPlane, bundle: Bundle, bucket: str, s3: Any
+) -> None:
+    s3.put_object(Bucket=bucket, Key="new/a.png", Body=film())
+    place = transform(bundle, bucket)
+    (request,) = [request for operation, request in serving.calls if operation == "CreateTransformJob"]
+    assert request["MaxPayloadInMB"] == 100
+    key = f"{place.removeprefix(f's3://{bucket}/')}a.png.out"
+    assert json.loads(s3.get_object(Bucket=bucket, Key=key)["Body"].read())["decision"]
+
+
+def test_each_input_and_each_attempt_of_a_transform_is_a_job_with_an_output_of_its_own(
     serving: ServingPlane, bundle: Bundle, bucket: str
 ) -> None:
-    where = target(bucket, "transform", films_url=f"s3://{bucket}/new/")
-    assert Deployment(bundle, where, poll_seconds=0.2).deploy(b"") == bundle.name
-    request = serving.transforms[bundle.name]
-    assert request["TransformInput"]["DataSource"]["S3DataSource"]["S3Uri"] == f"s3://{bucket}/new/"
-    assert request["MaxPayloadInMB"] == 100
+    serving.by_hand = True
+    deploy = functools.partial(transform, bundle, bucket)
+    ended = [end(serving, deploy, "Completed"), end(serving, functools.partial(deploy, prefix="other/"), "Completed")]
+    assert deploy() == ended[0], "a completed job is reported"
+    ended.append(end(serving, functools.partial(deploy, again=True), "Completed"))
+    with pytest.raises(CxrError, match=r"-1: Failed: out of memory; the same command starts the next attempt"):
+        end(serving, functools.partial(deploy, prefix="third/"), "Failed", Reason="out of memory")
+    ended.append(end(serving, functools.partial(deploy, prefix="third/"), "Completed"))
+    assert [place.rstrip("/").rsplit("-", 1)[1] for place in ended] == ["1", "1", "2", "2"]
+    assert len({*ended}) == 4
+    assert len(serving.transforms) == 5
+
+
+def test_the_same_transform_attaches_to_the_running_job(serving: ServingPlane, bundle: Bundle, bucket: str) -> None:
+    serving.by_hand = True
+    run = functools.partial(transform, bundle, bucket)
+    with ThreadPoolExecutor() as pool:
+        first = pool.submit(run)
+        wait_for(lambda: serving.transforms)
+        second = pool.submit(run)
+        wait_for(lambda: [operation for operation, _ in serving.calls].count("DescribeTransformJob") > 6)
+        (job,) = serving.transforms.values()
+        job["Status"] = "Completed"
+        assert first.result(30) == second.result(30)
+
+
+def test_another_jobs_success_is_not_taken(serving: ServingPlane, bundle: Bundle, bucket: str) -> None:
+    serving.by_hand = True
+    end(serving, functools.partial(transform, bundle, bucket), "Completed")
+    (job,) = serving.transforms.values()
+    job["TransformInput"] = {"DataSource": {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": "s3://other/films/"}}}
+    with pytest.raises(CxrError, match="has other films or another model"):
+        transform(bundle, bucket)
+
+
+def test_ctrl_c_stops_the_transform_that_this_call_started_and_deletes_its_model(
+    serving: ServingPlane, bundle: Bundle, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    serving.by_hand = True
+    waits = iter([KeyboardInterrupt])
+
+    def interrupted(_: float) -> None:
+        raise next(waits)
+
+    monkeypatch.setattr("cxr.aws.resources.time.sleep", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        transform(bundle, bucket)
+    assert [job["Status"] for job in serving.transforms.values()] == ["Stopped"]
+    assert not serving.models
+
+
+def end(serving: ServingPlane, run: Callable[[], str], status: str, **facts: str) -> str:
+    """Let a job begin, then end it."""
+    before = len(serving.transforms)
+    with ThreadPoolExecutor() as pool:
+        result = pool.submit(run)
+        wait_for(lambda: len(serving.transforms) > before or result.done())
+        list(serving.transforms.values())[-1].update(Status=status, **facts)
+        return result.result(30)
+
+
+def wait_for(happened: Callable[[], object]) -> None:
+    limit = time.monotonic() + 30
+    while not happened():
+        assert time.monotonic() < limit
+        time.sleep(0.02)
 
 
 def test_a_dry_run_prints_the_requests_and_sends_nothing(
