@@ -65,8 +65,19 @@ class Account:
         return True
 
     def delete(self, sort: Sort, name: str) -> bool:
-        """Delete a resource; returns whether there was one."""
-        return self._call("delete", sort, name) is not None
+        """Delete a resource; returns whether there was one.
+
+        AWS deletes no endpoint that is changing, and its configuration only after it: both ends are waited for.
+        """
+        if sort is not ENDPOINT:
+            return self._call("delete", sort, name) is not None
+        if state(self.describe(sort, name)) in MOVING:
+            log.warning("%s %s: AWS deletes it only once it has started or failed: waiting", sort, name)
+        if self.settled(sort, name) is None:
+            return False
+        self._call("delete", sort, name)
+        self.settled(sort, name)
+        return True
 
     def settled(self, sort: Sort, name: str, minutes: float = MINUTES) -> dict[str, Any] | None:
         """Wait until an endpoint or a job changes no more; its description, or None where it is gone.

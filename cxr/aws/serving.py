@@ -108,7 +108,10 @@ class Deployment:
                 self.account.delete(sort, name)
                 log.warning("%s %s: deleted again", sort, name)
             except CxrError as error:
-                log.error("%s; delete it by hand", error)
+                log.error("%s; delete %s by hand", error, name)
+            except KeyboardInterrupt:
+                log.error("interrupted: %s %s remains, and may be billed; delete it", sort, name)
+                raise
 
 
 def _md5(content: bytes) -> str:

@@ -147,13 +147,18 @@ class ServingPlane:
         return {"ModelPackageArn": f"{ARN}:model-package/{request['ModelPackageGroupName']}/{len(self.packages)}"}
 
     def _DeleteEndpoint(self, request: dict[str, Any]) -> dict[str, Any]:
-        self._need(self.endpoints, request["EndpointName"])
+        if self._need(self.endpoints, request["EndpointName"])["Status"] == "Creating":
+            raise Refused("ValidationException", "Cannot update in-progress endpoint.")
         del self.endpoints[request["EndpointName"]]
         self._end(request["EndpointName"])
         return {}
 
     def _DeleteEndpointConfig(self, request: dict[str, Any]) -> dict[str, Any]:
-        self._need(self.configs, request["EndpointConfigName"])
+        name = request["EndpointConfigName"]
+        self._need(self.configs, name)
+        for endpoint in self.endpoints.values():
+            if endpoint["EndpointConfigName"] == name and endpoint["Status"] in ("Creating", "Updating"):
+                raise Refused("ValidationException", "Cannot delete the configuration of an in-progress endpoint.")
         del self.configs[request["EndpointConfigName"]]
         return {}
 

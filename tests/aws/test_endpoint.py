@@ -129,6 +129,27 @@ def test_what_a_failed_deployment_made_is_deleted_again(
     assert not serving.models
 
 
+def test_ctrl_c_while_an_endpoint_is_created_waits_for_its_end_and_deletes_it_before_its_configuration(
+    serving: ServingPlane, bundle: Bundle, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deployment = Deployment(bundle, target(bucket), poll_seconds=0.2)
+    settled, interrupts = deployment.account.settled, [KeyboardInterrupt]
+
+    def interrupted_once(*arguments: Any) -> Any:
+        if interrupts:
+            raise interrupts.pop()
+        return settled(*arguments)
+
+    monkeypatch.setattr(deployment.account, "settled", interrupted_once)
+    with pytest.raises(KeyboardInterrupt):
+        deployment.deploy(film())
+    assert not serving.endpoints
+    assert not serving.configs
+    assert not serving.models
+    deleted = [operation for operation, _ in serving.calls if operation.startswith("Delete")]
+    assert deleted == ["DeleteEndpoint", "DeleteEndpointConfig", "DeleteModel"]
+
+
 def bundle_folder(bundle: Bundle) -> Path:
     return bundle.archive.parent / "bundle"
 
