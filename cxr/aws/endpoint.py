@@ -1,6 +1,7 @@
 """A bundle on SageMaker: model, endpoint or batch transform, and an entry in the model registry.
 
-Every name holds the hash of model.tar.gz, so a second call finds what the first one made. The requests are plain data,
+An endpoint's name holds the hash of model.tar.gz. Names of models, configurations and jobs also hold that of their
+settings, so a second call finds what the first one made, and other settings never meet it. The requests are plain data,
 in the service's own terms: what `--dry-run` prints is what is sent.
 """
 
@@ -81,17 +82,30 @@ def requests(bundle: Bundle, target: Target, attempt: int = 1) -> dict[str, dict
         variant["ServerlessConfig"] = {"MemorySizeInMB": SERVERLESS_MB, "MaxConcurrency": 5}
     else:
         variant |= {"InitialInstanceCount": 1, "InstanceType": target.instance_type}
+    config = f"{model}-{_hash(json.dumps(variant, sort_keys=True))}"
     made["CreateEndpointConfig"] = {
-        "EndpointConfigName": f"{bundle.name}-{target.kind}",
+        "EndpointConfigName": config,
         "ProductionVariants": [variant],
         "Tags": tags,
     }
     made["CreateEndpoint"] = {
         "EndpointName": bundle.name,
-        "EndpointConfigName": f"{bundle.name}-{target.kind}",
+        "EndpointConfigName": config,
         "Tags": tags,
     }
     return made
+
+
+def facts(config: dict[str, Any], model: dict[str, Any]) -> dict[str, str]:
+    """What a person compares of two endpoints: of the requests as of the service's descriptions."""
+    variant = config["ProductionVariants"][0]
+    return {
+        "kind": "serverless" if "ServerlessConfig" in variant else "realtime",
+        "image": str(model.get("PrimaryContainer", {}).get("Image", "")),
+        "role": str(model.get("ExecutionRoleArn", "")),
+        "instance type": str(variant.get("InstanceType", "")),
+        "bundle": str(model.get("PrimaryContainer", {}).get("ModelDataUrl", "")),
+    }
 
 
 def registry_requests(bundle: Bundle, target: Target, metrics_url: str) -> dict[str, dict[str, Any]]:

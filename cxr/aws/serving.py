@@ -1,12 +1,14 @@
 """Send the requests of a deployment, wait, try it with a film, and take back what was made when that fails."""
 
+import functools
 import hashlib
 import json
 import logging
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from cxr.aws.endpoint import PAYLOAD_MB, Bundle, Kind, Target, archive_url, model_name, registry_requests, requests
+from cxr.aws.endpoint import PAYLOAD_MB, Bundle, Target, archive_url, facts, registry_requests, requests
 from cxr.aws.resources import CONFIG, ENDPOINT, GROUP, MODEL, Account, Sort, reason, state
 from cxr.aws.s3 import Item, Store
 from cxr.aws.session import aws_errors, aws_session
@@ -14,8 +16,6 @@ from cxr.aws.transform import run_transform
 from cxr.core.errors import CxrError
 
 log = logging.getLogger(__name__)
-KINDS: tuple[Kind, ...] = ("realtime", "serverless", "transform")
-SORTS = {"CreateModel": MODEL, "CreateEndpointConfig": CONFIG, "CreateEndpoint": ENDPOINT}
 
 
 class Deployment:
@@ -28,7 +28,7 @@ class Deployment:
             self.account = Account(session.client("sagemaker"), poll_seconds)
             self.runtime: Any = session.client("sagemaker-runtime")
         self.store = Store(target.store_url, session)
-        self._made: list[tuple[Sort, str]] = []
+        self._undo: list[tuple[str, Callable[[], object]]] = []
 
     def deploy(self, film: bytes, again: bool = False) -> str:
         """Make the endpoint and return its name, or run the transform job and return the address of its predictions.
@@ -39,18 +39,63 @@ class Deployment:
             CxrError: a request was refused, the endpoint failed, or it did not answer about the film. What this call
                 made is deleted first; what was there before stays.
         """
-        self._upload()
         if self.target.kind == "transform":
+            self._upload()
             return run_transform(self.bundle, self.target, self.account, again)
+        before = self._endpoint_before()
+        sent, name = requests(self.bundle, self.target), self.bundle.name
+        config = sent["CreateEndpointConfig"]["EndpointConfigName"]
+        if before and before["EndpointConfigName"] == config:
+            log.info("endpoint %s: exists with these settings", name)
+            self._try(film)
+            return name
+        self._upload()
         try:
-            for operation, request in requests(self.bundle, self.target).items():
-                self._create(SORTS[operation], request)
-            self._await(ENDPOINT, self.bundle.name, "InService")
+            self._create(MODEL, sent["CreateModel"])
+            self._create(CONFIG, sent["CreateEndpointConfig"])
+            if before:
+                self._update(before["EndpointConfigName"], config)
+            else:
+                self._create(ENDPOINT, sent["CreateEndpoint"])
+            self._await(config)
             self._try(film)
         except BaseException:
             self._roll_back()
             raise
-        return self.bundle.name
+        if before:
+            self._delete_unused(before["EndpointConfigName"], sent["CreateModel"]["ModelName"])
+        return name
+
+    def changes(self, before: dict[str, Any]) -> dict[str, tuple[str, str]]:
+        """What differs between an endpoint and this deployment: fact -> (now, then)."""
+        sent = requests(self.bundle, self.target)
+        wanted = facts(sent["CreateEndpointConfig"], sent["CreateModel"])
+        config = self.account.describe(CONFIG, before["EndpointConfigName"])
+        if config is None:
+            return {"configuration": (f"{before['EndpointConfigName']} (deleted)", "a new one")}
+        model = self.account.describe(MODEL, config["ProductionVariants"][0]["ModelName"]) or {}
+        found = facts(config, model)
+        return {name: (found[name], value) for name, value in wanted.items() if found[name] != value}
+
+    def _endpoint_before(self) -> dict[str, Any] | None:
+        """The endpoint of this name, settled; a failed one is deleted, because AWS takes no update of it.
+
+        Raises:
+            CxrError: it is of another kind, or neither in service nor failed.
+        """
+        name = self.bundle.name
+        before = self.account.settled(ENDPOINT, name)
+        if state(before) == "Failed":
+            log.warning("endpoint %s: has failed (%s); deleting it", name, reason(before))
+            self.account.delete(ENDPOINT, name)
+            return None
+        remedy = f"delete it first: python -m cxr deploy --delete {name}"
+        if before and state(before) != "InService":
+            raise CxrError(f"endpoint {name}: {state(before)}, which takes no update; {remedy}")
+        now, then = self.changes(before).get("kind", ("", "")) if before else ("", "")
+        if now:
+            raise CxrError(f"endpoint {name}: is {now}, and cannot become {then}; {remedy}")
+        return before
 
     def register(self, metrics: bytes) -> str:
         """Enter the bundle in the model registry, to be approved by a person; returns the ARN of the entry."""
@@ -67,8 +112,11 @@ class Deployment:
     def delete(self) -> list[str]:
         """Delete endpoint, its configuration and the model; returns what was there."""
         name = self.bundle.name
-        things = [(ENDPOINT, name), *((CONFIG, f"{name}-{kind}") for kind in ("realtime", "serverless"))]
-        things += [(MODEL, model_name(self.bundle, replace(self.target, kind=kind))) for kind in KINDS]
+        targets = [replace(self.target, kind=kind) for kind in ("realtime", "serverless", "transform")]
+        sent = [requests(self.bundle, target) for target in targets]
+        configs = [made["CreateEndpointConfig"]["EndpointConfigName"] for made in sent[:2]]
+        things = [(ENDPOINT, name), *((CONFIG, config) for config in configs)]
+        things += [(MODEL, made["CreateModel"]["ModelName"]) for made in sent]
         return [f"{sort} {thing}" for sort, thing in things if self.account.delete(sort, thing)]
 
     def _upload(self) -> None:
@@ -80,13 +128,39 @@ class Deployment:
     def _create(self, sort: Sort, request: dict[str, Any]) -> None:
         """Create it, or take what exists under its name, which holds the bundle's hash."""
         if self.account.create(sort, request):
-            self._made.append((sort, request[sort.key]))
+            name = request[sort.key]
+            self._undo.append((f"{sort} {name}", functools.partial(self.account.delete, sort, name)))
 
-    def _await(self, sort: Sort, name: str, wanted: str) -> str:
-        found = self.account.settled(sort, name)
-        if state(found) != wanted:
-            raise CxrError(f"{sort} {name}: {state(found) or 'gone'}: {reason(found)}")
-        return name
+    def _update(self, old: str, new: str) -> None:
+        """Give the endpoint another configuration; it answers with the old one until the new one is ready."""
+        name = self.bundle.name
+        for fact, (now, then) in self.changes({"EndpointConfigName": old}).items():
+            log.info("endpoint %s: %s: %s -> %s", name, fact, now or "none", then or "none")
+        self._undo.append((f"update of endpoint {name}", functools.partial(self._restore, old)))
+        with aws_errors(f"endpoint {name}"):
+            self.account.client.update_endpoint(EndpointName=name, EndpointConfigName=new)
+
+    def _restore(self, old: str) -> None:
+        """The old configuration; AWS itself goes back to it where the new one fails."""
+        found = self.account.settled(ENDPOINT, self.bundle.name)
+        if found and found["EndpointConfigName"] != old:
+            with aws_errors(f"endpoint {self.bundle.name}"):
+                self.account.client.update_endpoint(EndpointName=self.bundle.name, EndpointConfigName=old)
+            self._await(old)
+
+    def _await(self, config: str) -> None:
+        found, name = self.account.settled(ENDPOINT, self.bundle.name), self.bundle.name
+        if found is None or state(found) != "InService":
+            raise CxrError(f"endpoint {name}: {state(found) or 'gone'}: {reason(found)}")
+        if found["EndpointConfigName"] != config:
+            raise CxrError(f"endpoint {name}: the update failed, and the former configuration serves: {reason(found)}")
+
+    def _delete_unused(self, config: str, kept: str) -> None:
+        found = self.account.describe(CONFIG, config)
+        self.account.delete(CONFIG, config)
+        for variant in (found or {}).get("ProductionVariants", []):
+            if variant["ModelName"] != kept:
+                self.account.delete(MODEL, variant["ModelName"])
 
     def _try(self, film: bytes) -> None:
         name, limit = self.bundle.name, PAYLOAD_MB[self.target.kind]
@@ -103,14 +177,14 @@ class Deployment:
             raise CxrError(f"endpoint {name}: its answer about the film to try is no prediction") from error
 
     def _roll_back(self) -> None:
-        for sort, name in reversed(self._made):
+        for what, undo in reversed(self._undo):
             try:
-                self.account.delete(sort, name)
-                log.warning("%s %s: deleted again", sort, name)
+                undo()
+                log.warning("%s: taken back", what)
             except CxrError as error:
-                log.error("%s; delete %s by hand", error, name)
+                log.error("%s: cannot be taken back (%s); do it by hand", what, error)
             except KeyboardInterrupt:
-                log.error("interrupted: %s %s remains, and may be billed; delete it", sort, name)
+                log.error("interrupted: %s was not taken back, and may be billed", what)
                 raise
 
 

@@ -107,9 +107,38 @@ class ServingPlane:
         threading.Thread(target=self._start, args=(name, model), daemon=True).start()
         return made
 
+    def _UpdateEndpoint(self, request: dict[str, Any]) -> dict[str, Any]:
+        name = request["EndpointName"]
+        endpoint, config = self._need(self.endpoints, name), self._need(self.configs, request["EndpointConfigName"])
+        if endpoint["Status"] != "InService":
+            raise Refused("ValidationException", "Cannot update in-progress endpoint.")
+        old = self.configs[endpoint["EndpointConfigName"]]["ProductionVariants"][0]
+        if "ServerlessConfig" in config["ProductionVariants"][0] and "ServerlessConfig" not in old:
+            raise Refused("ValidationException", "Cannot convert an instance-based endpoint to serverless.")
+        endpoint["Status"] = "Updating"
+        model = self._need(self.models, config["ProductionVariants"][0]["ModelName"])
+        threading.Thread(target=self._replace, args=(name, request["EndpointConfigName"], model), daemon=True).start()
+        return {"EndpointArn": f"{ARN}:endpoint/{name}"}
+
+    def _replace(self, name: str, config: str, model: dict[str, Any]) -> None:
+        """The old container answers until the new one does; where that fails, the old one stays."""
+        endpoint, old = self.endpoints[name], self.processes.pop(name)
+        try:
+            self._run_container(name, model, {})
+            endpoint["EndpointConfigName"] = config
+        except Exception as error:
+            self._end(name)
+            self.processes[name] = old
+            endpoint["Reason"] = f"The primary container did not pass: {error}"
+        else:
+            old[0].terminate()
+            old[0].wait(120)
+        endpoint["Status"] = "InService"
+
     def _DescribeEndpoint(self, request: dict[str, Any]) -> dict[str, Any]:
         endpoint = self._need(self.endpoints, request["EndpointName"])
         facts = {"EndpointStatus": endpoint["Status"], "EndpointName": request["EndpointName"]}
+        facts |= {"EndpointConfigName": endpoint["EndpointConfigName"]}
         facts |= {"EndpointArn": f"{ARN}:endpoint/{request['EndpointName']}", "CreationTime": 0, "LastModifiedTime": 0}
         return facts | ({"FailureReason": endpoint["Reason"]} if "Reason" in endpoint else {})
 
@@ -157,8 +186,8 @@ class ServingPlane:
         name = request["EndpointConfigName"]
         self._need(self.configs, name)
         for endpoint in self.endpoints.values():
-            if endpoint["EndpointConfigName"] == name and endpoint["Status"] in ("Creating", "Updating"):
-                raise Refused("ValidationException", "Cannot delete the configuration of an in-progress endpoint.")
+            if endpoint["EndpointConfigName"] == name:
+                raise Refused("ValidationException", "Cannot delete the configuration of an endpoint.")
         del self.configs[request["EndpointConfigName"]]
         return {}
 
@@ -193,12 +222,12 @@ class ServingPlane:
         container = model["PrimaryContainer"]
         bucket, _, key = container["ModelDataUrl"].removeprefix("s3://").partition("/")
         content = self.s3.get_object(Bucket=bucket, Key=key)["Body"].read()
-        folder = self.folder / name
-        with tarfile.open(fileobj=io.BytesIO(content)) as archive:
-            archive.extractall(folder, filter="data")
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
+        folder = self.folder / f"{name}-{port}"
+        with tarfile.open(fileobj=io.BytesIO(content)) as archive:
+            archive.extractall(folder, filter="data")
         environment |= container.get("Environment", {})
         environment |= {"SM_MODEL_DIR": str(folder), "SAGEMAKER_BIND_TO_PORT": str(port)}
         log = (self.folder / f"{name}.log").open("wb")

@@ -136,7 +136,7 @@ def test_ctrl_c_while_an_endpoint_is_created_waits_for_its_end_and_deletes_it_be
     settled, interrupts = deployment.account.settled, [KeyboardInterrupt]
 
     def interrupted_once(*arguments: Any) -> Any:
-        if interrupts:
+        if interrupts and serving.endpoints:
             raise interrupts.pop()
         return settled(*arguments)
 
@@ -148,6 +148,55 @@ def test_ctrl_c_while_an_endpoint_is_created_waits_for_its_end_and_deletes_it_be
     assert not serving.models
     deleted = [operation for operation, _ in serving.calls if operation.startswith("Delete")]
     assert deleted == ["DeleteEndpoint", "DeleteEndpointConfig", "DeleteModel"]
+
+
+def test_a_changed_setting_updates_the_endpoint_and_leaves_nothing_of_the_former(
+    serving: ServingPlane, bundle: Bundle, bucket: str
+) -> None:
+    name = Deployment(bundle, target(bucket), poll_seconds=0.2).deploy(film())
+    former = {*serving.models, *serving.configs}
+    changed = replace(target(bucket, instance_type="ml.c6i.xlarge"), image=f"{IMAGE}-b", role=f"{ROLE}-b")
+    deployment = Deployment(bundle, changed, poll_seconds=0.2)
+    assert deployment.deploy(film()) == name
+    assert [operation for operation, _ in serving.calls].count("CreateEndpoint") == 1
+    (model,), (config,) = serving.models.values(), serving.configs.values()
+    assert (model["PrimaryContainer"]["Image"], model["ExecutionRoleArn"]) == (f"{IMAGE}-b", f"{ROLE}-b")
+    assert config["ProductionVariants"][0]["InstanceType"] == "ml.c6i.xlarge"
+    assert not former & {*serving.models, *serving.configs}
+
+
+@pytest.mark.parametrize("fault", ["of the service", "of the test"])
+def test_an_update_that_fails_leaves_the_endpoint_as_it_was(
+    serving: ServingPlane, bundle: Bundle, bucket: str, monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    Deployment(bundle, target(bucket), poll_seconds=0.2).deploy(film())
+    before = [{**things} for things in (serving.models, serving.configs)]
+    configuration = next(iter(serving.endpoints.values()))["EndpointConfigName"]
+    if fault == "of the service":
+        monkeypatch.setattr(serving, "_run_container", lambda *_: 1 / 0)
+    sent = film() if fault == "of the service" else b"no film"
+    with pytest.raises(CxrError, match=r"the update failed|cannot be decoded"):
+        Deployment(bundle, target(bucket, instance_type="ml.c6i.xlarge"), poll_seconds=0.2).deploy(sent)
+    (endpoint,) = serving.endpoints.values()
+    assert (endpoint["Status"], endpoint["EndpointConfigName"]) == ("InService", configuration)
+    assert [serving.models, serving.configs] == before
+
+
+def test_an_endpoint_of_another_kind_is_left_alone_and_the_difference_is_named(
+    serving: ServingPlane, bundle: Bundle, bucket: str
+) -> None:
+    Deployment(bundle, target(bucket), poll_seconds=0.2).deploy(film())
+    calls = len(serving.calls)
+    with pytest.raises(CxrError, match=r"is realtime, and cannot become serverless; .* --delete cxr-pneumonia-"):
+        Deployment(bundle, target(bucket, "serverless"), poll_seconds=0.2).deploy(film())
+    assert all(operation.startswith("Describe") for operation, _ in serving.calls[calls:])
+
+
+def test_a_failed_endpoint_is_replaced(serving: ServingPlane, bundle: Bundle, bucket: str) -> None:
+    name = Deployment(bundle, target(bucket), poll_seconds=0.2).deploy(film())
+    serving.endpoints[name] |= {"Status": "Failed", "Reason": "no capacity"}
+    assert Deployment(bundle, target(bucket), poll_seconds=0.2).deploy(film()) == name
+    assert serving.endpoints[name]["Status"] == "InService"
 
 
 def bundle_folder(bundle: Bundle) -> Path:
