@@ -7,7 +7,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from cxr.aws.session import TransientError, aws_errors
+from cxr.aws.session import TransientError, aws_errors, aws_session
 from cxr.core.errors import CxrError
 
 log = logging.getLogger(__name__)
@@ -110,6 +110,12 @@ class Account:
                 if error.response["Error"]["Code"] in _MISSING:
                     return None
                 raise
+
+
+def account(poll_seconds: float = 15.0) -> Account:
+    """The account and region of the AWS configuration."""
+    with aws_errors("AWS"):
+        return Account(aws_session().client("sagemaker"), poll_seconds)
 
 
 def state(description: dict[str, Any] | None) -> str:

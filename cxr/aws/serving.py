@@ -5,7 +5,6 @@ import hashlib
 import json
 import logging
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 from cxr.aws.endpoint import PAYLOAD_MB, Bundle, Target, archive_url, facts, registry_requests, requests
@@ -108,16 +107,6 @@ class Deployment:
         with aws_errors("model registry"):
             entry = self.account.client.create_model_package(**made["CreateModelPackage"])
         return str(entry["ModelPackageArn"])
-
-    def delete(self) -> list[str]:
-        """Delete endpoint, its configuration and the model; returns what was there."""
-        name = self.bundle.name
-        targets = [replace(self.target, kind=kind) for kind in ("realtime", "serverless", "transform")]
-        sent = [requests(self.bundle, target) for target in targets]
-        configs = [made["CreateEndpointConfig"]["EndpointConfigName"] for made in sent[:2]]
-        things = [(ENDPOINT, name), *((CONFIG, config) for config in configs)]
-        things += [(MODEL, made["CreateModel"]["ModelName"]) for made in sent]
-        return [f"{sort} {thing}" for sort, thing in things if self.account.delete(sort, thing)]
 
     def _upload(self) -> None:
         archive = self.bundle.archive

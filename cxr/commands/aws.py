@@ -33,7 +33,10 @@ def add_aws_commands(commands: Commands) -> None:
     kind.add_argument("--serverless", action="store_true", help="an endpoint that costs only while it predicts")
     kind.add_argument("--transform", metavar="S3_PREFIX", default="", help="a batch job over the films below a prefix")
     kind.add_argument("--register", action="store_true", help="enter the bundle in the model registry")
-    kind.add_argument("--delete", action="store_true", help="delete the endpoint, its configuration and the model")
+    kind.add_argument("--list", action="store_true", help="list endpoints, configurations and models")
+    kind.add_argument(
+        "--delete", metavar="NAME", default="", help="delete an endpoint and what belongs to it, or `all`"
+    )
     deploy.add_argument("--again", action="store_true", help="with --transform: repeat a completed job")
     deploy.add_argument("--instance-type", default="ml.c6i.large")
     deploy.add_argument("--film", type=Path, default=Path("film.jpg"), help="film that a new endpoint is tested with")
@@ -76,12 +79,20 @@ def _deploy(options: argparse.Namespace) -> None:
     """Put a bundle on SageMaker: endpoint, batch job or model registry.
 
     A new endpoint (real-time or serverless) is tested with a film. If anything fails, all that this call created is
-    deleted. A real-time endpoint costs money until `--delete`. AWS limits the payload: serverless 4 MB, real-time 6 MB,
-    batch transform 100 MB. Raw DICOM films usually need batch transform.
+    deleted. A real-time endpoint costs money until `--delete NAME`. AWS limits the payload: serverless 4 MB, real-time
+    6 MB, batch transform 100 MB. Raw DICOM films usually need batch transform.
     """
     from cxr.aws.endpoint import open_bundle
+    from cxr.aws.inventory import owned, remove
+    from cxr.aws.resources import account
     from cxr.bundle.files import verify_sums, write_archive
 
+    if options.list:
+        print("\n".join(str(each) for each in owned(account())) or "nothing of this project is deployed")
+        return
+    if options.delete:
+        print("\n".join(f"deleted: {what}" for what in remove(account(), options.delete)) or "nothing to delete")
+        return
     missing = [f"--{name} (or {variable})" for name, variable in ENVIRONMENT.items() if not getattr(options, name)]
     if missing:
         raise CxrError(f"missing: {', '.join(missing)}; see docs/aws.md")
@@ -112,9 +123,6 @@ def _deploy_bundle(bundle: "Bundle", options: argparse.Namespace) -> None:
         print(json.dumps(sent, indent=2))
         return
     deployment = Deployment(bundle, target)
-    if options.delete:
-        print("\n".join(f"deleted: {what}" for what in deployment.delete()) or f"{bundle.name}: nothing to delete")
-        return
     if options.register:
         print(f"registered: {deployment.register(options.metrics.read_bytes())}")
         return

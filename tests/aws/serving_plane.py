@@ -175,6 +175,29 @@ class ServingPlane:
         self.packages.append(request)
         return {"ModelPackageArn": f"{ARN}:model-package/{request['ModelPackageGroupName']}/{len(self.packages)}"}
 
+    def _ListEndpoints(self, request: dict[str, Any]) -> dict[str, Any]:
+        return {"Endpoints": self._listed("endpoint", "Endpoint", self.endpoints, request)}
+
+    def _ListEndpointConfigs(self, request: dict[str, Any]) -> dict[str, Any]:
+        return {"EndpointConfigs": self._listed("endpoint-config", "EndpointConfig", self.configs, request)}
+
+    def _ListModels(self, request: dict[str, Any]) -> dict[str, Any]:
+        return {"Models": self._listed("model", "Model", self.models, request)}
+
+    @staticmethod
+    def _listed(kind: str, prefix: str, things: dict[str, Any], request: dict[str, Any]) -> list[dict[str, Any]]:
+        return [
+            {f"{prefix}Name": name, f"{prefix}Arn": f"{ARN}:{kind}/{name}", "CreationTime": 0}
+            | ({"EndpointStatus": thing["Status"], "LastModifiedTime": 0} if kind == "endpoint" else {})
+            for name, thing in things.items()
+            if request["NameContains"] in name
+        ]
+
+    def _ListTags(self, request: dict[str, Any]) -> dict[str, Any]:
+        kind, _, name = request["ResourceArn"].rpartition(":")[2].partition("/")
+        things = {"endpoint": self.endpoints, "endpoint-config": self.configs, "model": self.models}[kind]
+        return {"Tags": things[name].get("Tags", [])}
+
     def _DeleteEndpoint(self, request: dict[str, Any]) -> dict[str, Any]:
         if self._need(self.endpoints, request["EndpointName"])["Status"] == "Creating":
             raise Refused("ValidationException", "Cannot update in-progress endpoint.")

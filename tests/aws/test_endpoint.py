@@ -82,11 +82,22 @@ def test_an_endpoint_is_in_service_after_it_answered_about_a_film(
     assert answer["note"].startswith("Research use only")
     assert Deployment(bundle, target(bucket), poll_seconds=0.2).deploy(film()) == name, "a second call finds the first"
     assert [operation for operation, _ in serving.calls].count("CreateEndpoint") == 1
-    assert len(deployment.delete()) == 3
-    assert not serving.endpoints
-    assert not serving.configs
-    assert not serving.models
-    assert deployment.delete() == []
+
+
+@pytest.mark.parametrize("what", ["by name", "all"])
+def test_deployments_are_listed_by_tag_and_deleted_without_a_bundle_or_an_image(
+    serving: ServingPlane, bundle: Bundle, bucket: str, what: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = Deployment(bundle, target(bucket), poll_seconds=0.2).deploy(film())
+    other = {"ModelName": "cxr-pneumonia-of-others", "PrimaryContainer": {"Image": IMAGE}, "ExecutionRoleArn": ROLE}
+    boto3.client("sagemaker", region_name="eu-central-1").create_model(**other)
+    main(["deploy", "--list"])
+    assert capsys.readouterr().out.splitlines()[0] == f"endpoint {name} (InService)"
+    main(["deploy", "--delete", name if what == "by name" else "all"])
+    assert [line.split()[1] for line in capsys.readouterr().out.splitlines()] == ["endpoint", "endpoint", "model"]
+    assert (serving.endpoints, serving.configs, [*serving.models]) == ({}, {}, ["cxr-pneumonia-of-others"])
+    with pytest.raises(CxrError, match=r"cxr-pneumonia-of-others: no resource of that name has the tag"):
+        main(["deploy", "--delete", "cxr-pneumonia-of-others"])
 
 
 def test_a_serverless_endpoint_has_a_model_of_its_own_without_network_isolation(
