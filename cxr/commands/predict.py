@@ -92,7 +92,11 @@ def _serve(options: argparse.Namespace) -> None:
 
     verify_sums(options.bundle)
     limits = Limits(
-        max_bytes=int(options.max_mb * 1e6), queue=options.queue, seconds=options.seconds, workers=options.workers
+        max_bytes=int(options.max_mb * 1e6),
+        queue=options.queue,
+        seconds=options.seconds,
+        workers=options.workers,
+        batch=os.environ.get("SAGEMAKER_BATCH") == "true",
     )
     log_as_json()
     log.info("bundle %s", options.bundle)

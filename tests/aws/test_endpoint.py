@@ -244,12 +244,15 @@ def transform(bundle: Bundle, bucket: str, again: bool = False, prefix: str = "n
 def test_a_batch_transform_writes_one_prediction_per_film_below_the_prefix(
     serving: ServingPlane, bundle: Bundle, bucket: str, s3: Any
 ) -> None:
-    s3.put_object(Bucket=bucket, Key="new/a.png", Body=film())
+    for name, content in {"a.png": film(), "notes.txt": b"no film", "": b""}.items():
+        s3.put_object(Bucket=bucket, Key=f"new/{name}", Body=content)
     place = transform(bundle, bucket)
     (request,) = [request for operation, request in serving.calls if operation == "CreateTransformJob"]
     assert request["MaxPayloadInMB"] == 100
-    key = f"{place.removeprefix(f's3://{bucket}/')}a.png.out"
-    assert json.loads(s3.get_object(Bucket=bucket, Key=key)["Body"].read())["decision"]
+    folder = place.removeprefix(f"s3://{bucket}/")
+    answers = {name: s3.get_object(Bucket=bucket, Key=f"{folder}{name}.out") for name in ("a.png", "notes.txt")}
+    assert "decision" in json.loads(answers["a.png"]["Body"].read())
+    assert "cannot be decoded" in json.loads(answers["notes.txt"]["Body"].read())["rejected"]
 
 
 def test_each_input_and_each_attempt_of_a_transform_is_a_job_with_an_output_of_its_own(

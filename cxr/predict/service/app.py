@@ -113,15 +113,15 @@ def create_app(load: Callable[[], Predictor], limits: Limits) -> FastAPI:
                 raise TooLarge(f"{len(films)} films; at most {limits.max_films} a request")
             answers = await workers.map(lambda film: read(film.name, film.content), films)
         except CxrError as error:
-            return _error(400, str(error), limits), 0
+            return _rejected(400, str(error), limits), 0
         except TooLarge as error:
-            return _error(413, str(error), limits), 0
+            return _rejected(413, str(error), limits), 0
         except Busy as error:
             return _error(503, str(error), limits), 0
         for one in answers:
             counters.films.labels("rejected" if one.prediction is None else "read").inc()
         if len(answers) == 1 and answers[0].prediction is None:
-            return _error(422, answers[0].facts["rejected"], limits), 1
+            return _rejected(422, answers[0].facts["rejected"], limits), 1
         body, kind = output_fn(answers, request.headers.get("accept", JSON))
         return Response(body, media_type=kind), len(answers)
 
@@ -172,6 +172,10 @@ async def _safe_headers(request: Request, go: Callable[[Request], Awaitable[Resp
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers["Cache-Control"] = "no-store"
     return response
+
+
+def _rejected(status: int, reason: str, limits: Limits) -> JSONResponse:
+    return JSONResponse({"rejected": reason, "note": RESEARCH_ONLY}) if limits.batch else _error(status, reason, limits)
 
 
 def _error(status: int, reason: str, limits: Limits) -> JSONResponse:
