@@ -16,7 +16,7 @@ import cv2
 import pytest
 
 from cxr.__main__ import main
-from cxr.aws.endpoint import Bundle, Target, open_bundle, registry_requests, requests
+from cxr.aws.endpoint import PAYLOAD_MB, Bundle, Target, open_bundle, registry_requests, requests
 from cxr.aws.resources import MODEL
 from cxr.aws.serving import Deployment
 from cxr.core.errors import CxrError
@@ -244,15 +244,28 @@ def transform(bundle: Bundle, bucket: str, again: bool = False, prefix: str = "n
 def test_a_batch_transform_writes_one_prediction_per_film_below_the_prefix(
     serving: ServingPlane, bundle: Bundle, bucket: str, s3: Any
 ) -> None:
-    for name, content in {"a.png": film(), "notes.txt": b"no film", "": b""}.items():
+    large = film() + bytes(40_000_000)  # more than the service takes of others
+    for name, content in {"a.png": film(), "large.png": large, "notes.txt": b"no film", "": b""}.items():
         s3.put_object(Bucket=bucket, Key=f"new/{name}", Body=content)
     place = transform(bundle, bucket)
     (request,) = [request for operation, request in serving.calls if operation == "CreateTransformJob"]
     assert request["MaxPayloadInMB"] == 100
     folder = place.removeprefix(f"s3://{bucket}/")
-    answers = {name: s3.get_object(Bucket=bucket, Key=f"{folder}{name}.out") for name in ("a.png", "notes.txt")}
-    assert "decision" in json.loads(answers["a.png"]["Body"].read())
+    answers = {
+        name: s3.get_object(Bucket=bucket, Key=f"{folder}{name}.out") for name in ("a.png", "large.png", "notes.txt")
+    }
+    assert all("decision" in json.loads(answers[name]["Body"].read()) for name in ("a.png", "large.png"))
     assert "cannot be decoded" in json.loads(answers["notes.txt"]["Body"].read())["rejected"]
+
+
+def test_a_film_over_the_payload_limit_fails_the_transform_with_the_reason(
+    serving: ServingPlane, bundle: Bundle, bucket: str, s3: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(PAYLOAD_MB, "transform", 1)
+    s3.put_object(Bucket=bucket, Key="new/large.dcm", Body=bytes(2**20 + 1))
+    with pytest.raises(CxrError, match=r"Failed: ClientError: new/large.dcm: Max payload size exceeded: 1 MB"):
+        transform(bundle, bucket)
+    assert not serving.models
 
 
 def test_each_input_and_each_attempt_of_a_transform_is_a_job_with_an_output_of_its_own(

@@ -95,6 +95,19 @@ def test_in_a_batch_transform_a_rejected_film_is_answered_with_200_and_the_reaso
     assert reply.json()["rejected"]
 
 
+@pytest.mark.parametrize(("megabytes", "workers", "together"), [(100, 4, 1), (20, 4, 4), (30, 8, 3), (1, 2, 2)])
+def test_a_batch_transform_is_told_how_many_requests_fit_into_what_aws_takes_at_once(
+    fake: Any, megabytes: int, workers: int, together: int
+) -> None:
+    with TestClient(create_app(lambda: fake, Limits(max_bytes=megabytes * 2**20, workers=workers))) as client:
+        facts = client.get("/execution-parameters").json()
+    assert facts == {
+        "MaxConcurrentTransforms": together,
+        "BatchStrategy": "SINGLE_RECORD",
+        "MaxPayloadInMB": megabytes,
+    }
+
+
 def test_a_body_without_a_length_is_given_up_at_the_limit(client) -> None:
     reply = client.post("/invocations", content=(bytes(100_000) for _ in range(4)), headers=RAW)
     assert reply.status_code == 413

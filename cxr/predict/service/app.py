@@ -21,6 +21,7 @@ from cxr.predict.service.requests import JSON, RESEARCH_ONLY, input_fn, output_f
 from cxr.predict.service.workers import Busy, Limits, Workers
 
 SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+TRANSFORM_MB = 100
 log = logging.getLogger(__name__)
 STATIC = Path(__file__).parent / "static"
 POLICY = "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; frame-ancestors 'none'"
@@ -77,6 +78,14 @@ def create_app(load: Callable[[], Predictor], limits: Limits) -> FastAPI:
     def metrics() -> PlainTextResponse:
         counters.waiting.set(workers.waiting)
         return PlainTextResponse(counters.text().decode())
+
+    @app.get("/execution-parameters")
+    def execution_parameters() -> Response:
+        # AWS takes at most 100 MB for all requests of a batch transform that are in flight together.
+        megabytes = max(1, min(TRANSFORM_MB, limits.max_bytes // 2**20))
+        together = max(1, min(limits.workers, TRANSFORM_MB // megabytes))
+        facts = {"MaxConcurrentTransforms": together, "BatchStrategy": "SINGLE_RECORD", "MaxPayloadInMB": megabytes}
+        return JSONResponse(facts)
 
     @app.get("/about")
     def about() -> Response:
