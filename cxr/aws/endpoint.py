@@ -1,7 +1,8 @@
 """A bundle on SageMaker: model, endpoint or batch transform, and an entry in the model registry.
 
-Every name contains the hash of model.tar.gz, so a second call finds what the first one created. The requests are plain
-data in the terms of the service: `--dry-run` prints exactly what is sent.
+An endpoint's name holds the hash of model.tar.gz. Names of models, configurations and jobs also hold that of their
+settings, so a second call finds what the first one made, and other settings never meet it. The requests are plain data,
+in the service's own terms: what `--dry-run` prints is what is sent.
 """
 
 import json
@@ -11,6 +12,7 @@ from typing import Any, Literal
 
 from cxr.aws.s3 import file_md5
 from cxr.core.errors import CxrError
+from cxr.core.files import digest
 
 PROJECT = "cxr-pneumonia"
 SERVERLESS_MB = 3072
@@ -56,37 +58,54 @@ def open_bundle(archive: Path, folder: Path) -> Bundle:
     return Bundle(archive, file_md5(archive), provenance)
 
 
-def requests(bundle: Bundle, target: Target) -> dict[str, dict[str, Any]]:
-    """Every request of a deployment by its operation, in the order of sending."""
+def requests(bundle: Bundle, target: Target, attempt: int = 1) -> dict[str, dict[str, Any]]:
+    """Every request of a deployment by the name of its operation, in the order in which they are sent.
+
+    `attempt` counts the transform jobs for one input.
+    """
     tags = [{"Key": "project", "Value": PROJECT}, {"Key": "bundle_md5", "Value": bundle.md5}]
     container = {"Image": target.image, "ModelDataUrl": archive_url(bundle, target)}
+    model = model_name(bundle, target)
     made: dict[str, dict[str, Any]] = {
         "CreateModel": {
-            "ModelName": bundle.name,
+            "ModelName": model,
             "PrimaryContainer": container,
             "ExecutionRoleArn": target.role,
-            "EnableNetworkIsolation": True,
+            "EnableNetworkIsolation": target.kind != "serverless",  # AWS excludes it there
             "Tags": tags,
         }
     }
     if target.kind == "transform":
-        return made | {"CreateTransformJob": _transform(bundle, target, tags)}
-    variant: dict[str, Any] = {"VariantName": "films", "ModelName": bundle.name}
+        return made | {"CreateTransformJob": _transform(bundle, target, tags, attempt)}
+    variant: dict[str, Any] = {"VariantName": "films", "ModelName": model}
     if target.kind == "serverless":
         variant["ServerlessConfig"] = {"MemorySizeInMB": SERVERLESS_MB, "MaxConcurrency": 5}
     else:
         variant |= {"InitialInstanceCount": 1, "InstanceType": target.instance_type}
+    config = f"{model}-{_hash(json.dumps(variant, sort_keys=True))}"
     made["CreateEndpointConfig"] = {
-        "EndpointConfigName": f"{bundle.name}-{target.kind}",
+        "EndpointConfigName": config,
         "ProductionVariants": [variant],
         "Tags": tags,
     }
     made["CreateEndpoint"] = {
         "EndpointName": bundle.name,
-        "EndpointConfigName": f"{bundle.name}-{target.kind}",
+        "EndpointConfigName": config,
         "Tags": tags,
     }
     return made
+
+
+def facts(config: dict[str, Any], model: dict[str, Any]) -> dict[str, str]:
+    """What a person compares of two endpoints: of the requests as of the service's descriptions."""
+    variant = config["ProductionVariants"][0]
+    return {
+        "kind": "serverless" if "ServerlessConfig" in variant else "realtime",
+        "image": str(model.get("PrimaryContainer", {}).get("Image", "")),
+        "role": str(model.get("ExecutionRoleArn", "")),
+        "instance type": str(variant.get("InstanceType", "")),
+        "bundle": str(model.get("PrimaryContainer", {}).get("ModelDataUrl", "")),
+    }
 
 
 def registry_requests(bundle: Bundle, target: Target, metrics_url: str) -> dict[str, dict[str, Any]]:
@@ -121,6 +140,20 @@ def archive_url(bundle: Bundle, target: Target) -> str:
     return f"{target.store_url}bundles/{bundle.md5}/model.tar.gz"
 
 
+def model_name(bundle: Bundle, target: Target) -> str:
+    """Bundle, kind and a hash of the settings. Serverless endpoints take no network isolation and need their own."""
+    return f"{bundle.name}-{target.kind}-{_hash(target.image, target.role, archive_url(bundle, target))}"
+
+
+def transform_name(bundle: Bundle, target: Target, attempt: int) -> str:
+    """Bundle, a hash of the settings and of the films' prefix, and the attempt."""
+    return f"{bundle.name}-{_hash(model_name(bundle, target), target.films_url)}-{attempt}"
+
+
+def _hash(*parts: str) -> str:
+    return digest(*(part.encode() for part in parts))[:8]
+
+
 def _origin(bundle: Bundle) -> dict[str, str]:
     """Fingerprints of the weights, of the films they were trained on and of the code that trained them."""
     try:
@@ -134,11 +167,12 @@ def _origin(bundle: Bundle) -> dict[str, str]:
         raise CxrError(f"provenance.json of {bundle.name}: no {error}; run `dvc repro` to train and package") from error
 
 
-def _transform(bundle: Bundle, target: Target, tags: list[dict[str, str]]) -> dict[str, Any]:
+def _transform(bundle: Bundle, target: Target, tags: list[dict[str, str]], attempt: int) -> dict[str, Any]:
+    name = transform_name(bundle, target, attempt)
     source = {"S3DataType": "S3Prefix", "S3Uri": target.films_url}
     return {
-        "TransformJobName": bundle.name,
-        "ModelName": bundle.name,
+        "TransformJobName": name,
+        "ModelName": model_name(bundle, target),
         "MaxPayloadInMB": PAYLOAD_MB["transform"],
         "BatchStrategy": "SingleRecord",
         "TransformInput": {
@@ -146,7 +180,7 @@ def _transform(bundle: Bundle, target: Target, tags: list[dict[str, str]]) -> di
             "ContentType": "application/octet-stream",
             "SplitType": "None",
         },
-        "TransformOutput": {"S3OutputPath": f"{target.store_url}transform/{bundle.md5}/", "Accept": "application/json"},
+        "TransformOutput": {"S3OutputPath": f"{target.store_url}transform/{name}/", "Accept": "application/json"},
         "TransformResources": {"InstanceType": target.instance_type, "InstanceCount": 1},
         "Tags": tags,
     }

@@ -1,53 +1,100 @@
 """Send the requests of a deployment, wait, test it with a film, and roll back on failure."""
 
+import functools
 import hashlib
 import json
 import logging
 from collections.abc import Callable
 from typing import Any
 
-from botocore.exceptions import ClientError, WaiterError
-
-from cxr.aws.endpoint import PAYLOAD_MB, Bundle, Target, archive_url, registry_requests, requests
+from cxr.aws.endpoint import PAYLOAD_MB, Bundle, Target, archive_url, facts, registry_requests, requests
+from cxr.aws.resources import CONFIG, ENDPOINT, GROUP, MODEL, Account, Sort, reason, state
 from cxr.aws.s3 import Item, Store
 from cxr.aws.session import aws_errors, aws_session
+from cxr.aws.transform import run_transform
 from cxr.core.errors import CxrError
 
 log = logging.getLogger(__name__)
-MINUTES = 30
 
 
 class Deployment:
     """The deployment of one bundle to SageMaker."""
 
     def __init__(self, bundle: Bundle, target: Target, region: str | None = None, poll_seconds: float = 15.0) -> None:
-        self.bundle, self.target, self.poll_seconds = bundle, target, poll_seconds
+        self.bundle, self.target = bundle, target
         session = aws_session(region)
         with aws_errors("AWS"):
-            self.client: Any = session.client("sagemaker")
+            self.account = Account(session.client("sagemaker"), poll_seconds)
             self.runtime: Any = session.client("sagemaker-runtime")
         self.store = Store(target.store_url, session)
         self._undo: list[tuple[str, Callable[[], object]]] = []
 
-    def deploy(self, film: bytes) -> str:
-        """Create the endpoint, or the transform job, and return its name; `film` tests the endpoint.
+    def deploy(self, film: bytes, again: bool = False) -> str:
+        """Make the endpoint and return its name, or run the transform job and return the address of its predictions.
+
+        `film` is what the endpoint is tested with; `again` repeats a completed transform.
 
         Raises:
             CxrError: a request or the endpoint failed, or the endpoint gave no prediction. Everything that this call
                 created is deleted first.
         """
+        if self.target.kind == "transform":
+            self._upload()
+            return run_transform(self.bundle, self.target, self.account, again)
+        before = self._endpoint_before()
+        sent, name = requests(self.bundle, self.target), self.bundle.name
+        config = sent["CreateEndpointConfig"]["EndpointConfigName"]
+        if before and before["EndpointConfigName"] == config:
+            log.info("endpoint %s: exists with these settings", name)
+            self._try(film)
+            return name
         self._upload()
         try:
-            for operation, request in requests(self.bundle, self.target).items():
-                self._create(operation, request)
-            if self.target.kind == "transform":
-                return self._wait("transform_job_completed_or_stopped", TransformJobName=self.bundle.name)
-            self._wait("endpoint_in_service", EndpointName=self.bundle.name)
+            self._create(MODEL, sent["CreateModel"])
+            self._create(CONFIG, sent["CreateEndpointConfig"])
+            if before:
+                self._update(before["EndpointConfigName"], config)
+            else:
+                self._create(ENDPOINT, sent["CreateEndpoint"])
+            self._await(config)
             self._try(film)
         except BaseException:
             self._roll_back()
             raise
-        return self.bundle.name
+        if before:
+            self._delete_unused(before["EndpointConfigName"], sent["CreateModel"]["ModelName"])
+        return name
+
+    def changes(self, before: dict[str, Any]) -> dict[str, tuple[str, str]]:
+        """What differs between an endpoint and this deployment: fact -> (now, then)."""
+        sent = requests(self.bundle, self.target)
+        wanted = facts(sent["CreateEndpointConfig"], sent["CreateModel"])
+        config = self.account.describe(CONFIG, before["EndpointConfigName"])
+        if config is None:
+            return {"configuration": (f"{before['EndpointConfigName']} (deleted)", "a new one")}
+        model = self.account.describe(MODEL, config["ProductionVariants"][0]["ModelName"]) or {}
+        found = facts(config, model)
+        return {name: (found[name], value) for name, value in wanted.items() if found[name] != value}
+
+    def _endpoint_before(self) -> dict[str, Any] | None:
+        """The endpoint of this name, settled; a failed one is deleted, because AWS takes no update of it.
+
+        Raises:
+            CxrError: it is of another kind, or neither in service nor failed.
+        """
+        name = self.bundle.name
+        before = self.account.settled(ENDPOINT, name)
+        if state(before) == "Failed":
+            log.warning("endpoint %s: has failed (%s); deleting it", name, reason(before))
+            self.account.delete(ENDPOINT, name)
+            return None
+        remedy = f"delete it first: python -m cxr deploy --delete {name}"
+        if before and state(before) != "InService":
+            raise CxrError(f"endpoint {name}: {state(before)}, which takes no update; {remedy}")
+        now, then = self.changes(before).get("kind", ("", "")) if before else ("", "")
+        if now:
+            raise CxrError(f"endpoint {name}: is {now}, and cannot become {then}; {remedy}")
+        return before
 
     def register(self, metrics: bytes) -> str:
         """Register the bundle for manual approval; returns the ARN of the entry."""
@@ -56,34 +103,10 @@ class Deployment:
         self._upload()
         self.store.put(item)
         made = registry_requests(self.bundle, self.target, self.store.below(item.key))
-        self._create("CreateModelPackageGroup", made["CreateModelPackageGroup"])
+        self.account.create(GROUP, made["CreateModelPackageGroup"])
         with aws_errors("model registry"):
-            entry = self.client.create_model_package(**made["CreateModelPackage"])
+            entry = self.account.client.create_model_package(**made["CreateModelPackage"])
         return str(entry["ModelPackageArn"])
-
-    def delete(self) -> list[str]:
-        """Delete endpoint, configurations and model; returns those that existed."""
-        name, found = self.bundle.name, []
-        steps: list[tuple[str, Callable[[], object]]] = [
-            (f"endpoint {name}", lambda: self.client.delete_endpoint(EndpointName=name)),
-            *(
-                (f"configuration {name}-{kind}", self._configuration_deleter(f"{name}-{kind}"))
-                for kind in ("realtime", "serverless")
-            ),
-            (f"model {name}", lambda: self.client.delete_model(ModelName=name)),
-        ]
-        for what, delete in steps:
-            with aws_errors(what):
-                try:
-                    delete()
-                    found.append(what)
-                except ClientError as error:
-                    if not _missing(error):
-                        raise
-        return found
-
-    def _configuration_deleter(self, name: str) -> Callable[[], object]:
-        return lambda: self.client.delete_endpoint_config(EndpointConfigName=name)
 
     def _upload(self) -> None:
         archive = self.bundle.archive
@@ -91,39 +114,42 @@ class Deployment:
         key = archive_url(self.bundle, self.target).removeprefix(self.target.store_url)
         self.store.put_all([Item(key, archive, archive.stat().st_size, self.bundle.md5)], "upload bundle")
 
-    def _create(self, operation: str, request: dict[str, Any]) -> None:
-        """Send one request; an existing resource of the name, which contains the bundle's hash, is kept."""
-        method = "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in operation).lstrip("_")
-        with aws_errors(operation):
-            try:
-                getattr(self.client, method)(**request)
-            except ClientError as error:
-                if "already exist" not in error.response["Error"]["Message"].lower():
-                    raise
-                log.info("%s: exists already", operation)
-                return
-        log.info("%s: done", operation)
-        delete = {
-            "CreateModel": ("delete_model", "ModelName"),
-            "CreateEndpointConfig": ("delete_endpoint_config", "EndpointConfigName"),
-            "CreateEndpoint": ("delete_endpoint", "EndpointName"),
-        }.get(operation)
-        if delete:
-            call, key = delete
-            self._undo.append((operation, lambda: getattr(self.client, call)(**{key: request[key]})))
+    def _create(self, sort: Sort, request: dict[str, Any]) -> None:
+        """Create it, or take what exists under its name, which holds the bundle's hash."""
+        if self.account.create(sort, request):
+            name = request[sort.key]
+            self._undo.append((f"{sort} {name}", functools.partial(self.account.delete, sort, name)))
 
-    def _wait(self, waiter: str, **name: str) -> str:
-        what = next(iter(name.values()))
-        attempts = max(1, round(MINUTES * 60 / self.poll_seconds))
-        log.info("waiting for %s", what)
-        with aws_errors(what):
-            try:
-                config = {"Delay": self.poll_seconds, "MaxAttempts": attempts}
-                self.client.get_waiter(waiter).wait(**name, WaiterConfig=config)
-            except WaiterError as error:
-                reason = str(error.last_response.get("FailureReason", "") or error)
-                raise CxrError(f"{what}: {' '.join(reason.split())}") from error
-        return what
+    def _update(self, old: str, new: str) -> None:
+        """Give the endpoint another configuration; it answers with the old one until the new one is ready."""
+        name = self.bundle.name
+        for fact, (now, then) in self.changes({"EndpointConfigName": old}).items():
+            log.info("endpoint %s: %s: %s -> %s", name, fact, now or "none", then or "none")
+        self._undo.append((f"update of endpoint {name}", functools.partial(self._restore, old)))
+        with aws_errors(f"endpoint {name}"):
+            self.account.client.update_endpoint(EndpointName=name, EndpointConfigName=new)
+
+    def _restore(self, old: str) -> None:
+        """The old configuration; AWS itself goes back to it where the new one fails."""
+        found = self.account.settled(ENDPOINT, self.bundle.name)
+        if found and found["EndpointConfigName"] != old:
+            with aws_errors(f"endpoint {self.bundle.name}"):
+                self.account.client.update_endpoint(EndpointName=self.bundle.name, EndpointConfigName=old)
+            self._await(old)
+
+    def _await(self, config: str) -> None:
+        found, name = self.account.settled(ENDPOINT, self.bundle.name), self.bundle.name
+        if found is None or state(found) != "InService":
+            raise CxrError(f"endpoint {name}: {state(found) or 'gone'}: {reason(found)}")
+        if found["EndpointConfigName"] != config:
+            raise CxrError(f"endpoint {name}: the update failed, and the former configuration serves: {reason(found)}")
+
+    def _delete_unused(self, config: str, kept: str) -> None:
+        found = self.account.describe(CONFIG, config)
+        self.account.delete(CONFIG, config)
+        for variant in (found or {}).get("ProductionVariants", []):
+            if variant["ModelName"] != kept:
+                self.account.delete(MODEL, variant["ModelName"])
 
     def _try(self, film: bytes) -> None:
         name, limit = self.bundle.name, PAYLOAD_MB[self.target.kind]
@@ -140,17 +166,15 @@ class Deployment:
             raise CxrError(f"endpoint {name}: its response to the test film is not a prediction") from error
 
     def _roll_back(self) -> None:
-        for operation, delete in reversed(self._undo):
+        for what, undo in reversed(self._undo):
             try:
-                delete()
-                log.warning("%s: rolled back", operation)
-            except ClientError as error:
-                log.error("%s: cannot be rolled back (%s); delete it by hand", operation, error)
-
-
-def _missing(error: ClientError) -> bool:
-    message = error.response["Error"]["Message"].lower()
-    return "could not find" in message or "not found" in message or "does not exist" in message
+                undo()
+                log.warning("%s: taken back", what)
+            except CxrError as error:
+                log.error("%s: cannot be taken back (%s); do it by hand", what, error)
+            except KeyboardInterrupt:
+                log.error("interrupted: %s was not taken back, and may be billed", what)
+                raise
 
 
 def _md5(content: bytes) -> str:

@@ -33,7 +33,11 @@ def add_aws_commands(commands: Commands) -> None:
     kind.add_argument("--serverless", action="store_true", help="an endpoint that costs only while it predicts")
     kind.add_argument("--transform", metavar="S3_PREFIX", default="", help="a batch job over the films below a prefix")
     kind.add_argument("--register", action="store_true", help="enter the bundle in the model registry")
-    kind.add_argument("--delete", action="store_true", help="delete the endpoint, its configuration and the model")
+    kind.add_argument("--list", action="store_true", help="list endpoints, configurations and models")
+    kind.add_argument(
+        "--delete", metavar="NAME", default="", help="delete an endpoint and what belongs to it, or `all`"
+    )
+    deploy.add_argument("--again", action="store_true", help="with --transform: repeat a completed job")
     deploy.add_argument("--instance-type", default="ml.c6i.large")
     deploy.add_argument("--film", type=Path, default=Path("film.jpg"), help="film that a new endpoint is tested with")
     deploy.add_argument("--metrics", type=Path, default=Path("metrics/metrics.json"), help="metrics for the registry")
@@ -75,12 +79,20 @@ def _deploy(options: argparse.Namespace) -> None:
     """Put a bundle on SageMaker: endpoint, batch job or model registry.
 
     A new endpoint (real-time or serverless) is tested with a film. If anything fails, all that this call created is
-    deleted. A real-time endpoint costs money until `--delete`. AWS limits the payload: serverless 4 MB, real-time 6 MB,
-    batch transform 100 MB. Raw DICOM films usually need batch transform.
+    deleted. A real-time endpoint costs money until `--delete NAME`. AWS limits the payload: serverless 4 MB, real-time
+    6 MB, batch transform 100 MB. Raw DICOM films usually need batch transform.
     """
     from cxr.aws.endpoint import open_bundle
+    from cxr.aws.inventory import owned, remove
+    from cxr.aws.resources import account
     from cxr.bundle.files import verify_sums, write_archive
 
+    if options.list:
+        print("\n".join(str(each) for each in owned(account())) or "nothing of this project is deployed")
+        return
+    if options.delete:
+        print("\n".join(f"deleted: {what}" for what in remove(account(), options.delete)) or "nothing to delete")
+        return
     missing = [f"--{name} (or {variable})" for name, variable in ENVIRONMENT.items() if not getattr(options, name)]
     if missing:
         raise CxrError(f"missing: {', '.join(missing)}; see docs/aws.md")
@@ -93,6 +105,7 @@ def _deploy(options: argparse.Namespace) -> None:
 
 def _deploy_bundle(bundle: "Bundle", options: argparse.Namespace) -> None:
     from cxr.aws.endpoint import Target, registry_requests, requests
+    from cxr.aws.s3 import parse_url
     from cxr.aws.serving import Deployment
 
     target = Target(
@@ -101,7 +114,7 @@ def _deploy_bundle(bundle: "Bundle", options: argparse.Namespace) -> None:
         role=options.role,
         store_url=f"s3://{options.bucket.removeprefix('s3://').rstrip('/')}/",
         instance_type=options.instance_type,
-        films_url=options.transform,
+        films_url="s3://{}/{}".format(*parse_url(options.transform)) if options.transform else "",
     )
     if options.dry_run:
         sent = requests(bundle, target)
@@ -110,16 +123,14 @@ def _deploy_bundle(bundle: "Bundle", options: argparse.Namespace) -> None:
         print(json.dumps(sent, indent=2))
         return
     deployment = Deployment(bundle, target)
-    if options.delete:
-        print("\n".join(f"deleted: {what}" for what in deployment.delete()) or f"{bundle.name}: nothing to delete")
-        return
     if options.register:
         print(f"registered: {deployment.register(options.metrics.read_bytes())}")
         return
     if target.kind != "transform" and not options.film.is_file():
         raise CxrError(f"{options.film}: no such film; name a film to test the endpoint with: --film")
     film = b"" if target.kind == "transform" else options.film.read_bytes()
-    print(f"ready: {deployment.deploy(film)}")
+    ready = deployment.deploy(film, options.again)
+    print(f"predictions: {ready}" if target.kind == "transform" else f"ready: {ready}")
 
 
 def _publish(options: argparse.Namespace) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cxr.commands.parser import CommandParser, Commands
+from cxr.core.errors import CxrError
 from cxr.predict.service.workers import Limits
 
 if TYPE_CHECKING:  # serving installs neither pandas nor scikit-learn
@@ -44,7 +45,7 @@ def add_predict_commands(commands: Commands) -> None:
     serve.add_argument("--port", type=int, default=8080)
     serve.add_argument("--workers", type=int, default=DEFAULTS.workers, help="films processed at the same time")
     serve.add_argument("--queue", type=int, default=DEFAULTS.queue, help="films that may wait; more get status 503")
-    serve.add_argument("--max-mb", type=float, default=DEFAULTS.max_bytes / 1e6, help="largest request in MB")
+    serve.add_argument("--max-mb", type=float, help=f"largest request in MB (default: {DEFAULTS.max_bytes / 1e6:g})")
     serve.add_argument("--seconds", type=float, default=DEFAULTS.seconds, help="time limit per film in seconds")
 
 
@@ -92,11 +93,25 @@ def _serve(options: argparse.Namespace) -> None:
 
     verify_sums(options.bundle)
     limits = Limits(
-        max_bytes=int(options.max_mb * 1e6), queue=options.queue, seconds=options.seconds, workers=options.workers
+        max_bytes=_max_bytes(options.max_mb),
+        queue=options.queue,
+        seconds=options.seconds,
+        workers=options.workers,
+        batch=os.environ.get("SAGEMAKER_BATCH") == "true",
     )
     log_as_json()
     log.info("bundle %s", options.bundle)
     supervise(options.bundle, limits, options.host, options.port)
+
+
+def _max_bytes(megabytes: float | None) -> int:
+    """The limit of the option, else that of the batch transform, else the default; SageMaker's MB are 2**20 bytes."""
+    if megabytes is not None:
+        return int(megabytes * 1e6)
+    payload = os.environ.get("SAGEMAKER_MAX_PAYLOAD_IN_MB", "")
+    if payload and not payload.isdecimal():
+        raise CxrError(f"SAGEMAKER_MAX_PAYLOAD_IN_MB: {payload!r} is no number of MB")
+    return int(payload or 0) * 2**20 or DEFAULTS.max_bytes  # 0 stands for no limit of SageMaker's
 
 
 def _load(bundle: Path) -> "Predictor":

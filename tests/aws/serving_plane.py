@@ -1,7 +1,8 @@
 """A double of SageMaker's serving side: it checks requests against botocore's model and starts the real service.
 
-CreateEndpoint fetches model.tar.gz from S3, unpacks it and starts the command that docker/serve starts, on a free port;
-the endpoint is InService once /ping answers 200. InvokeEndpoint is passed on to /invocations.
+CreateEndpoint fetches model.tar.gz from S3, unpacks it and runs docker/serve on a free port; the endpoint is InService
+once /ping answers 200. InvokeEndpoint is passed on to /invocations. CreateTransformJob does this for the films below
+a prefix.
 """
 
 import io
@@ -22,7 +23,7 @@ from typing import Any
 from tests.aws import service_model
 
 ROOT = Path(__file__).parents[2]
-MODEL = service_model.load("sagemaker")
+SERVICE = service_model.load("sagemaker")
 ARN = "arn:aws:sagemaker:eu-central-1:123456789012"
 START_SECONDS = 60
 
@@ -43,6 +44,8 @@ class ServingPlane:
         self.groups: dict[str, dict[str, Any]] = {}
         self.packages: list[dict[str, Any]] = []
         self.transforms: dict[str, dict[str, Any]] = {}
+        self.by_hand = False  # a test moves transform jobs from state to state
+        self.speaks = True  # else errors have their code and no text, which AWS may change at any time
         self.processes: dict[str, tuple[subprocess.Popen[bytes], int]] = {}
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self._server.daemon_threads = True
@@ -57,7 +60,7 @@ class ServingPlane:
             self._end(name)
 
     def answer(self, operation: str, request: dict[str, Any]) -> dict[str, Any]:
-        if violation := service_model.fault(MODEL, operation, request):
+        if violation := service_model.fault(SERVICE, operation, request):
             raise Refused("ValidationException", f"1 validation error detected: {violation}")
         self.calls.append((operation, request))
         return getattr(self, f"_{operation}")(request)  # type: ignore[no-any-return]
@@ -72,12 +75,28 @@ class ServingPlane:
         except urllib.error.HTTPError as error:
             return error.code, error.read(), error.headers["Content-Type"]
 
+    def _DescribeModel(self, request: dict[str, Any]) -> dict[str, Any]:
+        model = self._need(self.models, request["ModelName"])
+        return {**model, "ModelArn": f"{ARN}:model/{request['ModelName']}", "CreationTime": 0}
+
+    def _DescribeEndpointConfig(self, request: dict[str, Any]) -> dict[str, Any]:
+        name = request["EndpointConfigName"]
+        config = self._need(self.configs, name)
+        return {**config, "EndpointConfigArn": f"{ARN}:endpoint-config/{name}", "CreationTime": 0}
+
+    def _DescribeModelPackageGroup(self, request: dict[str, Any]) -> dict[str, Any]:
+        name = request["ModelPackageGroupName"]
+        facts = {"ModelPackageGroupArn": f"{ARN}:model-package-group/{name}", "ModelPackageGroupStatus": "Completed"}
+        return {**self._need(self.groups, name), **facts, "CreationTime": 0, "CreatedBy": {}}
+
     def _CreateModel(self, request: dict[str, Any]) -> dict[str, Any]:
         return self._keep(self.models, "model", request["ModelName"], request, "ModelArn")
 
     def _CreateEndpointConfig(self, request: dict[str, Any]) -> dict[str, Any]:
         for variant in request["ProductionVariants"]:
-            self._need(self.models, variant["ModelName"])
+            model = self._need(self.models, variant["ModelName"])
+            if "ServerlessConfig" in variant and model.get("EnableNetworkIsolation"):
+                raise Refused("ValidationException", "Network isolation is not supported for serverless endpoints.")
         return self._keep(self.configs, "endpoint-config", request["EndpointConfigName"], request, "EndpointConfigArn")
 
     def _CreateEndpoint(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -85,24 +104,67 @@ class ServingPlane:
         config = self._need(self.configs, request["EndpointConfigName"])
         made = self._keep(self.endpoints, "endpoint", name, {**request, "Status": "Creating"}, "EndpointArn")
         model = self._need(self.models, config["ProductionVariants"][0]["ModelName"])
-        threading.Thread(
-            target=self._start, args=(name, model["PrimaryContainer"]["ModelDataUrl"]), daemon=True
-        ).start()
+        threading.Thread(target=self._start, args=(name, model), daemon=True).start()
         return made
+
+    def _UpdateEndpoint(self, request: dict[str, Any]) -> dict[str, Any]:
+        name = request["EndpointName"]
+        endpoint, config = self._need(self.endpoints, name), self._need(self.configs, request["EndpointConfigName"])
+        if endpoint["Status"] != "InService":
+            raise Refused("ValidationException", "Cannot update in-progress endpoint.")
+        old = self.configs[endpoint["EndpointConfigName"]]["ProductionVariants"][0]
+        if "ServerlessConfig" in config["ProductionVariants"][0] and "ServerlessConfig" not in old:
+            raise Refused("ValidationException", "Cannot convert an instance-based endpoint to serverless.")
+        endpoint["Status"] = "Updating"
+        model = self._need(self.models, config["ProductionVariants"][0]["ModelName"])
+        threading.Thread(target=self._replace, args=(name, request["EndpointConfigName"], model), daemon=True).start()
+        return {"EndpointArn": f"{ARN}:endpoint/{name}"}
+
+    def _replace(self, name: str, config: str, model: dict[str, Any]) -> None:
+        """The old container answers until the new one does; where that fails, the old one stays."""
+        endpoint, old = self.endpoints[name], self.processes.pop(name)
+        try:
+            self._run_container(name, model, {})
+            endpoint["EndpointConfigName"] = config
+        except Exception as error:
+            self._end(name)
+            self.processes[name] = old
+            endpoint["Reason"] = f"The primary container did not pass: {error}"
+        else:
+            old[0].terminate()
+            old[0].wait(120)
+        endpoint["Status"] = "InService"
 
     def _DescribeEndpoint(self, request: dict[str, Any]) -> dict[str, Any]:
         endpoint = self._need(self.endpoints, request["EndpointName"])
         facts = {"EndpointStatus": endpoint["Status"], "EndpointName": request["EndpointName"]}
+        facts |= {"EndpointConfigName": endpoint["EndpointConfigName"]}
         facts |= {"EndpointArn": f"{ARN}:endpoint/{request['EndpointName']}", "CreationTime": 0, "LastModifiedTime": 0}
         return facts | ({"FailureReason": endpoint["Reason"]} if "Reason" in endpoint else {})
 
     def _CreateTransformJob(self, request: dict[str, Any]) -> dict[str, Any]:
         self._need(self.models, request["ModelName"])
-        return self._keep(self.transforms, "transform-job", request["TransformJobName"], request, "TransformJobArn")
+        name = request["TransformJobName"]
+        if name in self.transforms:
+            raise Refused("ResourceInUse", "Job name must be unique within an AWS account and region")
+        if request.get("MaxConcurrentTransforms", 1) * request["MaxPayloadInMB"] > 100:
+            raise Refused("ValidationException", "MaxConcurrentTransforms * MaxPayloadInMB must not exceed 100")
+        self.transforms[name] = {**request, "Status": "InProgress"}
+        if not self.by_hand:
+            threading.Thread(target=self._transform, args=(name,), daemon=True).start()
+        return {"TransformJobArn": f"{ARN}:transform-job/{name}"}
+
+    def _StopTransformJob(self, request: dict[str, Any]) -> dict[str, Any]:
+        self.transforms[request["TransformJobName"]]["Status"] = "Stopped"
+        return {}
 
     def _DescribeTransformJob(self, request: dict[str, Any]) -> dict[str, Any]:
         name = request["TransformJobName"]
-        return {**self._need(self.transforms, name), "TransformJobStatus": "Completed", "CreationTime": 0}
+        if name not in self.transforms:
+            raise Refused("ResourceNotFound", "Could not find requested job with name")
+        job = dict(self.transforms[name])
+        reason = {"FailureReason": job.pop("Reason")} if "Reason" in job else {}
+        return {**job, **reason, "TransformJobStatus": job.pop("Status"), "CreationTime": 0}
 
     def _CreateModelPackageGroup(self, request: dict[str, Any]) -> dict[str, Any]:
         name = request["ModelPackageGroupName"]
@@ -113,14 +175,42 @@ class ServingPlane:
         self.packages.append(request)
         return {"ModelPackageArn": f"{ARN}:model-package/{request['ModelPackageGroupName']}/{len(self.packages)}"}
 
+    def _ListEndpoints(self, request: dict[str, Any]) -> dict[str, Any]:
+        return {"Endpoints": self._listed("endpoint", "Endpoint", self.endpoints, request)}
+
+    def _ListEndpointConfigs(self, request: dict[str, Any]) -> dict[str, Any]:
+        return {"EndpointConfigs": self._listed("endpoint-config", "EndpointConfig", self.configs, request)}
+
+    def _ListModels(self, request: dict[str, Any]) -> dict[str, Any]:
+        return {"Models": self._listed("model", "Model", self.models, request)}
+
+    @staticmethod
+    def _listed(kind: str, prefix: str, things: dict[str, Any], request: dict[str, Any]) -> list[dict[str, Any]]:
+        return [
+            {f"{prefix}Name": name, f"{prefix}Arn": f"{ARN}:{kind}/{name}", "CreationTime": 0}
+            | ({"EndpointStatus": thing["Status"], "LastModifiedTime": 0} if kind == "endpoint" else {})
+            for name, thing in things.items()
+            if request["NameContains"] in name
+        ]
+
+    def _ListTags(self, request: dict[str, Any]) -> dict[str, Any]:
+        kind, _, name = request["ResourceArn"].rpartition(":")[2].partition("/")
+        things = {"endpoint": self.endpoints, "endpoint-config": self.configs, "model": self.models}[kind]
+        return {"Tags": things[name].get("Tags", [])}
+
     def _DeleteEndpoint(self, request: dict[str, Any]) -> dict[str, Any]:
-        self._need(self.endpoints, request["EndpointName"])
+        if self._need(self.endpoints, request["EndpointName"])["Status"] == "Creating":
+            raise Refused("ValidationException", "Cannot update in-progress endpoint.")
         del self.endpoints[request["EndpointName"]]
         self._end(request["EndpointName"])
         return {}
 
     def _DeleteEndpointConfig(self, request: dict[str, Any]) -> dict[str, Any]:
-        self._need(self.configs, request["EndpointConfigName"])
+        name = request["EndpointConfigName"]
+        self._need(self.configs, name)
+        for endpoint in self.endpoints.values():
+            if endpoint["EndpointConfigName"] == name:
+                raise Refused("ValidationException", "Cannot delete the configuration of an endpoint.")
         del self.configs[request["EndpointConfigName"]]
         return {}
 
@@ -142,25 +232,62 @@ class ServingPlane:
         things[name] = request
         return {arn: f"{ARN}:{kind}/{name}"}
 
-    def _start(self, name: str, url: str) -> None:
+    def _start(self, name: str, model: dict[str, Any]) -> None:
         try:
-            bucket, _, key = url.removeprefix("s3://").partition("/")
-            content = self.s3.get_object(Bucket=bucket, Key=key)["Body"].read()
-            model = self.folder / name
-            with tarfile.open(fileobj=io.BytesIO(content)) as archive:
-                archive.extractall(model, filter="data")
-            with socket.socket() as free:
-                free.bind(("127.0.0.1", 0))
-                port = free.getsockname()[1]
-            command = [sys.executable, "-m", "cxr", "serve", "--bundle", str(model), "--port", str(port)]
-            log = (self.folder / f"{name}.log").open("wb")
-            process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log, env=_container_environment())
-            self.processes[name] = process, port
-            self._await_ping(process, port)
+            self._run_container(name, model, {})
             self.endpoints[name]["Status"] = "InService"
         except Exception as error:
             if name in self.endpoints:
                 self.endpoints[name] |= {"Status": "Failed", "Reason": f"The primary container did not pass: {error}"}
+
+    def _run_container(self, name: str, model: dict[str, Any], environment: dict[str, str]) -> None:
+        """Run `serve` as the image has it, over the unpacked model.tar.gz; returns once /ping answers 200."""
+        container = model["PrimaryContainer"]
+        bucket, _, key = container["ModelDataUrl"].removeprefix("s3://").partition("/")
+        content = self.s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        folder = self.folder / f"{name}-{port}"
+        with tarfile.open(fileobj=io.BytesIO(content)) as archive:
+            archive.extractall(folder, filter="data")
+        environment |= container.get("Environment", {})
+        environment |= {"SM_MODEL_DIR": str(folder), "SAGEMAKER_BIND_TO_PORT": str(port)}
+        log = (self.folder / f"{name}.log").open("wb")
+        process = subprocess.Popen(
+            ["sh", "docker/serve"], cwd=ROOT, stdout=log, stderr=log, env=_container_environment() | environment
+        )
+        self.processes[name] = process, port
+        self._await_ping(process, port)
+
+    def _transform(self, name: str) -> None:
+        job = self.transforms[name]
+        try:
+            self._run_transform(name, job)
+            job["Status"] = "Completed"
+        except Exception as error:
+            job |= {"Status": "Failed", "Reason": f"ClientError: {error}"}
+        finally:
+            self._end(name)
+
+    def _run_transform(self, name: str, job: dict[str, Any]) -> None:
+        """Send each film below the prefix to the container; the first answer other than 200 fails the whole job."""
+        limit = job["MaxPayloadInMB"]
+        environment = {"SAGEMAKER_BATCH": "true", "SAGEMAKER_MAX_PAYLOAD_IN_MB": str(limit)}
+        self._run_container(name, self._need(self.models, job["ModelName"]), environment)
+        source = job["TransformInput"]["DataSource"]["S3DataSource"]["S3Uri"].removeprefix("s3://")
+        bucket, _, prefix = source.partition("/")
+        for entry in self.s3.list_objects_v2(Bucket=bucket, Prefix=prefix).get("Contents", []):
+            film = self.s3.get_object(Bucket=bucket, Key=entry["Key"])["Body"].read()
+            if len(film) > limit * 2**20:
+                raise RuntimeError(f"{entry['Key']}: Max payload size exceeded: {limit} MB")
+            headers = {"Content-Type": job["TransformInput"]["ContentType"], "Accept": "application/json"}
+            status, answer, _ = self.invoke(name, film, headers)
+            if status != 200:
+                raise RuntimeError(f"{entry['Key']}: Bad HTTP status received from algorithm: {status}")
+            out, _, folder = job["TransformOutput"]["S3OutputPath"].removeprefix("s3://").partition("/")
+            key = f"{folder.rstrip('/')}/{entry['Key'].removeprefix(prefix)}.out"
+            self.s3.put_object(Bucket=out, Key=key, Body=answer)
 
     @staticmethod
     def _await_ping(process: subprocess.Popen[bytes], port: int) -> None:
@@ -184,7 +311,8 @@ class ServingPlane:
 
 def _container_environment() -> dict[str, str]:
     """No credential and no address of a service: with network isolation a container has neither."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "CXR_"))}
+    return kept | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
 
 
 def _handler(plane: ServingPlane) -> type[BaseHTTPRequestHandler]:
@@ -204,7 +332,7 @@ def _handler(plane: ServingPlane) -> type[BaseHTTPRequestHandler]:
                 try:
                     status, content = 200, json.dumps(plane.answer(operation, json.loads(body))).encode()
                 except Refused as refusal:
-                    code, message = refusal.args
+                    code, message = refusal.args if plane.speaks else (refusal.args[0], "")
                     status, content = 400, json.dumps({"__type": code, "message": message}).encode()
             self.send_response(status)
             self.send_header("Content-Type", kind)

@@ -1,9 +1,12 @@
 """A bundle on SageMaker, against a double that checks every request and starts the real service."""
 
+import functools
 import io
 import json
 import tarfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,11 +16,12 @@ import cv2
 import pytest
 
 from cxr.__main__ import main
-from cxr.aws.endpoint import Bundle, Target, open_bundle, registry_requests, requests
+from cxr.aws.endpoint import PAYLOAD_MB, Bundle, Target, open_bundle, registry_requests, requests
+from cxr.aws.resources import MODEL
 from cxr.aws.serving import Deployment
 from cxr.core.errors import CxrError
 from tests.aws import service_model
-from tests.aws.serving_plane import MODEL, ServingPlane
+from tests.aws.serving_plane import SERVICE, ServingPlane
 from tests.bundles import ROOT, Project, make_project
 from tests.conftest import phantom
 
@@ -60,8 +64,8 @@ def test_every_request_is_one_that_the_service_takes(bundle: Bundle, kind: str) 
     where = target("films", kind, films_url="s3://films/new/")
     sent = requests(bundle, where) | registry_requests(bundle, where, "s3://films/metrics.json")
     for operation, request in sent.items():
-        assert service_model.fault(MODEL, operation, request) is None, operation
-    assert sent["CreateModel"]["EnableNetworkIsolation"]
+        assert service_model.fault(SERVICE, operation, request) is None, operation
+    assert sent["CreateModel"]["EnableNetworkIsolation"] is (kind != "serverless")
     assert sent["CreateModelPackage"]["ModelApprovalStatus"] == "PendingManualApproval"
 
 
@@ -77,12 +81,49 @@ def test_an_endpoint_is_in_service_after_it_answered_about_a_film(
     answer = json.loads(reply["Body"].read())
     assert answer["note"].startswith("Research use only")
     assert Deployment(bundle, target(bucket), poll_seconds=0.2).deploy(film()) == name, "a second call finds the first"
-    assert [operation for operation, _ in serving.calls].count("CreateEndpoint") == 2
-    assert len(deployment.delete()) == 3
-    assert not serving.endpoints
-    assert not serving.configs
-    assert not serving.models
-    assert deployment.delete() == []
+    assert [operation for operation, _ in serving.calls].count("CreateEndpoint") == 1
+
+
+@pytest.mark.parametrize("what", ["by name", "all"])
+def test_deployments_are_listed_by_tag_and_deleted_without_a_bundle_or_an_image(
+    serving: ServingPlane, bundle: Bundle, bucket: str, what: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = Deployment(bundle, target(bucket), poll_seconds=0.2).deploy(film())
+    other = {"ModelName": "cxr-pneumonia-of-others", "PrimaryContainer": {"Image": IMAGE}, "ExecutionRoleArn": ROLE}
+    boto3.client("sagemaker", region_name="eu-central-1").create_model(**other)
+    main(["deploy", "--list"])
+    assert capsys.readouterr().out.splitlines()[0] == f"endpoint {name} (InService)"
+    main(["deploy", "--delete", name if what == "by name" else "all"])
+    assert [line.split()[1] for line in capsys.readouterr().out.splitlines()] == ["endpoint", "endpoint", "model"]
+    assert (serving.endpoints, serving.configs, [*serving.models]) == ({}, {}, ["cxr-pneumonia-of-others"])
+    with pytest.raises(CxrError, match=r"cxr-pneumonia-of-others: no resource of that name has the tag"):
+        main(["deploy", "--delete", "cxr-pneumonia-of-others"])
+
+
+def test_a_serverless_endpoint_has_a_model_of_its_own_without_network_isolation(
+    serving: ServingPlane, bundle: Bundle, bucket: str
+) -> None:
+    deployment = Deployment(bundle, target(bucket, "serverless"), poll_seconds=0.2)
+    deployment.deploy(film())
+    transform(bundle, bucket)
+    assert sorted(model["EnableNetworkIsolation"] for model in serving.models.values()) == [False, True]
+
+
+def test_error_codes_decide_and_not_their_texts(
+    serving: ServingPlane, bundle: Bundle, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    serving.speaks = False
+    deployment = Deployment(bundle, target(bucket), poll_seconds=0.2)
+    deployment.register(b"{}")
+    deployment.register(b"{}")
+    create = requests(bundle, target(bucket))["CreateModel"]
+    assert deployment.account.create(MODEL, create)
+    assert not deployment.account.create(MODEL, create)
+    answers = iter([None, {}])  # another call creates the model between the question and the request
+    monkeypatch.setattr(deployment.account, "describe", lambda *_: next(answers))
+    assert not deployment.account.create(MODEL, create)
+    assert deployment.account.delete(MODEL, create["ModelName"])
+    assert not deployment.account.delete(MODEL, create["ModelName"])
 
 
 def test_what_a_failed_deployment_made_is_deleted_again(
@@ -92,11 +133,81 @@ def test_what_a_failed_deployment_made_is_deleted_again(
     with tarfile.open(broken, "w:gz") as archive:
         archive.addfile(tarfile.TarInfo("nothing"), io.BytesIO())
     damaged = open_bundle(broken, bundle_folder(bundle))
-    with pytest.raises(CxrError, match="The primary container did not pass"):
+    with pytest.raises(CxrError, match=r"Failed: The primary container did not pass"):
         Deployment(damaged, target(bucket), poll_seconds=0.2).deploy(film())
     assert not serving.endpoints
     assert not serving.configs
     assert not serving.models
+
+
+def test_ctrl_c_while_an_endpoint_is_created_waits_for_its_end_and_deletes_it_before_its_configuration(
+    serving: ServingPlane, bundle: Bundle, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deployment = Deployment(bundle, target(bucket), poll_seconds=0.2)
+    settled, interrupts = deployment.account.settled, [KeyboardInterrupt]
+
+    def interrupted_once(*arguments: Any) -> Any:
+        if interrupts and serving.endpoints:
+            raise interrupts.pop()
+        return settled(*arguments)
+
+    monkeypatch.setattr(deployment.account, "settled", interrupted_once)
+    with pytest.raises(KeyboardInterrupt):
+        deployment.deploy(film())
+    assert not serving.endpoints
+    assert not serving.configs
+    assert not serving.models
+    deleted = [operation for operation, _ in serving.calls if operation.startswith("Delete")]
+    assert deleted == ["DeleteEndpoint", "DeleteEndpointConfig", "DeleteModel"]
+
+
+def test_a_changed_setting_updates_the_endpoint_and_leaves_nothing_of_the_former(
+    serving: ServingPlane, bundle: Bundle, bucket: str
+) -> None:
+    name = Deployment(bundle, target(bucket), poll_seconds=0.2).deploy(film())
+    former = {*serving.models, *serving.configs}
+    changed = replace(target(bucket, instance_type="ml.c6i.xlarge"), image=f"{IMAGE}-b", role=f"{ROLE}-b")
+    deployment = Deployment(bundle, changed, poll_seconds=0.2)
+    assert deployment.deploy(film()) == name
+    assert [operation for operation, _ in serving.calls].count("CreateEndpoint") == 1
+    (model,), (config,) = serving.models.values(), serving.configs.values()
+    assert (model["PrimaryContainer"]["Image"], model["ExecutionRoleArn"]) == (f"{IMAGE}-b", f"{ROLE}-b")
+    assert config["ProductionVariants"][0]["InstanceType"] == "ml.c6i.xlarge"
+    assert not former & {*serving.models, *serving.configs}
+
+
+@pytest.mark.parametrize("fault", ["of the service", "of the test"])
+def test_an_update_that_fails_leaves_the_endpoint_as_it_was(
+    serving: ServingPlane, bundle: Bundle, bucket: str, monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    Deployment(bundle, target(bucket), poll_seconds=0.2).deploy(film())
+    before = [{**things} for things in (serving.models, serving.configs)]
+    configuration = next(iter(serving.endpoints.values()))["EndpointConfigName"]
+    if fault == "of the service":
+        monkeypatch.setattr(serving, "_run_container", lambda *_: 1 / 0)
+    sent = film() if fault == "of the service" else b"no film"
+    with pytest.raises(CxrError, match=r"the update failed|cannot be decoded"):
+        Deployment(bundle, target(bucket, instance_type="ml.c6i.xlarge"), poll_seconds=0.2).deploy(sent)
+    (endpoint,) = serving.endpoints.values()
+    assert (endpoint["Status"], endpoint["EndpointConfigName"]) == ("InService", configuration)
+    assert [serving.models, serving.configs] == before
+
+
+def test_an_endpoint_of_another_kind_is_left_alone_and_the_difference_is_named(
+    serving: ServingPlane, bundle: Bundle, bucket: str
+) -> None:
+    Deployment(bundle, target(bucket), poll_seconds=0.2).deploy(film())
+    calls = len(serving.calls)
+    with pytest.raises(CxrError, match=r"is realtime, and cannot become serverless; .* --delete cxr-pneumonia-"):
+        Deployment(bundle, target(bucket, "serverless"), poll_seconds=0.2).deploy(film())
+    assert all(operation.startswith("Describe") for operation, _ in serving.calls[calls:])
+
+
+def test_a_failed_endpoint_is_replaced(serving: ServingPlane, bundle: Bundle, bucket: str) -> None:
+    name = Deployment(bundle, target(bucket), poll_seconds=0.2).deploy(film())
+    serving.endpoints[name] |= {"Status": "Failed", "Reason": "no capacity"}
+    assert Deployment(bundle, target(bucket), poll_seconds=0.2).deploy(film()) == name
+    assert serving.endpoints[name]["Status"] == "InService"
 
 
 def bundle_folder(bundle: Bundle) -> Path:
@@ -125,14 +236,107 @@ def test_the_registry_tells_what_the_shipped_bundle_was_trained_on(bundle: Bundl
         registry_requests(replace(bundle, provenance={}), target("films"), "s3://films/metrics.json")
 
 
-def test_a_batch_transform_takes_films_that_are_too_large_for_an_endpoint(
+def transform(bundle: Bundle, bucket: str, again: bool = False, prefix: str = "new/", **values: Any) -> str:
+    where = target(bucket, "transform", films_url=f"s3://{bucket}/{prefix}", **values)
+    return Deployment(bundle, where, poll_seconds=0.1).deploy(b"", again)
+
+
+def test_a_batch_transform_writes_one_prediction_per_film_below_the_prefix(
+    serving: ServingPlane, bundle: Bundle, bucket: str, s3: Any
+) -> None:
+    large = film() + bytes(40_000_000)  # more than the service takes of others
+    for name, content in {"a.png": film(), "large.png": large, "notes.txt": b"no film", "": b""}.items():
+        s3.put_object(Bucket=bucket, Key=f"new/{name}", Body=content)
+    place = transform(bundle, bucket)
+    (request,) = [request for operation, request in serving.calls if operation == "CreateTransformJob"]
+    assert request["MaxPayloadInMB"] == 100
+    folder = place.removeprefix(f"s3://{bucket}/")
+    answers = {
+        name: s3.get_object(Bucket=bucket, Key=f"{folder}{name}.out") for name in ("a.png", "large.png", "notes.txt")
+    }
+    assert all("decision" in json.loads(answers[name]["Body"].read()) for name in ("a.png", "large.png"))
+    assert "cannot be decoded" in json.loads(answers["notes.txt"]["Body"].read())["rejected"]
+
+
+def test_a_film_over_the_payload_limit_fails_the_transform_with_the_reason(
+    serving: ServingPlane, bundle: Bundle, bucket: str, s3: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(PAYLOAD_MB, "transform", 1)
+    s3.put_object(Bucket=bucket, Key="new/large.dcm", Body=bytes(2**20 + 1))
+    with pytest.raises(CxrError, match=r"Failed: ClientError: new/large.dcm: Max payload size exceeded: 1 MB"):
+        transform(bundle, bucket)
+    assert not serving.models
+
+
+def test_each_input_and_each_attempt_of_a_transform_is_a_job_with_an_output_of_its_own(
     serving: ServingPlane, bundle: Bundle, bucket: str
 ) -> None:
-    where = target(bucket, "transform", films_url=f"s3://{bucket}/new/")
-    assert Deployment(bundle, where, poll_seconds=0.2).deploy(b"") == bundle.name
-    request = serving.transforms[bundle.name]
-    assert request["TransformInput"]["DataSource"]["S3DataSource"]["S3Uri"] == f"s3://{bucket}/new/"
-    assert request["MaxPayloadInMB"] == 100
+    serving.by_hand = True
+    deploy = functools.partial(transform, bundle, bucket)
+    ended = [end(serving, deploy, "Completed"), end(serving, functools.partial(deploy, prefix="other/"), "Completed")]
+    assert deploy() == ended[0], "a completed job is reported"
+    ended.append(end(serving, functools.partial(deploy, again=True), "Completed"))
+    with pytest.raises(CxrError, match=r"-1: Failed: out of memory; the same command starts the next attempt"):
+        end(serving, functools.partial(deploy, prefix="third/"), "Failed", Reason="out of memory")
+    ended.append(end(serving, functools.partial(deploy, prefix="third/"), "Completed"))
+    assert [place.rstrip("/").rsplit("-", 1)[1] for place in ended] == ["1", "1", "2", "2"]
+    assert len({*ended}) == 4
+    assert len(serving.transforms) == 5
+
+
+def test_the_same_transform_attaches_to_the_running_job(serving: ServingPlane, bundle: Bundle, bucket: str) -> None:
+    serving.by_hand = True
+    run = functools.partial(transform, bundle, bucket)
+    with ThreadPoolExecutor() as pool:
+        first = pool.submit(run)
+        wait_for(lambda: serving.transforms)
+        second = pool.submit(run)
+        wait_for(lambda: [operation for operation, _ in serving.calls].count("DescribeTransformJob") > 6)
+        (job,) = serving.transforms.values()
+        job["Status"] = "Completed"
+        assert first.result(30) == second.result(30)
+
+
+def test_another_jobs_success_is_not_taken(serving: ServingPlane, bundle: Bundle, bucket: str) -> None:
+    serving.by_hand = True
+    end(serving, functools.partial(transform, bundle, bucket), "Completed")
+    (job,) = serving.transforms.values()
+    job["TransformInput"] = {"DataSource": {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": "s3://other/films/"}}}
+    with pytest.raises(CxrError, match="has other films or another model"):
+        transform(bundle, bucket)
+
+
+def test_ctrl_c_stops_the_transform_that_this_call_started_and_deletes_its_model(
+    serving: ServingPlane, bundle: Bundle, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    serving.by_hand = True
+    waits = iter([KeyboardInterrupt])
+
+    def interrupted(_: float) -> None:
+        raise next(waits)
+
+    monkeypatch.setattr("cxr.aws.resources.time.sleep", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        transform(bundle, bucket)
+    assert [job["Status"] for job in serving.transforms.values()] == ["Stopped"]
+    assert not serving.models
+
+
+def end(serving: ServingPlane, run: Callable[[], str], status: str, **facts: str) -> str:
+    """Let a job begin, then end it."""
+    before = len(serving.transforms)
+    with ThreadPoolExecutor() as pool:
+        result = pool.submit(run)
+        wait_for(lambda: len(serving.transforms) > before or result.done())
+        list(serving.transforms.values())[-1].update(Status=status, **facts)
+        return result.result(30)
+
+
+def wait_for(happened: Callable[[], object]) -> None:
+    limit = time.monotonic() + 30
+    while not happened():
+        assert time.monotonic() < limit
+        time.sleep(0.02)
 
 
 def test_a_dry_run_prints_the_requests_and_sends_nothing(
@@ -155,7 +359,8 @@ def test_a_dry_run_prints_the_requests_and_sends_nothing(
     )
     sent = json.loads(capsys.readouterr().out)
     assert list(sent) == ["CreateModel", "CreateEndpointConfig", "CreateEndpoint"]
-    assert sent["CreateModel"]["ModelName"] == open_bundle(packed.archive, packed.bundle).name, "as the stage packed it"
+    packed_as = open_bundle(packed.archive, packed.bundle).name
+    assert sent["CreateModel"]["ModelName"].startswith(packed_as), "as the stage packed it"
     assert serving.calls == []
 
 

@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import cv2
@@ -84,6 +85,27 @@ def test_a_bad_request_gets_a_4xx_with_its_reason(client, body: bytes, kind: str
     reply = client.post("/invocations", content=body, headers={"content-type": kind})
     assert reply.status_code == status
     assert reason in reply.json()["error"]
+
+
+@pytest.mark.parametrize("body", [b"", b"no film", bytes(300_001)])
+def test_in_a_batch_transform_a_rejected_film_is_answered_with_200_and_the_reason(fake: Any, body: bytes) -> None:
+    with TestClient(create_app(lambda: fake, replace(LIMITS, batch=True))) as client:
+        reply = client.post("/invocations", content=body, headers=RAW)
+    assert reply.status_code == 200
+    assert reply.json()["rejected"]
+
+
+@pytest.mark.parametrize(("megabytes", "workers", "together"), [(100, 4, 1), (20, 4, 4), (30, 8, 3), (1, 2, 2)])
+def test_a_batch_transform_is_told_how_many_requests_fit_into_what_aws_takes_at_once(
+    fake: Any, megabytes: int, workers: int, together: int
+) -> None:
+    with TestClient(create_app(lambda: fake, Limits(max_bytes=megabytes * 2**20, workers=workers))) as client:
+        facts = client.get("/execution-parameters").json()
+    assert facts == {
+        "MaxConcurrentTransforms": together,
+        "BatchStrategy": "SINGLE_RECORD",
+        "MaxPayloadInMB": megabytes,
+    }
 
 
 def test_a_body_without_a_length_is_given_up_at_the_limit(client) -> None:

@@ -21,6 +21,7 @@ from cxr.predict.service.requests import JSON, RESEARCH_ONLY, input_fn, output_f
 from cxr.predict.service.workers import Busy, Limits, Workers
 
 SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+TRANSFORM_MB = 100
 log = logging.getLogger(__name__)
 STATIC = Path(__file__).parent / "static"
 POLICY = "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; frame-ancestors 'none'"
@@ -78,6 +79,14 @@ def create_app(load: Callable[[], Predictor], limits: Limits) -> FastAPI:
         counters.waiting.set(workers.waiting)
         return PlainTextResponse(counters.text().decode())
 
+    @app.get("/execution-parameters")
+    def execution_parameters() -> Response:
+        # AWS takes at most 100 MB for all requests of a batch transform that are in flight together.
+        megabytes = max(1, min(TRANSFORM_MB, limits.max_bytes // 2**20))
+        together = max(1, min(limits.workers, TRANSFORM_MB // megabytes))
+        facts = {"MaxConcurrentTransforms": together, "BatchStrategy": "SINGLE_RECORD", "MaxPayloadInMB": megabytes}
+        return JSONResponse(facts)
+
     @app.get("/about")
     def about() -> Response:
         predictor: Predictor = app.state.predictor
@@ -113,15 +122,15 @@ def create_app(load: Callable[[], Predictor], limits: Limits) -> FastAPI:
                 raise TooLarge(f"{len(films)} films; at most {limits.max_films} a request")
             answers = await workers.map(lambda film: read(film.name, film.content), films)
         except CxrError as error:
-            return _error(400, str(error), limits), 0
+            return _rejected(400, str(error), limits), 0
         except TooLarge as error:
-            return _error(413, str(error), limits), 0
+            return _rejected(413, str(error), limits), 0
         except Busy as error:
             return _error(503, str(error), limits), 0
         for one in answers:
             counters.films.labels("rejected" if one.prediction is None else "read").inc()
         if len(answers) == 1 and answers[0].prediction is None:
-            return _error(422, answers[0].facts["rejected"], limits), 1
+            return _rejected(422, answers[0].facts["rejected"], limits), 1
         body, kind = output_fn(answers, request.headers.get("accept", JSON))
         return Response(body, media_type=kind), len(answers)
 
@@ -172,6 +181,10 @@ async def _safe_headers(request: Request, go: Callable[[Request], Awaitable[Resp
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers["Cache-Control"] = "no-store"
     return response
+
+
+def _rejected(status: int, reason: str, limits: Limits) -> JSONResponse:
+    return JSONResponse({"rejected": reason, "note": RESEARCH_ONLY}) if limits.batch else _error(status, reason, limits)
 
 
 def _error(status: int, reason: str, limits: Limits) -> JSONResponse:
