@@ -14,7 +14,7 @@ import pandas as pd
 from botocore.exceptions import ClientError
 
 from cxr.aws.config import SageMakerSection
-from cxr.aws.follow import artifact_key, failure_reason, find_job, follow, latest_job, stop_job
+from cxr.aws.follow import artifact, failure_reason, find_job, follow, latest_job, stop_job
 from cxr.aws.inputs import publish_channels
 from cxr.aws.plan import JobPlan, plan_job
 from cxr.aws.request import cost_estimate
@@ -102,7 +102,8 @@ def train_on_sagemaker(train: Section, settings: SageMakerSection, root: Path = 
         raise CxrError(failure_reason(job))
     with tempfile.TemporaryDirectory() as folder:
         archive = Path(folder) / "model.tar.gz"
-        store.fetch(artifact_key(job, plan), archive)
+        written, key = artifact(job, session)
+        written.fetch(key, archive)
         unpack_outs(archive, list(plan.outs), root)
     _log_to_mlflow(plan, root, name)
 
@@ -126,13 +127,13 @@ def _store(plan: JobPlan, session: Any, below: str = "") -> Store:
 
 def _start(plan: JobPlan, store: Store, session: Any) -> tuple[str, bool]:
     """The name of the job to follow, and whether this run created it."""
-    name, _ = find_job(plan, store, session)
+    name, _ = find_job(plan, session)
     if name:
         return name, False
     sent = publish_channels(plan.data, store)
     sent += _store(plan, session, "sagemaker-code/").put_all(plan.code.items, "upload code")
     log.info("%d objects uploaded", sent)
-    name, attempts = find_job(plan, store, session)  # somebody else may have been faster meanwhile
+    name, attempts = find_job(plan, session)  # somebody else may have been faster meanwhile
     if name:
         return name, False
     request = plan.request(attempts + 1)

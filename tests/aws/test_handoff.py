@@ -89,6 +89,21 @@ def test_a_second_run_uploads_nothing_and_creates_no_job(
     assert "is Completed already: attached to it" in caplog.text
 
 
+@pytest.mark.parametrize("place", ["{bucket}/another-team", "{bucket}-new"])
+def test_after_a_change_of_bucket_or_prefix_the_model_is_fetched_from_where_its_job_wrote_it(
+    project: Project, plane: ControlPlane, s3: Any, bucket: str, place: str
+) -> None:
+    s3.create_bucket(Bucket=f"{bucket}-new")
+    project.stand_in(stand_ins.QUICK)
+    project.hand_off()
+    model = project.folder / "models" / "classifier.ckpt"
+    model.unlink()
+    project.set_sagemaker(bucket=place.format(bucket=bucket))
+    project.hand_off()
+    assert model.read_bytes() == b"weights"
+    assert len(plane.created()) == 1
+
+
 def test_a_job_that_is_stopping_is_waited_for_and_not_attached_to(
     project: Project, plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
