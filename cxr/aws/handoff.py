@@ -6,6 +6,7 @@ import os
 import shutil
 import tarfile
 import tempfile
+import urllib.request
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -156,12 +157,33 @@ def _log_to_mlflow(plan: JobPlan, root: Path, name: str) -> None:
         return
     from cxr.train.tracking import MLflowRun
 
-    history = root / "models/history.csv"
+    try:
+        earlier = _earlier_mlflow_run(name, os.environ["MLFLOW_TRACKING_URI"])
+    except Exception as error:  # whatever its store raises: the model is here, and the next run logs it
+        log.warning("MLflow: %s: not logged; run again once the server answers", " ".join(str(error).split()))
+        return
+    if earlier and earlier.status == "FINISHED":
+        log.info("job %s: logged to MLflow before", name)
+        return
     tags = {"data": plan.inputs.data_md5, "sagemaker_job": name}
     with tempfile.TemporaryDirectory() as folder:
+        if earlier:  # it broke off; MLflowRun continues the run that this file names
+            (Path(folder) / "mlflow_run").write_text(earlier.run_id, encoding="utf-8")
         run = MLflowRun(Path(folder), dict(plan.inputs.hyperparameters), tags)
-        rows = [
-            {str(name): float(value) for name, value in row.items()} for row in pd.read_csv(history).to_dict("records")
-        ]
-        run.log(rows)
+        history = pd.read_csv(root / "models/history.csv")
+        run.log([{str(name): float(value) for name, value in row.items()} for row in history.to_dict("records")])
         run.close([path for path in (root / out for out in plan.outs) if path.is_file()])
+
+
+def _earlier_mlflow_run(job: str, uri: str) -> Any:
+    """Id and status of the MLflow run of a job, or None."""
+    from cxr.train.tracking import EXPERIMENT, SERVER_SECONDS
+
+    if uri.startswith("http"):  # MLflow itself would retry for minutes
+        urllib.request.urlopen(uri.rstrip("/") + "/health", timeout=SERVER_SECONDS).close()
+    from mlflow import MlflowClient
+
+    client = MlflowClient(uri)
+    experiment = client.get_experiment_by_name(os.environ.get("MLFLOW_EXPERIMENT_NAME", EXPERIMENT))
+    found = client.search_runs([experiment.experiment_id], f"tags.sagemaker_job = '{job}'") if experiment else []
+    return found[0].info if found else None

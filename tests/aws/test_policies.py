@@ -109,6 +109,12 @@ def test_every_call_of_a_hand_off_is_allowed(
     assert [call for call in made if not role.allows(*call)] == []
 
 
+def test_the_submitter_may_log_to_a_tracking_server() -> None:
+    server = f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:mlflow-tracking-server/team"
+    for action in ("AccessUI", "CreateRun", "LogBatch", "SearchRuns"):
+        assert Policy("submitter-policy", "films").allows(f"sagemaker-mlflow:{action}", server)
+
+
 @pytest.mark.parametrize(
     ("policy", "action", "resource"),
     [
