@@ -71,8 +71,10 @@ def _on_s3(address: str) -> Iterator[NamedFilm]:
     for name, version in sorted(found.items()):
         if _may_be_film(name.removeprefix(folder)):
             yield NamedFilm(f"{S3}{bucket}/{name}", version)
-    if not found and (version := _store(bucket).versions(key).get(key)):
-        yield NamedFilm(address, version)
+    if not found:
+        one = _store(bucket).versions(key)  # which lists neighbours with a longer name, too
+        if key in one:
+            yield NamedFilm(address, one[key])
 
 
 def _parts(address: str) -> tuple[str, str]:
