@@ -6,7 +6,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from cxr.aws.session import aws_session
+from cxr.aws.session import aws_session, check_partition
 from cxr.core.config import Section, parse_section, read_yaml
 from cxr.core.errors import CxrError
 from cxr.runtime.compute import COMPUTE_FILE, Compute, ParallelSection
@@ -120,6 +120,7 @@ def resolve(settings: SageMakerSection) -> SageMakerSection:
     if missing:
         raise CxrError(f"compute.yaml: {'; '.join(missing)}; export them, or write the values there")
     found = SageMakerSection.model_validate(values)
+    check_partition(found.region, "compute.yaml: sagemaker.region")
     processor(found.instance_type)
     if found.volume_kms_key != "none" and has_local_disk(found.instance_type):
         raise CxrError(

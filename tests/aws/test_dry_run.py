@@ -130,6 +130,15 @@ def test_an_instance_that_the_image_cannot_use_is_refused_before_it_is_paid(inst
         resolve(sagemaker(instance_type=instance, **VALUES))
 
 
+@pytest.mark.parametrize("region", ["cn-north-1", "us-gov-west-1"])
+def test_china_and_govcloud_are_refused_before_anything_is_sent(project: Project, region: str) -> None:
+    project.set_sagemaker(region=region)
+    with pytest.raises(CxrError, match=rf"sagemaker\.region: {region} belongs to AWS's partition aws-"):
+        main(["train-remote"])
+    project.set_sagemaker(region="ap-southeast-7")
+    main(["train-remote", "--dry-run"])
+
+
 def test_a_volume_that_the_data_would_fill_is_refused(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     project.set_sagemaker(volume_gb=5)
     with pytest.raises(CxrError, match=r"sagemaker\.volume_gb: 5 GB is too little"):
