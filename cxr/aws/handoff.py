@@ -18,7 +18,8 @@ from cxr.aws.config import SageMakerSection
 from cxr.aws.follow import artifact, failure_reason, find_job, follow, latest_job, stop_job
 from cxr.aws.inputs import publish_channels
 from cxr.aws.plan import JobPlan, plan_job
-from cxr.aws.request import cost_estimate
+from cxr.aws.quotas import check_quotas
+from cxr.aws.request import cost_estimate, quotas
 from cxr.aws.s3 import Store
 from cxr.aws.session import aws_errors, aws_session
 from cxr.core.config import Section
@@ -131,6 +132,7 @@ def _start(plan: JobPlan, store: Store, session: Any) -> tuple[str, bool]:
     name, _ = find_job(plan, session)
     if name:
         return name, False
+    check_quotas(session, quotas(plan.settings))
     sent = publish_channels(plan.data, store)
     sent += _store(plan, session, "sagemaker-code/").put_all(plan.code.items, "upload code")
     log.info("%d objects uploaded", sent)

@@ -278,6 +278,35 @@ def test_a_bucket_of_another_region_is_refused_before_anything_is_sent(
     assert "Contents" not in s3.list_objects_v2(Bucket=bucket)
 
 
+@pytest.mark.parametrize(
+    ("settings", "quota"),
+    [
+        ({}, "ml.m5.xlarge for training job usage"),
+        ({"spot": True, "max_wait_hours": 1}, "ml.m5.xlarge for spot training job usage"),
+        ({"keep_alive_minutes": 5}, "ml.m5.xlarge for training warm pool usage"),
+    ],
+)
+def test_a_quota_that_is_too_small_is_told_before_anything_is_sent(
+    project: Project, plane: ControlPlane, s3: Any, bucket: str, settings: dict[str, Any], quota: str
+) -> None:
+    plane.quotas[quota] = 1
+    project.set_sagemaker(instance_count=2, **settings)
+    with pytest.raises(CxrError, match=rf"quotas: {quota}: 1, and 2 needed; .* --quota-code L-\w+ --desired-value 2"):
+        project.hand_off()
+    assert "Contents" not in s3.list_objects_v2(Bucket=bucket)
+
+
+def test_without_permission_to_read_quotas_a_warning_says_so_and_the_job_starts(
+    project: Project, plane: ControlPlane, caplog: pytest.LogCaptureFixture
+) -> None:
+    plane.faults.append(("ListServiceQuotas", Refused("AccessDeniedException", "not authorized")))
+    project.stand_in(stand_ins.QUICK)
+    project.hand_off()
+    assert "quotas: access denied (not authorized)" in caplog.text
+    assert "not checked: ml.m5.xlarge for training job usage" in caplog.text
+    assert len(plane.created()) == 1
+
+
 def test_another_parameter_is_another_job_with_the_same_data(project: Project, plane: ControlPlane) -> None:
     project.stand_in(stand_ins.QUICK)
     project.hand_off()

@@ -63,6 +63,8 @@ def needed(service: str, operation: str, request: dict[str, Any]) -> list[tuple[
         stream = f":log-stream:{request['logStreamName']}" if "logStreamName" in request else ":log-stream:"
         group = f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:{request['logGroupName']}"
         return [(f"logs:{operation}", group + stream)]
+    if service == "service-quotas":
+        return [(f"servicequotas:{operation}", "*")]
     if service == "ecr":
         return [
             (f"ecr:{operation}", f"arn:aws:ecr:{REGION}:{request['registryId']}:repository/{request['repositoryName']}")
