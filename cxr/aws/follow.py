@@ -106,7 +106,7 @@ def _clients(name: str, connect: Callable[[], Any]) -> tuple[Any, Any]:
         return session.client("sagemaker"), session.client("logs")
 
 
-def find_job(plan: JobPlan, store: Store, session: Any) -> tuple[str | None, int]:
+def find_job(plan: JobPlan, session: Any) -> tuple[str | None, int]:
     """The running or completed job of these inputs, or None, and the number of attempts."""
     job, attempts = latest_job(plan, session)
     if job is not None and job["TrainingJobStatus"] == "Stopping":  # the next attempt needs its last checkpoint
@@ -116,9 +116,11 @@ def find_job(plan: JobPlan, store: Store, session: Any) -> tuple[str | None, int
     if job is None or job["TrainingJobStatus"] not in ("InProgress", "Completed"):
         return None, attempts
     name, status = str(job["TrainingJobName"]), job["TrainingJobStatus"]
-    if status == "Completed" and not store.exists(artifact_key(job, plan)):
-        log.warning("job %s is complete, but its model.tar.gz is gone: training again", name)
-        return None, attempts
+    if status == "Completed":
+        store, key = artifact(job, session)
+        if not store.exists(key):
+            log.warning("job %s is complete, but %s is gone: training again", name, store.below(key))
+            return None, attempts
     log.info("job %s is %s already: attached to it", name, status)
     return name, attempts
 
@@ -148,9 +150,10 @@ def stop_job(name: str, session: Any) -> None:
         session.client("sagemaker").stop_training_job(TrainingJobName=name)
 
 
-def artifact_key(job: dict[str, Any], plan: JobPlan) -> str:
-    """Where the model.tar.gz of a job lies, below the address of the store."""
-    return str(job["ModelArtifacts"]["S3ModelArtifacts"]).removeprefix(plan.store_url)
+def artifact(job: dict[str, Any], session: Any) -> tuple[Store, str]:
+    """Where a job wrote its model.tar.gz, which may be another bucket than today's: the folder, and the key in it."""
+    folder, _, key = str(job["ModelArtifacts"]["S3ModelArtifacts"]).rpartition("/")
+    return Store(folder, session), key
 
 
 def failure_reason(job: dict[str, Any]) -> str:

@@ -193,3 +193,11 @@ def test_the_submitter_logs_to_mlflow_after_the_download(
     assert run.data.metrics["train_loss"] == 0.5
     assert run.data.params["lr"] == request["HyperParameters"]["lr"]
     assert "MLFLOW_TRACKING_URI" not in request["Environment"]
+
+    project.hand_off()  # which only fetches
+    assert len(client.search_runs([experiment.experiment_id])) == 1
+    client.set_terminated(run.info.run_id, "RUNNING")  # as when the connection broke before the end
+    project.hand_off()
+    (run,) = client.search_runs([experiment.experiment_id])
+    assert run.info.status == "FINISHED"
+    assert len(client.get_metric_history(run.info.run_id, "train_loss")) == 1
