@@ -1,4 +1,4 @@
-"""Films that somebody names: files, folders, or addresses on S3."""
+"""Films given by name: files, folders, or S3 addresses."""
 
 import functools
 from collections.abc import Iterator, Sequence
@@ -10,7 +10,7 @@ from cxr.core.errors import CxrError
 from cxr.films.dicom import DICOM_SUFFIXES
 from cxr.films.read import IMAGE_SUFFIXES, Source, read_source
 
-if TYPE_CHECKING:  # a machine that predicts local films needs no AWS SDK
+if TYPE_CHECKING:  # local films need no AWS SDK
     from cxr.aws.s3 import Store
 
 S3 = "s3://"
@@ -19,7 +19,7 @@ SUFFIXES = (*IMAGE_SUFFIXES, *DICOM_SUFFIXES)
 
 @dataclass(frozen=True)
 class NamedFilm:
-    """A film that is not read yet."""
+    """A film that has not been read."""
 
     address: str  # path, or s3://bucket/key
     version: str  # changes with the content: size and date, or the store's tag
@@ -33,13 +33,13 @@ class NamedFilm:
 
 
 def find_films(names: Sequence[str]) -> list[NamedFilm]:
-    """The films that files, folders and S3 addresses stand for, in the order given, folders sorted; each film once.
+    """The films in files, folders and S3 addresses, in the order given, folders sorted; each film once.
 
-    In a folder, films are files with a film's suffix or none (as DICOM often has), but no hidden ones. What is called
-    like a film and is no file counts, too: reading it tells so.
+    In a folder, films are visible entries with a film's suffix or none (DICOM often has none). Non-regular files are
+    included; reading them raises an error.
 
     Raises:
-        CxrError: a name stands for nothing.
+        CxrError: a name matches nothing.
     """
     films: dict[str, NamedFilm] = {}
     for name in names:
@@ -60,7 +60,7 @@ def _local(path: Path) -> Iterator[NamedFilm]:
 
 
 def _local_film(path: Path) -> NamedFilm:
-    facts = path.stat() if path.exists() else path.lstat()  # a link may lead nowhere
+    facts = path.stat() if path.exists() else path.lstat()  # a link may be broken
     return NamedFilm(path.as_posix(), f"{facts.st_size}-{facts.st_mtime_ns}")
 
 
@@ -72,7 +72,7 @@ def _on_s3(address: str) -> Iterator[NamedFilm]:
         if _may_be_film(name.removeprefix(folder)):
             yield NamedFilm(f"{S3}{bucket}/{name}", version)
     if not found:
-        one = _store(bucket).versions(key)  # which lists neighbours with a longer name, too
+        one = _store(bucket).versions(key)  # the listing includes neighbours with a longer name
         if key in one:
             yield NamedFilm(address, one[key])
 
