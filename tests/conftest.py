@@ -38,7 +38,7 @@ LONGEST = (
     "tests/aws/test_train_stage.py",
     "tests/train/test_resume.py",
     "tests/train/test_train.py",
-    "tests/predict/test_many.py",
+    "tests/predict/test_batch.py",
     "tests/experiments/test_reruns.py",
 )
 

@@ -25,7 +25,7 @@ def archive(path: Path, members: dict[str, bytes], link: str | None = None) -> P
     return path
 
 
-def test_the_outs_replace_older_ones(tmp_path: Path) -> None:
+def test_the_outs_replace_earlier_ones(tmp_path: Path) -> None:
     (tmp_path / "models/curves").mkdir(parents=True)
     (tmp_path / "models/curves/old.tsv").touch()
     members = {"classifier.ckpt": b"new", "curves/loss.tsv": b"1", "not-asked-for": b""}
@@ -36,27 +36,27 @@ def test_the_outs_replace_older_ones(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["../evil", "/etc/evil", "curves/../../evil"])
-def test_a_member_that_leads_out_is_refused(tmp_path: Path, name: str) -> None:
+def test_a_member_outside_the_folder_is_rejected(tmp_path: Path, name: str) -> None:
     path = archive(tmp_path / "model.tar.gz", {"classifier.ckpt": b"x", name: b"evil"})
     with pytest.raises(CxrError, match="is outside the folder; delete the archive"):
         unpack_outs(path, OUTS, tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model.tar.gz"]
 
 
-def test_a_link_is_refused(tmp_path: Path) -> None:
+def test_a_link_is_rejected(tmp_path: Path) -> None:
     path = archive(tmp_path / "model.tar.gz", {"classifier.ckpt": b"x"}, link="/etc")
     with pytest.raises(CxrError, match="is not a regular file; delete the archive"):
         unpack_outs(path, OUTS, tmp_path)
 
 
-def test_a_missing_out_leaves_everything_as_it_was(tmp_path: Path) -> None:
+def test_a_missing_out_changes_nothing(tmp_path: Path) -> None:
     path = archive(tmp_path / "model.tar.gz", {"classifier.ckpt": b"x"})
     with pytest.raises(CxrError, match="models/curves is missing"):
         unpack_outs(path, OUTS, tmp_path)
     assert not (tmp_path / "models").exists()
 
 
-def test_a_broken_archive_is_one_line(tmp_path: Path) -> None:
+def test_a_broken_archive_is_an_error_of_one_line(tmp_path: Path) -> None:
     (tmp_path / "model.tar.gz").write_bytes(b"not an archive")
     with pytest.raises(CxrError, match=r"model\.tar\.gz: cannot be unpacked"):
         unpack_outs(tmp_path / "model.tar.gz", OUTS, tmp_path)

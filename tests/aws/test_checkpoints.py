@@ -37,7 +37,7 @@ def restored(folder: Path, kept: Path) -> dict[str, str]:
 
 
 @pytest.mark.usefixtures("patient")
-def test_the_newest_state_comes_back_whatever_names_training_gave_its_files(tmp_path: Path) -> None:
+def test_the_newest_state_is_restored_with_any_file_names(tmp_path: Path) -> None:
     kept = tmp_path / "checkpoints"
     for epoch in range(3):
         save(tmp_path / f"job{epoch}", kept, {f"run/best-{epoch}.ckpt": "best", "run/resume.ckpt": f"state {epoch}"})
@@ -47,7 +47,7 @@ def test_the_newest_state_comes_back_whatever_names_training_gave_its_files(tmp_
 
 @pytest.mark.usefixtures("patient")
 @pytest.mark.parametrize("damage", [b"", b"torn", None])
-def test_a_copy_that_is_not_whole_leaves_the_state_before(tmp_path: Path, damage: bytes | None) -> None:
+def test_an_incomplete_copy_leaves_the_previous_state(tmp_path: Path, damage: bytes | None) -> None:
     kept = tmp_path / "checkpoints"
     for epoch in range(2):
         save(tmp_path / f"job{epoch}", kept, {"run/resume.ckpt": f"state {epoch}"})
@@ -57,7 +57,7 @@ def test_a_copy_that_is_not_whole_leaves_the_state_before(tmp_path: Path, damage
 
 
 @pytest.mark.usefixtures("patient")
-def test_a_finished_run_leaves_no_state_behind(tmp_path: Path) -> None:
+def test_a_finished_run_leaves_no_state(tmp_path: Path) -> None:
     kept = tmp_path / "checkpoints"
     save(tmp_path / "job", kept, {"run/resume.ckpt": "state"})
     save(tmp_path / "last", kept, {})
@@ -65,7 +65,7 @@ def test_a_finished_run_leaves_no_state_behind(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("patient")
-def test_a_file_that_vanishes_while_it_is_read_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_vanishes_while_being_read_is_not_saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     runs, kept = tmp_path / "runs", tmp_path / "checkpoints"
     job = Checkpoints(runs, kept)
     job.start()

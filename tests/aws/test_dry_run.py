@@ -57,7 +57,7 @@ def edit(path: Path) -> None:
     path.write_text(path.read_text() + "\n# changed\n")
 
 
-def test_whatever_decides_the_result_makes_another_job(project: Project, capsys: Any) -> None:
+def test_every_input_that_decides_the_result_gives_another_job(project: Project, capsys: Any) -> None:
     names = [job_name(capsys)]
     project.set_train(lr=0.5)
     names.append(job_name(capsys))
@@ -73,7 +73,7 @@ def test_whatever_decides_the_result_makes_another_job(project: Project, capsys:
     assert len(set(names)) == len(names)
 
 
-def test_whatever_does_not_decide_the_result_leaves_the_job_its_name(project: Project, capsys: Any) -> None:
+def test_inputs_that_do_not_decide_the_result_keep_the_name_of_the_job(project: Project, capsys: Any) -> None:
     write_wheel(project.folder / "wheels", "travelling_package", "1.0")
     project.set_sagemaker(image="auto", instance_type="ml.m5.xlarge", wheels="wheels")
     name = job_name(capsys)
@@ -99,7 +99,7 @@ def test_cost_classes(instance: str, words: str) -> None:
     assert words in cost_estimate(sagemaker(instance_type=instance))
 
 
-def test_all_missing_settings_are_told_at_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_all_missing_settings_are_reported_together(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in ("CXR_SAGEMAKER_ROLE", "CXR_SAGEMAKER_BUCKET", "AWS_REGION", "AWS_DEFAULT_REGION"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
@@ -125,13 +125,13 @@ VALUES = {"region": "eu-central-1", "role": "r", "bucket": "b", "image": "i"}
         ("ml.p6e-gb200.36xlarge", "an Arm processor"),
     ],
 )
-def test_an_instance_that_the_image_cannot_use_is_refused_before_it_is_paid(instance: str, told: str) -> None:
+def test_an_instance_unsuitable_for_the_image_is_an_error_before_the_job(instance: str, told: str) -> None:
     with pytest.raises(CxrError, match=rf"sagemaker\.instance_type: {instance}: .*{told}"):
         resolve(sagemaker(instance_type=instance, **VALUES))
 
 
 @pytest.mark.parametrize("region", ["cn-north-1", "us-gov-west-1"])
-def test_china_and_govcloud_are_refused_before_anything_is_sent(project: Project, region: str) -> None:
+def test_china_and_govcloud_are_an_error_before_any_request(project: Project, region: str) -> None:
     project.set_sagemaker(region=region)
     with pytest.raises(CxrError, match=rf"sagemaker\.region: {region} belongs to AWS's partition aws-"):
         main(["train-remote"])
@@ -139,7 +139,7 @@ def test_china_and_govcloud_are_refused_before_anything_is_sent(project: Project
     main(["train-remote", "--dry-run"])
 
 
-def test_a_volume_that_the_data_would_fill_is_refused(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_volume_too_small_for_the_data_is_an_error(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     project.set_sagemaker(volume_gb=5)
     with pytest.raises(CxrError, match=r"sagemaker\.volume_gb: 5 GB is too little"):
         main(["train-remote", "--dry-run"])
@@ -147,7 +147,7 @@ def test_a_volume_that_the_data_would_fill_is_refused(project: Project, monkeypa
     main(["train-remote", "--dry-run"])
 
 
-def test_a_fixed_disk_that_the_data_would_fill_is_refused(
+def test_a_fixed_disk_too_small_for_the_data_is_an_error(
     project: Project, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("cxr.aws.plan.ROOM_GB", 240.0)
@@ -162,7 +162,7 @@ def test_a_fixed_disk_that_the_data_would_fill_is_refused(
 
 
 @pytest.mark.parametrize(("instance", "computes_on"), [("ml.m5.xlarge", "cpu"), ("ml.g5.xlarge", "gpu")])
-def test_a_job_asks_for_the_processor_of_its_instance(
+def test_a_job_requests_the_processor_of_its_instance(
     project: Project, capsys: Any, instance: str, computes_on: str
 ) -> None:
     """With `auto` a GPU instance whose driver does not fit would train on its CPU, at the price of the GPU."""
@@ -172,7 +172,7 @@ def test_a_job_asks_for_the_processor_of_its_instance(
     assert json.loads(request["Environment"]["CXR_COMPUTE"])["accelerator"] == computes_on
 
 
-def test_retries_and_a_warm_pool_are_asked_for_where_they_are_set(project: Project, capsys: Any) -> None:
+def test_retries_and_a_warm_pool_are_requested_if_they_are_set(project: Project, capsys: Any) -> None:
     main(["train-remote", "--dry-run"])
     assert "RetryStrategy" not in capsys.readouterr().out
     project.set_sagemaker(retries=2, keep_alive_minutes=15)
@@ -187,13 +187,13 @@ def test_retries_and_a_warm_pool_are_asked_for_where_they_are_set(project: Proje
 
 
 @pytest.mark.parametrize("instance", ["ml.g5.xlarge", "ml.p4d.24xlarge", "ml.m5d.large"])
-def test_a_key_for_a_disk_that_takes_none_is_refused_before_aws_does(instance: str) -> None:
+def test_a_key_for_a_disk_that_accepts_none_is_an_error_before_any_request(instance: str) -> None:
     values = {**VALUES, "volume_kms_key": "1234abcd"}
     with pytest.raises(CxrError, match=rf"sagemaker\.volume_kms_key: {instance} has a disk of its own"):
         resolve(sagemaker(instance_type=instance, **values))
     assert resolve(sagemaker(instance_type="ml.m5.large", **values)).volume_kms_key == "1234abcd"
 
 
-def test_a_region_without_an_image_says_so() -> None:
+def test_a_region_without_an_image_is_an_error() -> None:
     with pytest.raises(CxrError, match=r"sagemaker\.image: AWS has no PyTorch .* image for ml\..* in moon-1"):
         choose_image(sagemaker(region="moon-1", role="r", bucket="b"))

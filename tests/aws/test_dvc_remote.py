@@ -67,7 +67,7 @@ def test_data_pushed_on_one_machine_is_pulled_on_another(
         assert (tmp_path / "clone" / "npz" / film).read_bytes() == (npz_set / film).read_bytes()
 
 
-def test_films_imported_from_a_bucket_follow_it_on_update(
+def test_films_imported_from_a_bucket_change_on_update(
     project: Path, s3: Any, bucket: str, monkeypatch: pytest.MonkeyPatch, seaweed: SeaweedFS
 ) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", seaweed.url)
@@ -82,7 +82,7 @@ def test_films_imported_from_a_bucket_follow_it_on_update(
     assert sorted(path.name for path in normal.iterdir()) == ["a.png", "b.png", "c.png"]
 
 
-def test_make_remote_without_an_address_says_how() -> None:
+def test_make_remote_without_an_address_prints_its_usage() -> None:
     result = subprocess.run(
         ["make", "-o", ".venv/.installed", "remote", "URL="], cwd=ROOT, capture_output=True, text=True, check=False
     )

@@ -92,7 +92,7 @@ def calls(plane: ControlPlane, monkeypatch: pytest.MonkeyPatch) -> list[tuple[st
     return recorded
 
 
-def test_every_call_of_a_hand_off_is_allowed(
+def test_the_policies_allow_every_call_of_a_hand_off(
     project: Project, plane: ControlPlane, bucket: str, calls: list[tuple[str, str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for limit in ("LARGE", "PART"):

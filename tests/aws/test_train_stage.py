@@ -75,7 +75,7 @@ def test_dvc_repro_leaves_the_same_outs_and_lock_in_a_job_as_here(
 
 
 @pytest.mark.journey
-def test_a_spot_job_taken_away_in_an_epoch_ends_with_the_weights_of_an_undisturbed_run(
+def test_a_spot_job_interrupted_in_an_epoch_gives_the_weights_of_an_undisturbed_run(
     project: Project, plane: ControlPlane
 ) -> None:
     shutil.copy(project.folder / "stages" / "train.py", project.folder / "stages" / "real_train.py")
@@ -130,7 +130,7 @@ def second_epoch_is_safe(job: Job) -> bool:
     return False
 
 
-def test_a_gpu_instance_that_shows_no_gpu_fails_in_one_line(project: Project, plane: ControlPlane) -> None:
+def test_a_gpu_instance_without_a_visible_gpu_fails_in_one_line(project: Project, plane: ControlPlane) -> None:
     project.set_sagemaker(instance_type="ml.g5.xlarge")
     with pytest.raises(CxrError, match=r"Failed: error: compute\.yaml: accelerator: gpu: no CUDA device") as caught:
         project.hand_off()
@@ -138,7 +138,7 @@ def test_a_gpu_instance_that_shows_no_gpu_fails_in_one_line(project: Project, pl
 
 
 @pytest.mark.slow
-def test_a_stopped_job_goes_on_in_the_next_attempt(project: Project, plane: ControlPlane) -> None:
+def test_a_stopped_job_resumes_in_the_next_attempt(project: Project, plane: ControlPlane) -> None:
     shutil.copy(project.folder / "stages" / "train.py", project.folder / "stages" / "real_train.py")
     slow_down(project)
     project.set_train(epochs=3)

@@ -9,14 +9,14 @@ from cxr.core.errors import CxrError
 SHIPPED = Path(__file__).parents[2] / "models/chest_xray/inference_config.yaml"
 
 
-def test_the_shipped_bundle_is_read_and_says_whose_films_it_was_trained_on() -> None:
+def test_the_shipped_bundle_is_read_and_names_its_training_population() -> None:
     config = read_config(SHIPPED)
     assert config.segment.min_quality == config.preparation.segment.settings["min_quality"] > 0
     assert config.flags == FLAGS
     assert "age" in config.population
 
 
-def test_the_population_is_optional_and_what_is_written_is_read_again(tmp_path: Path) -> None:
+def test_the_population_is_optional_and_the_config_is_read_back_unchanged(tmp_path: Path) -> None:
     config = read_config(SHIPPED).model_copy(update={"population": {}})
     write_config(tmp_path / "config.yaml", config)
     assert "population" not in read_yaml(tmp_path / "config.yaml")

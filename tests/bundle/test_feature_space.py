@@ -16,13 +16,13 @@ def squared(roots: np.ndarray) -> np.ndarray:
     return (np.sign(roots) * np.square(roots)).astype(np.float32)
 
 
-def test_films_like_those_of_training_lie_about_one_away() -> None:
+def test_films_like_those_of_training_have_a_distance_of_about_one() -> None:
     space = fit_feature_space(films(400))
     distances = space.distance(films(400, seed=1))
     assert np.median(distances) == pytest.approx(1, abs=0.2)
 
 
-def test_the_distance_is_that_of_mahalanobis_where_all_directions_are_kept() -> None:
+def test_the_distance_is_that_of_mahalanobis_if_all_directions_are_kept() -> None:
     features = films(2000, channels=8)
     space, others = fit_feature_space(features), films(50, seed=2, channels=8) * 2
     roots = signed_root(features)
@@ -32,7 +32,7 @@ def test_the_distance_is_that_of_mahalanobis_where_all_directions_are_kept() -> 
     assert space.distance(others) == pytest.approx(expected, rel=1e-2)
 
 
-def test_a_step_beside_all_training_films_is_far_and_one_along_them_is_not() -> None:
+def test_a_step_off_the_training_directions_is_far_and_one_along_them_is_not() -> None:
     features = films(400)
     space = fit_feature_space(features)
     along, beside = space.directions[0], np.linalg.qr(space.directions.T, mode="complete")[0][:, -1]
@@ -42,7 +42,7 @@ def test_a_step_beside_all_training_films_is_far_and_one_along_them_is_not() -> 
     assert far > 5 * near
 
 
-def test_channels_that_never_fire_leave_distances_finite() -> None:
+def test_channels_of_zeros_leave_distances_finite() -> None:
     features = films(100)
     features[:, 7] = 0
     assert np.isfinite(fit_feature_space(features).distance(films(10, seed=3))).all()

@@ -16,13 +16,13 @@ def bundle(tmp_path: Path) -> Path:
     return folder
 
 
-def test_the_sums_are_those_that_sha256sum_reads(bundle: Path) -> None:
+def test_sha256sum_accepts_the_sums(bundle: Path) -> None:
     lines = (bundle / SUMS).read_text().splitlines()
     assert [line.split("  ")[1] for line in lines] == ["a.onnx", "licences/LICENSE"]
     assert all(len(line.split("  ")[0]) == 64 for line in lines)
 
 
-def test_the_hash_of_a_bundle_follows_its_content(bundle: Path) -> None:
+def test_the_hash_of_a_bundle_depends_on_its_content(bundle: Path) -> None:
     before = verify_sums(bundle)
     assert verify_sums(bundle) == before
     (bundle / "a.onnx").write_bytes(b"other")
@@ -40,12 +40,12 @@ def test_the_hash_of_a_bundle_follows_its_content(bundle: Path) -> None:
         (lambda folder: (folder / SUMS).write_bytes(b"\xff\xfe nonsense"), "damaged"),
     ],
 )
-def test_a_damaged_bundle_is_named_and_not_loaded(bundle: Path, damage, fault: str) -> None:  # type: ignore[no-untyped-def]
+def test_a_damaged_bundle_is_an_error(bundle: Path, damage, fault: str) -> None:  # type: ignore[no-untyped-def]
     damage(bundle)
     with pytest.raises(CxrError, match=fault):
         verify_sums(bundle)
 
 
-def test_what_a_file_manager_leaves_behind_is_no_part_of_a_bundle(bundle: Path) -> None:
+def test_files_of_a_file_manager_are_not_part_of_a_bundle(bundle: Path) -> None:
     (bundle / ".DS_Store").write_bytes(b"x")
     verify_sums(bundle)

@@ -14,7 +14,7 @@ def reference() -> Reference:
     return Reference(fit_feature_space(features), np.zeros((101, len(STATISTICS))), 40)
 
 
-def test_what_is_written_is_read_again(reference: Reference, tmp_path: Path) -> None:
+def test_a_reference_is_read_back_unchanged(reference: Reference, tmp_path: Path) -> None:
     write_reference(tmp_path / "reference.npz", reference)
     again = read_reference(tmp_path / "reference.npz")
     films = np.random.default_rng(1).gamma(1, size=(5, 12)).astype(np.float32)
@@ -23,9 +23,7 @@ def test_what_is_written_is_read_again(reference: Reference, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("space", [None, "as they are"])
-def test_distances_of_another_feature_space_are_not_taken(
-    reference: Reference, tmp_path: Path, space: str | None
-) -> None:
+def test_another_feature_space_is_an_error(reference: Reference, tmp_path: Path, space: str | None) -> None:
     write_reference(tmp_path / "reference.npz", reference)
     with np.load(tmp_path / "reference.npz") as arrays:
         changed = {name: arrays[name] for name in arrays.files if name != "space"}

@@ -36,7 +36,7 @@ def _bytes(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_twice_gives_the_same_bytes_pictures_included(npz_set: Path, tmp_path: Path):
+def test_a_second_evaluation_writes_the_same_bytes_and_pictures(npz_set: Path, tmp_path: Path):
     for name in ("one", "two"):
         _run(tiny_classifier(), npz_set, tmp_path / name)
     first = _bytes(tmp_path / "one")
@@ -60,7 +60,7 @@ def test_every_held_out_film_is_in_the_table_with_all_its_scores(npz_set: Path, 
     assert table["hog_logit"].notna().all()
 
 
-def test_the_baseline_learns_what_plainly_differs(npz_set: Path, tmp_path: Path):
+def test_the_baseline_separates_bright_from_dark_films(npz_set: Path, tmp_path: Path):
     metrics = _run(tiny_classifier(), npz_set, tmp_path)
     assert metrics["checks"]["baselines"]["hog_logistic"]["auroc"] == 1.0
     assert metrics["checks"]["baselines"]["hog_logistic"]["gain"] < 0
@@ -69,7 +69,7 @@ def test_the_baseline_learns_what_plainly_differs(npz_set: Path, tmp_path: Path)
     assert metrics["checks"]["shortcuts"]["auroc_hog_lungs_masked"] < 0.8  # here the label is nowhere but in the lungs
 
 
-def test_three_classes_go_all_the_way(tmp_path: Path):
+def test_three_classes_are_evaluated_completely(tmp_path: Path):
     npz = make_npz_set(tmp_path / "npz", {"train": 24, "val": 18, "test": 18}, THREE)
     metrics = _run(tiny_classifier(THREE), npz, tmp_path)
     assert set(metrics["performance"]["test"]["per_class"]) == set(THREE)
@@ -87,7 +87,7 @@ def test_without_a_test_set_validation_is_reported_and_drawn(tmp_path: Path):
     assert "roc_test.csv" not in plots
 
 
-def test_switched_off_checks_say_so(npz_set: Path, tmp_path: Path):
+def test_disabled_checks_have_a_reason(npz_set: Path, tmp_path: Path):
     section = SECTION.model_copy(update={"shortcuts": False, "baseline": False, "gallery_films": 0})
     metrics = _run(tiny_classifier(), npz_set, tmp_path, section)
     assert metrics["checks"]["shortcuts"]["auroc_lungs_only_reason"] == "evaluate.shortcuts is off"
@@ -104,7 +104,7 @@ def test_without_validation_films_nothing_is_written(tmp_path: Path):
     assert not (tmp_path / "out").exists()
 
 
-def test_a_diverged_classifier_is_told(npz_set: Path, tmp_path: Path):
+def test_a_diverged_classifier_is_an_error(npz_set: Path, tmp_path: Path):
     classifier = tiny_classifier()
     with torch.no_grad():
         classifier.head[1].weight.fill_(torch.nan)
@@ -113,12 +113,12 @@ def test_a_diverged_classifier_is_told(npz_set: Path, tmp_path: Path):
     assert not (tmp_path / "out").exists()
 
 
-def test_a_classifier_of_other_classes_is_refused(npz_set: Path, tmp_path: Path):
+def test_a_classifier_of_other_classes_is_an_error(npz_set: Path, tmp_path: Path):
     with pytest.raises(CxrError, match=r"classes normal\|pneumonia, but the classifier has bacterial\|normal\|viral"):
         _run(tiny_classifier(THREE), npz_set, tmp_path)
 
 
-def test_films_prepared_otherwise_than_in_training_are_refused(npz_set: Path, tmp_path: Path):
+def test_films_with_another_preparation_than_in_training_are_an_error(npz_set: Path, tmp_path: Path):
     classifier = tiny_classifier()
     classifier.facts["npz_spec"] = to_json(changed(image_px=999))
     with pytest.raises(CxrError, match=r"npz0: preparation differs .*preprocess.settings.image_px: 999 against \d+"):
@@ -126,7 +126,7 @@ def test_films_prepared_otherwise_than_in_training_are_refused(npz_set: Path, tm
     assert not (tmp_path / "out").exists()
 
 
-def test_a_damaged_film_is_named(npz_set: Path, tmp_path: Path):
+def test_the_error_names_a_damaged_film(npz_set: Path, tmp_path: Path):
     npz = tmp_path / "npz"
     shutil.copytree(npz_set, npz)
     victim = npz / pd.read_csv(npz / "index.csv").query("split == 'test'")["file"].iloc[0]
@@ -135,7 +135,7 @@ def test_a_damaged_film_is_named(npz_set: Path, tmp_path: Path):
         _run(tiny_classifier(), npz, tmp_path / "out")
 
 
-def test_the_gallery_shows_the_surest_mistakes_first_and_then_what_was_right():
+def test_the_gallery_shows_the_most_confident_mistakes_first_then_correct_predictions():
     logits = {"sure_miss": -3.0, "miss": -1.0, "sure_alarm": 4.0, "alarm": 0.5, "right_ill": 2.0, "right_well": -2.0}
     ill = {"sure_miss", "miss", "right_ill"}
     table = pd.DataFrame({"image_id": list(logits), "logit": list(logits.values())})

@@ -90,7 +90,7 @@ def test_an_edit_of_evaluation_or_report_code_never_trains_again(
         _run(repository, "repro")
 
 
-def test_an_experiment_with_another_threshold_evaluates_alone(repository: Path):
+def test_an_experiment_with_another_threshold_runs_evaluate_and_package_only(repository: Path):
     ran = _run(repository, "exp", "run", "-S", "evaluate.threshold=f1", "-S", "evaluate.prevalence=0.2")
     assert "evaluate" in ran
     assert ran <= {"check", "evaluate", "package"}

@@ -11,7 +11,7 @@ import pytest
 
 from cxr.core.files import write_json
 from tests.evaluate.conftest import conclude, predictions
-from tests.evaluate.test_result import SECTION
+from tests.evaluate.test_results import SECTION
 from tests.report.conftest import git
 
 ROOT = Path(__file__).parents[2]
@@ -80,7 +80,7 @@ def _make_experiments(repository: Path) -> str:
     return _dvc(repository, *shlex.split(done.stdout.replace("\\\n", " "))[1:])
 
 
-def test_the_table_of_make_experiments_fits_a_screen(experiments: Path):
+def test_the_table_of_make_experiments_fits_the_screen(experiments: Path):
     table = _make_experiments(experiments)
     assert max(map(len, table.splitlines())) <= WIDTH
     assert "…" not in table

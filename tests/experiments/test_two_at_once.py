@@ -48,7 +48,7 @@ def one_after_the_other(tmp_path_factory: pytest.TempPathFactory) -> dict[str, s
     return {name: lock_of(repository, name) for name in EXPERIMENTS}
 
 
-def test_two_workers_of_the_queue_give_what_one_after_the_other_gives(
+def test_two_queue_workers_give_the_results_of_sequential_runs(
     tmp_path: Path, one_after_the_other: dict[str, str]
 ) -> None:
     repository = clone(tmp_path / "queue", workers=1)
@@ -68,7 +68,7 @@ def test_two_workers_of_the_queue_give_what_one_after_the_other_gives(
     assert not list((repository / ".cache" / "train" / "runs").glob("*/"))
 
 
-def test_two_clones_that_share_their_caches_give_what_one_alone_gives(
+def test_two_clones_with_shared_caches_give_the_results_of_one(
     tmp_path: Path, one_after_the_other: dict[str, str]
 ) -> None:
     shared, clones = tmp_path / "shared", [tmp_path / "one", tmp_path / "other"]

@@ -25,7 +25,7 @@ PARTS = {
 }  # fmt: skip
 
 
-def test_a_bundle_has_all_that_serving_needs(project: Project, project_of_three: Project) -> None:
+def test_a_bundle_has_all_files_for_serving(project: Project, project_of_three: Project) -> None:
     assert {path.name for path in project.bundle.iterdir()} == PARTS | {files.SCRIPT}
     assert {path.name for path in project_of_three.bundle.iterdir()} == PARTS
     assert {path.name for path in (project.bundle / files.LICENCES).iterdir()} >= {"LICENSE", "PARTS.md"}
@@ -52,7 +52,7 @@ def test_an_archive_does_not_depend_on_dates(project: Project, tmp_path: Path) -
     assert (tmp_path / "copy.tar.gz").read_bytes() == project.archive.read_bytes()
 
 
-def test_settings_are_explained_and_read_back_unchanged(project: Project) -> None:
+def test_settings_have_comments_and_are_read_back_unchanged(project: Project) -> None:
     text = (project.bundle / files.CONFIG).read_text()
     assert text.startswith("# RESEARCH USE ONLY")
     assert "threshold: 0.45 # calibrated probability at and above which a film is predicted positive" in text
@@ -61,7 +61,7 @@ def test_settings_are_explained_and_read_back_unchanged(project: Project) -> Non
     assert config.pixels.image_px == config.image_px == 64
 
 
-def test_an_edited_threshold_is_noticed(project: Project, tmp_path: Path) -> None:
+def test_an_edited_threshold_is_an_error(project: Project, tmp_path: Path) -> None:
     bundle = tmp_path / "bundle"
     shutil.copytree(project.bundle, bundle)
     text = (bundle / files.CONFIG).read_text()
@@ -70,7 +70,7 @@ def test_an_edited_threshold_is_noticed(project: Project, tmp_path: Path) -> Non
         Predictor.load(bundle)
 
 
-def test_an_unknown_setting_is_named(project: Project, tmp_path: Path) -> None:
+def test_an_unknown_setting_is_an_error(project: Project, tmp_path: Path) -> None:
     bundle = tmp_path / "bundle"
     shutil.copytree(project.bundle, bundle)
     with (bundle / files.CONFIG).open("a") as stream:
@@ -80,7 +80,7 @@ def test_an_unknown_setting_is_named(project: Project, tmp_path: Path) -> None:
         Predictor.load(bundle)
 
 
-def test_another_lung_segmenter_is_noticed(project: Project, tmp_path: Path) -> None:
+def test_another_lung_segmenter_is_an_error(project: Project, tmp_path: Path) -> None:
     bundle = tmp_path / "bundle"
     shutil.copytree(project.bundle, bundle)
     shutil.copyfile(bundle / files.CLASSIFIER, bundle / files.SEGMENTER)
@@ -89,7 +89,7 @@ def test_another_lung_segmenter_is_noticed(project: Project, tmp_path: Path) -> 
         Predictor.load(bundle)
 
 
-def test_an_operating_point_of_other_weights_is_not_packed(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_operating_point_of_other_weights_is_an_error(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(project.root)
     point = json.loads(Path("models/operating_point.json").read_text())
     other = Path("models/other.json")
@@ -101,7 +101,7 @@ def test_an_operating_point_of_other_weights_is_not_packed(project: Project, mon
     assert not Path("b").exists()
 
 
-def test_the_card_and_the_provenance_tell_what_was_packed(project: Project) -> None:
+def test_card_and_provenance_describe_the_bundle(project: Project) -> None:
     card = (project.bundle / files.CARD).read_text()
     assert "Research use only" in card
     assert "| auroc | 0.500 [0.300, 0.700] |" in card

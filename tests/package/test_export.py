@@ -70,7 +70,7 @@ def test_export_leaves_the_classifier_as_it_was() -> None:
     assert np.array_equal(score(made, images), before)
 
 
-def test_short_weights_halve_the_file_and_keep_the_logits(tmp_path: Path) -> None:
+def test_int16_weights_halve_the_file_and_keep_the_logits(tmp_path: Path) -> None:
     made, images = classifier(backbone="tf_efficientnet_lite0"), films(4)
     expected = score(made, images)
     full, short = (exported(made, tmp_path / f"{kind}.onnx", kind) for kind in ("float32", "int16"))
@@ -108,12 +108,12 @@ def test_a_network_without_a_feature_map_gives_no_activation(tmp_path: Path) -> 
     assert scores.logits == pytest.approx(score(made, films(2, 160)), abs=1e-4)
 
 
-def test_a_script_carries_no_path_of_the_machine_that_made_it() -> None:
+def test_a_script_contains_no_path_of_this_machine() -> None:
     script = to_torchscript(ServedClassifier(classifier()))
     assert str(Path(__file__).parents[2]).encode() not in script
 
 
-def test_another_classifier_is_not_taken_for_this_one(tmp_path: Path) -> None:
+def test_the_parity_check_detects_another_classifier(tmp_path: Path) -> None:
     network, images = exported(classifier(), tmp_path / "c.onnx"), films(3)
     torch.manual_seed(1)
     other = new_classifier(BACKBONE, TWO, 64).eval()

@@ -21,20 +21,20 @@ from tests.bundles import ROOT, TWO, Project
 FILMS = ["d/NORMAL/person1_a.jpeg", "d/NORMAL/person1_b.jpeg", "d/PNEUMONIA/person2.jpeg"]
 
 
-def test_class_folders_are_labels_whatever_their_case() -> None:
+def test_class_folders_are_labels_in_any_case() -> None:
     assert from_folders(FILMS, TWO)["label"].tolist() == ["normal", "normal", "pneumonia"]
     with pytest.raises(CxrError, match="no folder named normal or pneumonia"):
         from_folders(["d/other/a.png"], TWO)
 
 
 @pytest.mark.parametrize("name", ["d/NORMAL/person1_a.jpeg", "NORMAL/person1_a.jpeg", "person1_a.jpeg", "person1_a"])
-def test_a_csv_names_a_film_by_any_ending(tmp_path: Path, name: str) -> None:
+def test_a_csv_may_name_a_film_with_any_suffix(tmp_path: Path, name: str) -> None:
     (tmp_path / "l.csv").write_text(f"path,label,age\n{name},Pneumonia,4\nother.png,0,5\n")
     found = from_csv(str(tmp_path / "l.csv"), FILMS, TWO)
     assert found[["film", "label", "age"]].values.tolist() == [[FILMS[0], "pneumonia", "4"]]
 
 
-def test_a_label_that_is_no_class_is_named(tmp_path: Path) -> None:
+def test_a_label_outside_the_classes_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "l.csv").write_text("path,label\nperson2,pnuemonia\n")
     with pytest.raises(CxrError, match="'pnuemonia' is no class of the bundle"):
         from_csv(str(tmp_path / "l.csv"), FILMS, TWO)
@@ -57,7 +57,7 @@ def external(project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     return tmp_path / "out"
 
 
-def test_figures_are_those_of_the_stored_threshold(external: Path, project: Project) -> None:
+def test_metrics_are_computed_at_the_stored_threshold(external: Path, project: Project) -> None:
     found = json.loads((external / "external.json").read_text())
     point = read_operating_point(project.root / "models/operating_point.json")
     table = pd.read_csv(external / "predictions.csv")
@@ -73,13 +73,13 @@ def test_figures_are_those_of_the_stored_threshold(external: Path, project: Proj
     assert found["figures"]["reliable"]["films"] == (table["reliable"] == "yes").sum()
 
 
-def test_training_films_do_not_drift(external: Path) -> None:
+def test_training_films_show_no_drift(external: Path) -> None:
     found = json.loads((external / "external.json").read_text())["drift"]
     assert set(found) == set(STATISTICS)
     assert all(one["ks"] < 0.35 and one["outside"] < 0.2 for one in found.values())
 
 
-def test_drift_tells_which_statistic_moved(project: Project) -> None:
+def test_drift_names_the_changed_statistic(project: Project) -> None:
     rng = np.random.default_rng(0)
     then = [rng.normal(10, 1, len(STATISTICS)) for _ in range(500)]
     reference = Reference(Predictor.load(project.bundle).reference.feature_space, quantiles(then), 500)

@@ -33,7 +33,7 @@ def codes(predictor: Predictor, film: np.ndarray) -> set[str]:
     return {flag.code for flag in predictor(png).flags} - {"out_of_distribution"}  # the classifier knows phantoms only
 
 
-def test_an_upright_film_is_not_doubted(predictor: Predictor, film: np.ndarray) -> None:
+def test_an_upright_film_has_no_flag(predictor: Predictor, film: np.ndarray) -> None:
     assert codes(predictor, film) == set()
 
 
@@ -46,16 +46,16 @@ def test_an_upright_film_is_not_doubted(predictor: Predictor, film: np.ndarray) 
         ("upside_down", lambda film: np.rot90(film, 2)),
     ],
 )
-def test_a_turned_or_inverted_film_is_called_so(predictor: Predictor, film: np.ndarray, code: str, spoil) -> None:  # type: ignore[no-untyped-def]
+def test_a_turned_or_inverted_film_is_flagged(predictor: Predictor, film: np.ndarray, code: str, spoil) -> None:  # type: ignore[no-untyped-def]
     assert code in codes(predictor, spoil(film))
 
 
-def test_noise_is_not_a_frontal_chest_film(predictor: Predictor) -> None:
+def test_noise_is_flagged_as_not_a_frontal_chest_film(predictor: Predictor) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (300, 300), dtype=np.uint8)
     assert codes(predictor, noise) & {"not_frontal_chest", "lung_mask_failed"}
 
 
-def test_a_mask_of_poor_quality_is_flagged_even_where_the_bundle_keeps_it(
+def test_a_mask_of_poor_quality_is_flagged_even_if_the_bundle_uses_it(
     predictor: Predictor, film: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(predictor, "segment_settings", predictor.segment_settings.model_copy(update={"min_quality": 0}))
@@ -68,7 +68,7 @@ def test_a_mask_of_poor_quality_is_flagged_even_where_the_bundle_keeps_it(
     assert 0.1 < (answer.mask > 0).mean() < 0.6  # the lungs, not the whole film
 
 
-def test_a_film_smaller_than_the_classifiers_image_is_doubted(project: Project, predictor: Predictor) -> None:
+def test_a_film_smaller_than_the_classifiers_image_is_flagged(project: Project, predictor: Predictor) -> None:
     small = predictor(cv2.imencode(".png", phantom(0, 90, 64)[0])[1].tobytes())
     assert "low_resolution" not in {flag.code for flag in small.flags}  # 64 pixels are enough for this classifier
     config = predictor.config
@@ -93,7 +93,7 @@ def test_training_films_are_in_distribution_and_other_pictures_are_not(predictor
     assert not far.reliable
 
 
-def test_a_bundle_decides_which_flags_it_raises(
+def test_only_the_flags_that_the_bundle_lists_are_raised(
     predictor: Predictor, film: np.ndarray, caplog: pytest.LogCaptureFixture
 ) -> None:
     png = cv2.imencode(".png", np.ascontiguousarray(255 - film))[1].tobytes()
@@ -120,7 +120,7 @@ def test_the_overlay_shows_the_film_with_its_lungs_outlined(predictor: Predictor
     assert np.array_equal(decoded[..., ::-1], shown)
 
 
-def test_the_heat_map_lies_inside_the_part_that_the_classifier_saw(predictor: Predictor, project: Project) -> None:
+def test_the_heat_map_lies_inside_the_part_that_the_classifier_received(predictor: Predictor, project: Project) -> None:
     answers = [predictor(path) for path in sorted((project.root / "films/test").rglob("*.*"))]
     warm = [(answer, heat) for answer in answers if (heat := heat_map(answer)) is not None and heat.any()]
     assert warm

@@ -93,7 +93,7 @@ def check(outcomes: list[str]) -> None:
     assert all(one.startswith("film: ") and "\n" not in one for one in reasons)
 
 
-def test_some_damaged_films_are_answered_or_refused(predictor: Predictor, tmp_path: Path) -> None:
+def test_some_damaged_films_are_predicted_or_rejected(predictor: Predictor, tmp_path: Path) -> None:
     check(survive(predictor, mutants(originals(tmp_path), SOME)))
 
 
@@ -120,7 +120,7 @@ def replies(bundle: Path, films: Iterable[bytes]) -> tuple[Counter[int], float]:
 
 
 @pytest.mark.slow
-def test_many_damaged_films_are_answered_or_refused_by_the_predictor(predictor: Predictor, tmp_path: Path) -> None:
+def test_many_damaged_films_are_predicted_or_rejected_by_the_predictor(predictor: Predictor, tmp_path: Path) -> None:
     outcomes, slowest, worked = [], 0.0, 0.0
     for film in mutants(originals(tmp_path), MANY):
         started, before = time.monotonic(), time.process_time()
@@ -132,7 +132,7 @@ def test_many_damaged_films_are_answered_or_refused_by_the_predictor(predictor: 
 
 
 @pytest.mark.slow
-def test_many_damaged_films_are_answered_or_refused_by_the_service(project: Project, tmp_path: Path) -> None:
+def test_many_damaged_films_are_predicted_or_rejected_by_the_service(project: Project, tmp_path: Path) -> None:
     statuses, slowest = replies(project.bundle, mutants(originals(tmp_path), MANY))
     print(f"\nservice: {sum(statuses.values())} requests, {dict(statuses)}; slowest {slowest:.2f} s")
     assert statuses.total() == MANY
@@ -141,20 +141,20 @@ def test_many_damaged_films_are_answered_or_refused_by_the_service(project: Proj
     assert statuses[422]
 
 
-def test_every_test_file_of_pydicom_is_answered_or_refused_in_one_line(predictor: Predictor) -> None:
+def test_every_test_file_of_pydicom_is_predicted_or_rejected_in_one_line(predictor: Predictor) -> None:
     assert len(DICOM_FILES) > 50
     outcomes = survive(predictor, (path.read_bytes() for path in DICOM_FILES))
     assert all(one == "answered" or (one.startswith("film: ") and "\n" not in one) for one in outcomes)
 
 
-def test_a_picture_that_declares_more_pixels_than_memory_is_refused(predictor: Predictor) -> None:
+def test_a_picture_that_declares_more_pixels_than_memory_is_rejected(predictor: Predictor) -> None:
     png = bytearray(cv2.imencode(".png", phantom(0)[0])[1].tobytes())
     png[16:24] = (60000).to_bytes(4, "big") * 2
     png[29:33] = zlib.crc32(png[12:29]).to_bytes(4, "big")
     assert outcome(predictor, bytes(png)).startswith("film: ")
 
 
-def test_a_dicom_that_declares_more_pixels_than_it_holds_is_refused(predictor: Predictor, tmp_path: Path) -> None:
+def test_a_dicom_file_that_declares_more_pixels_than_it_has_is_rejected(predictor: Predictor, tmp_path: Path) -> None:
     dataset = pydicom.dcmread(write_dicom(tmp_path / "film.dcm", phantom(0)[0]))
     dataset.Rows = dataset.Columns = 60000
     stream = io.BytesIO()

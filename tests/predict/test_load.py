@@ -31,14 +31,14 @@ def load(project: Project, films: Path, *arguments: str) -> dict[str, str]:
     return {row[0]: row[1] for row in rows if len(row) == 2}
 
 
-def test_clients_at_once_lose_no_film_and_are_told_503_when_the_queue_is_full(project: Project, films: Path) -> None:
+def test_concurrent_clients_lose_no_film_and_get_503_while_the_queue_is_full(project: Project, films: Path) -> None:
     seen = load(project, films, "--clients", "8", "--requests", "100", "--queue", "2")
     assert int(seen["answered 503 with Retry-After"]) > 0
     assert int(seen["answered 200"]) + int(seen["answered 503 with Retry-After"]) == int(seen["requests sent"])
     assert seen["films asked about / answered / lost"].endswith(" / 0")
 
 
-def test_a_bundle_is_replaced_and_a_worker_killed_under_load_and_every_answer_is_of_one_whole_bundle(
+def test_every_prediction_comes_from_one_bundle_while_the_bundle_is_replaced_and_a_worker_killed_under_load(
     project: Project, films: Path
 ) -> None:
     seen = load(project, films, "--clients", "4", "--requests", "60", "--replace")
@@ -47,9 +47,7 @@ def test_a_bundle_is_replaced_and_a_worker_killed_under_load_and_every_answer_is
     assert len(seen["answers by bundle"].split(",")) == 2
 
 
-def test_a_bundle_that_is_replaced_while_it_is_read_is_not_loaded(
-    project: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_bundle_replaced_while_loading_is_rejected(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     versions = iter(["before", "after"])
     monkeypatch.setattr("cxr.predict.predictor.verify_sums", lambda _: next(versions))
     with pytest.raises(CxrError, match="replaced while it was read"):

@@ -54,7 +54,7 @@ def read(page: Page, address: str, films: list[Path]) -> None:
 
 
 @pytest.mark.parametrize("width", [1200, 400])
-def test_films_are_answered_beside_their_pictures_and_nothing_leaves_the_service(
+def test_predictions_are_shown_beside_their_pictures_and_no_request_leaves_the_service(
     browser: Any, address: str, films: list[Path], width: int
 ) -> None:
     page = browser.new_page(viewport={"width": width, "height": 900})
@@ -78,7 +78,7 @@ def test_films_are_answered_beside_their_pictures_and_nothing_leaves_the_service
     page.close()
 
 
-def test_the_banner_stays_in_view_however_far_one_scrolls(browser: Any, address: str, films: list[Path]) -> None:
+def test_the_banner_stays_in_view_while_scrolling(browser: Any, address: str, films: list[Path]) -> None:
     page = browser.new_page(viewport={"width": 400, "height": 500})
     read(page, address, films)
     page.evaluate("scrollTo(0, document.body.scrollHeight)")
@@ -88,9 +88,7 @@ def test_the_banner_stays_in_view_however_far_one_scrolls(browser: Any, address:
     page.close()
 
 
-def test_heat_map_and_outline_follow_their_controls_from_the_keyboard(
-    browser: Any, address: str, films: list[Path]
-) -> None:
+def test_heat_map_and_outline_are_controlled_from_the_keyboard(browser: Any, address: str, films: list[Path]) -> None:
     page = browser.new_page()
     read(page, address, films)
     page.focus("#heat")
@@ -107,7 +105,7 @@ def test_heat_map_and_outline_follow_their_controls_from_the_keyboard(
     page.close()
 
 
-def test_a_screen_reader_is_given_names_for_controls_pictures_and_the_scale(
+def test_controls_pictures_and_the_scale_have_names_for_screen_readers(
     browser: Any, address: str, films: list[Path]
 ) -> None:
     page = browser.new_page()
@@ -120,7 +118,7 @@ def test_a_screen_reader_is_given_names_for_controls_pictures_and_the_scale(
     page.close()
 
 
-def test_answers_are_saved_as_csv_and_a_name_that_looks_like_a_formula_is_defused(
+def test_predictions_are_saved_as_csv_with_formulas_escaped(
     browser: Any, address: str, films: list[Path], tmp_path: Path
 ) -> None:
     films[0] = films[0].rename(tmp_path / "=1+1.png")

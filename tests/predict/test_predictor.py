@@ -26,14 +26,14 @@ def predictor(project: Project) -> Predictor:
     return Predictor.load(project.bundle)
 
 
-def test_importing_the_predictor_loads_no_training_library() -> None:
+def test_importing_the_predictor_imports_no_training_library() -> None:
     code = f"import cxr.predict.predictor, cxr.predict.overlay, sys; print([n for n in {HEAVY!r} if n in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 
 
 @pytest.mark.parametrize("which", ["project", "project_of_three"])
-def test_a_raw_film_gives_what_the_stages_gave(which: str, request: pytest.FixtureRequest) -> None:
+def test_a_raw_film_gives_the_results_of_the_stages(which: str, request: pytest.FixtureRequest) -> None:
     made: Project = request.getfixturevalue(which)
     predictor = Predictor.load(made.bundle)
     classifier = load_classifier(made.root / "models/classifier.ckpt")
@@ -62,7 +62,7 @@ def test_probabilities_add_up_to_one(project_of_three: Project) -> None:
     assert answer.threshold is None
 
 
-def test_bytes_and_path_and_company_give_one_answer(predictor: Predictor, project: Project) -> None:
+def test_bytes_path_and_batch_give_the_same_prediction(predictor: Predictor, project: Project) -> None:
     paths = sorted((project.root / "films/test").rglob("*.*"))[:5]
     alone = [predictor(path) for path in paths]
     from_bytes = [predictor(path.read_bytes(), str(path)) for path in paths]
@@ -88,19 +88,19 @@ def test_a_dicom_film_needs_no_suffix(predictor: Predictor, tmp_path: Path) -> N
         (cv2.imencode(".png", phantom(0, 60, 50)[0])[1].tobytes(), "tiny"),
     ],
 )
-def test_what_is_no_film_is_refused_in_one_line_that_names_it(predictor: Predictor, film: bytes, reason: str) -> None:
+def test_other_files_are_rejected_in_one_line_with_their_name(predictor: Predictor, film: bytes, reason: str) -> None:
     with pytest.raises(CxrError, match=reason) as raised:
         predictor(film, "a name")
     assert str(raised.value).startswith("a name: ")
     assert "\n" not in str(raised.value)
 
 
-def test_the_version_names_the_content(project: Project, project_of_three: Project) -> None:
+def test_the_version_depends_on_the_content(project: Project, project_of_three: Project) -> None:
     assert Predictor.load(project.bundle).version == Predictor.load(project.bundle).version
     assert Predictor.load(project.bundle).version != Predictor.load(project_of_three.bundle).version
 
 
-def test_a_probability_tells_what_it_meant_on_validation(predictor: Predictor) -> None:
+def test_a_probability_has_its_observed_share_on_validation(predictor: Predictor) -> None:
     bins = predictor.config.probability_bins
     assert sum(one.films for one in bins) == 12
 

@@ -21,7 +21,7 @@ def server(tmp_path_factory: pytest.TempPathFactory):  # type: ignore[no-untyped
         yield server
 
 
-def test_a_prefix_and_a_folder_give_the_same_answers(
+def test_a_prefix_and_a_folder_give_the_same_predictions(
     server: SeaweedFS, project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in {

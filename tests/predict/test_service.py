@@ -45,7 +45,7 @@ def test_a_film_sent_as_bytes_gets_a_probability_a_decision_and_the_note_on_rese
     assert "pictures" not in facts
 
 
-def test_several_films_as_json_are_answered_in_order_and_a_bad_one_stops_nothing(client, png) -> None:
+def test_several_films_as_json_are_answered_in_order_despite_a_bad_one(client, png) -> None:
     headers = {"content-type": "application/json"}
     films = client.post("/invocations", content=as_json(png, b"no film", png), headers=headers).json()["films"]
     assert [film["name"] for film in films] == ["0.png", "1.png", "2.png"]
@@ -53,7 +53,7 @@ def test_several_films_as_json_are_answered_in_order_and_a_bad_one_stops_nothing
     assert films[0]["probability"] == films[2]["probability"]
 
 
-def test_the_overlay_comes_as_png_when_it_is_asked_for(client, png) -> None:
+def test_the_overlay_is_sent_as_png_on_request(client, png) -> None:
     reply = client.post("/invocations", content=png, headers={**RAW, "accept": "image/png"})
     assert reply.headers["content-type"] == "image/png"
     assert cv2.imdecode(np.frombuffer(reply.content, np.uint8), cv2.IMREAD_COLOR).shape[2] == 3
@@ -88,7 +88,7 @@ def test_a_bad_request_gets_a_4xx_with_its_reason(client, body: bytes, kind: str
 
 
 @pytest.mark.parametrize("body", [b"", b"no film", bytes(300_001)])
-def test_in_a_batch_transform_a_rejected_film_is_answered_with_200_and_the_reason(fake: Any, body: bytes) -> None:
+def test_a_batch_transform_answers_a_rejected_film_with_200_and_the_reason(fake: Any, body: bytes) -> None:
     with TestClient(create_app(lambda: fake, replace(LIMITS, batch=True))) as client:
         reply = client.post("/invocations", content=body, headers=RAW)
     assert reply.status_code == 200
@@ -96,7 +96,7 @@ def test_in_a_batch_transform_a_rejected_film_is_answered_with_200_and_the_reaso
 
 
 @pytest.mark.parametrize(("megabytes", "workers", "together"), [(100, 4, 1), (20, 4, 4), (30, 8, 3), (1, 2, 2)])
-def test_a_batch_transform_is_told_how_many_requests_fit_into_what_aws_takes_at_once(
+def test_the_execution_parameters_of_a_batch_transform_keep_within_the_limit_of_aws(
     fake: Any, megabytes: int, workers: int, together: int
 ) -> None:
     with TestClient(create_app(lambda: fake, Limits(max_bytes=megabytes * 2**20, workers=workers))) as client:
@@ -108,18 +108,18 @@ def test_a_batch_transform_is_told_how_many_requests_fit_into_what_aws_takes_at_
     }
 
 
-def test_a_body_without_a_length_is_given_up_at_the_limit(client) -> None:
+def test_reading_a_body_without_a_length_stops_at_the_limit(client) -> None:
     reply = client.post("/invocations", content=(bytes(100_000) for _ in range(4)), headers=RAW)
     assert reply.status_code == 413
 
 
-def test_more_films_than_the_limit_are_refused(client, png) -> None:
+def test_more_films_than_the_limit_are_rejected(client, png) -> None:
     headers = {"content-type": "application/json"}
     reply = client.post("/invocations", content=as_json(*[png] * 4), headers=headers)
     assert (reply.status_code, reply.json()["error"]) == (413, "4 films; at most 3 a request")
 
 
-def test_a_full_queue_is_answered_with_503_and_when_to_come_back(fake: Any, png: bytes) -> None:
+def test_a_full_queue_is_answered_with_503_and_retry_after(fake: Any, png: bytes) -> None:
     free = threading.Event()
 
     class Slow:
@@ -144,9 +144,7 @@ def test_a_full_queue_is_answered_with_503_and_when_to_come_back(fake: Any, png:
     assert replies[0].status_code == 200
 
 
-def test_a_fault_of_a_decoder_is_a_refusal_and_never_a_5xx(
-    fake: Any, png: bytes, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_decoder_error_is_a_rejection_and_not_a_5xx(fake: Any, png: bytes, caplog: pytest.LogCaptureFixture) -> None:
     class Broken:
         version, config = fake.version, fake.config
 
@@ -161,7 +159,7 @@ def test_a_fault_of_a_decoder_is_a_refusal_and_never_a_5xx(
     assert reply.json() == {"error": "cannot be read (ZeroDivisionError); export it again"}
 
 
-def test_no_request_is_taken_before_the_model_is_loaded_and_warm(fake: Any) -> None:
+def test_no_request_is_accepted_before_the_model_is_loaded_and_warm(fake: Any) -> None:
     done: list[str] = []
 
     class Cold:
@@ -188,7 +186,7 @@ def test_a_service_without_a_model_does_not_start() -> None:
         pass
 
 
-def test_a_request_that_finds_the_queue_full_is_read_to_its_end_and_not_kept(fake: Any, png: bytes) -> None:
+def test_a_request_is_read_and_discarded_while_the_queue_is_full(fake: Any, png: bytes) -> None:
     app = create_app(lambda: fake, Limits(queue=0, max_bytes=300_000, warm_up=False))
     with TestClient(app) as client:
         busy = client.post("/invocations", content=png, headers=RAW)
@@ -196,7 +194,7 @@ def test_a_request_that_finds_the_queue_full_is_read_to_its_end_and_not_kept(fak
         assert client.post("/invocations", content=bytes(300_001), headers=RAW).status_code == 413
 
 
-def test_prometheus_reads_requests_films_and_times(client, png) -> None:
+def test_metrics_report_requests_films_and_times(client, png) -> None:
     client.post("/invocations", content=png, headers=RAW)
     client.post("/invocations", content=b"no film", headers=RAW)
     text = client.get("/metrics").text
@@ -206,7 +204,7 @@ def test_prometheus_reads_requests_films_and_times(client, png) -> None:
     assert "cxr_request_seconds_count 2.0" in text
 
 
-def test_the_log_holds_no_name_and_no_text_of_a_film(client, png, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_log_contains_neither_name_nor_text_of_a_film(client, png, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     body = as_json(png).replace(b"0.png", b"Jane_Doe_1950.png")
     client.post("/invocations", content=body, headers={"content-type": "application/json"})
@@ -216,7 +214,7 @@ def test_the_log_holds_no_name_and_no_text_of_a_film(client, png, caplog: pytest
     assert {"time", "level", "message", "status", "films", "seconds"} <= set(entry)
 
 
-def test_a_logged_fault_names_type_and_place_but_not_the_exceptions_text() -> None:
+def test_a_logged_error_has_type_and_place_but_not_the_text_of_the_exception() -> None:
     try:
         raise ValueError("PatientName Jane Doe")
     except ValueError:
@@ -228,7 +226,7 @@ def test_a_logged_fault_names_type_and_place_but_not_the_exceptions_text() -> No
     assert json.loads(line)["fault"] == "ValueError"
 
 
-def test_the_page_asks_nothing_of_other_hosts(client) -> None:
+def test_the_page_sends_no_request_to_other_hosts(client) -> None:
     reply = client.get("/")
     assert "default-src 'self'" in reply.headers["content-security-policy"]
     assert "Research use only" in reply.text

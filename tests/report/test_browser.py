@@ -40,7 +40,7 @@ def _move(page: Page, threshold: float) -> None:
     )
 
 
-def test_the_report_asks_the_network_for_nothing_and_its_slider_recomputes_the_figures(browser, two_revisions: Path):
+def test_the_report_sends_no_request_and_its_slider_recomputes_the_metrics(browser, two_revisions: Path):
     build_report("base", Path("reports"))
     page, requests, faults = _open(browser, Path("reports/report.html"))
 
@@ -79,7 +79,7 @@ def test_the_report_asks_the_network_for_nothing_and_its_slider_recomputes_the_f
     page.close()
 
 
-def test_three_classes_offer_each_against_the_rest(browser, two_revisions: Path):
+def test_three_classes_offer_each_class_against_the_rest(browser, two_revisions: Path):
     write_results(two_revisions, 0.5, "0.01", THREE)
     write_text(Path("reports/report.html"), report_page(read_results(WORKSPACE), None, "no base", Path("plots"), []))
     page, _, faults = _open(browser, Path("reports/report.html"))

@@ -42,7 +42,7 @@ def _difference(found: Comparison, name: str) -> Difference:
     return next(one for one in found.differences if one.name == name)
 
 
-def test_a_clearly_worse_classifier_is_told_apart():
+def test_a_clearly_worse_classifier_is_reported_as_worse():
     found = _compare(_noisy(0), _noisy(4))
     assert found.differences[0].name == "auroc"
     assert found.verdict == "worse"
@@ -51,7 +51,7 @@ def test_a_clearly_worse_classifier_is_told_apart():
     assert brier.verdict == "worse"
 
 
-def test_noise_is_not_taken_for_progress():
+def test_training_noise_is_not_reported_as_a_difference():
     assert _compare(_noisy(0), _noisy(0.02)).verdict == "no difference shown"
 
 
@@ -62,14 +62,14 @@ def test_without_known_training_noise_there_is_an_interval_and_no_verdict():
     assert found.verdict == "training noise unknown, so no verdict"
 
 
-def test_training_noise_widens_the_interval_and_takes_a_verdict_back():
+def test_training_noise_widens_the_interval_and_removes_a_verdict():
     large = TrainingNoise({"auroc": Noise(0.2, 4)}, "as measured")
     wide, narrow = (_compare(_noisy(0), _noisy(4), noise=noise) for noise in (large, SMALL))
     assert wide.differences[0].low < narrow.differences[0].low
     assert wide.verdict == "no difference shown"
 
 
-def test_a_figure_without_known_noise_carries_no_verdict():
+def test_a_metric_without_known_noise_has_no_verdict():
     found = _compare(_noisy(0), _noisy(4))
     assert _difference(found, "npv").verdict == ""
     assert not np.isnan(_difference(found, "npv").low)
@@ -87,11 +87,11 @@ def test_the_same_weights_need_no_training_noise():
     assert found.verdict == "no difference shown"
 
 
-def test_identical_predictions_are_called_so():
+def test_identical_predictions_are_reported_as_identical():
     assert _compare(_noisy(0), _noisy(0)).verdict == "identical predictions"
 
 
-def test_the_other_figures_are_adjusted_for_their_number():
+def test_the_p_values_of_other_metrics_are_adjusted_for_their_number():
     found = _compare(_noisy(0), _noisy(0.6), noise=TrainingNoise({n: Noise(1e-4, 9) for n in ("auroc", "brier")}, ""))
     alone = _compare(_noisy(0), _noisy(0.6), noise=TrainingNoise({"brier": Noise(1e-4, 9)}, ""))
     many = TrainingNoise({n: Noise(1e-4, 9) for n in ("brier", "accuracy", "sensitivity", "npv", "f1")}, "")
@@ -99,31 +99,31 @@ def test_the_other_figures_are_adjusted_for_their_number():
     assert _difference(_compare(_noisy(0), _noisy(0.6), noise=many), "brier").p > _difference(alone, "brier").p
 
 
-def test_one_patient_gives_no_verdict_and_says_why():
+def test_one_patient_gives_no_verdict_but_a_reason():
     tables = [_noisy(noise).assign(patient_id="p0") for noise in (0, 4)]
     auroc = _compare(*tables, noise=None).differences[0]
     assert (auroc.verdict, auroc.low) == ("", pytest.approx(np.nan, nan_ok=True))
     assert auroc.no_interval == "the difference does not vary between resamples of the patients"
 
 
-def test_three_classes_are_compared_by_their_macro_figures():
+def test_three_classes_are_compared_by_macro_metrics():
     found = _compare(_noisy(0, THREE), _noisy(3, THREE), THREE)
     assert (found.differences[0].name, found.verdict) == ("macro_auroc", "worse")
 
 
-def test_only_films_of_both_are_compared_and_the_rest_is_counted():
+def test_only_common_films_are_compared_and_the_rest_is_counted():
     found = _compare(_noisy(0).iloc[:-10], _noisy(0.1).iloc[::-1])
     assert (found.films, found.only_a, found.only_b) == (390, 0, 10)
 
 
-def test_another_label_of_a_film_is_refused():
+def test_a_changed_label_of_a_film_is_an_error():
     b = _noisy(0)
     b.loc[b["image_id"] == "test0003", "label"] = "normal"
     with pytest.raises(CxrError, match="label differs for 1 films, such as test0003"):
         _compare(_noisy(0), b)
 
 
-def test_nothing_in_common_is_refused():
+def test_no_common_film_is_an_error():
     with pytest.raises(CxrError, match="no common film in split 'test'"):
         _compare(_noisy(0), predictions(splits=("val",)))
     with pytest.raises(CxrError, match="classes differ"):
@@ -139,14 +139,14 @@ def test_a_higher_loss_is_worse():
     assert Difference("auroc", 0.9, 0.95).verdict == ""
 
 
-def test_the_noise_of_runs_is_pooled_over_the_sides_that_have_several():
+def test_the_noise_of_runs_is_pooled_over_sides_with_several_runs():
     found = noise_of_runs({"auroc": [0.9, 0.92, 0.94]}, {"auroc": [0.8, 0.84]})
     assert found.metrics["auroc"].freedom == 3
     assert found.metrics["auroc"].sd == pytest.approx(np.sqrt((0.0008 + 0.0008) / 3))
     assert noise_of_runs({"auroc": [0.9]}, {"auroc": [0.8]}) is None
 
 
-def test_the_noise_of_a_file_is_that_of_the_split_asked_for():
+def test_the_noise_of_a_file_is_that_of_the_requested_split():
     text = '{"figures": {"test.auroc": {"sd": 0.01}, "val.auroc": {"sd": 0.02}}, "seeds": {"1": {}, "2": {}, "3": {}}}'
     assert noise_of_file(text, "val", "main: metrics/seeds.json").metrics == {"auroc": Noise(0.02, 2)}
     with pytest.raises(CxrError, match=r"main: metrics/seeds.json: not readable; run `python -m cxr"):
@@ -186,14 +186,14 @@ def measured() -> TrainingNoise:
     return noise_of_runs({"auroc": [_auroc(_train(random, 0)) for _ in range(8)]})
 
 
-def test_two_runs_that_differ_by_their_seed_alone_are_seldom_called_different(measured: TrainingNoise):
+def test_runs_that_differ_by_their_seed_alone_are_rarely_reported_as_different(measured: TrainingNoise):
     random = np.random.default_rng(3)
     pairs = [([_train(random, 0)], [_train(random, 0)]) for _ in range(200)]
     called = [compare(a, b, "test", QUICK, measured).verdict != "no difference shown" for a, b in pairs]
     assert np.mean(called) <= 0.05
 
 
-def test_an_effect_of_two_standard_deviations_is_found_with_several_seeds_a_side(measured: TrainingNoise):
+def test_an_effect_of_two_standard_deviations_is_found_with_several_seeds_per_side(measured: TrainingNoise):
     """Eight seeds a side; one run a side cannot tell it, and does not pretend to."""
     random = np.random.default_rng(4)
     effect = 2 * SD

@@ -30,7 +30,7 @@ def _commit_seeds(root: Path) -> None:
     git(root, "commit", "-q", "-m", "seeds")
 
 
-def test_compare_tells_the_difference_of_two_revisions(two_revisions: Path, capsys: pytest.CaptureFixture[str]):
+def test_compare_reports_the_difference_of_two_revisions(two_revisions: Path, capsys: pytest.CaptureFixture[str]):
     _commit_seeds(two_revisions)
     main(["compare", "base", "HEAD"])
     told = capsys.readouterr().out
@@ -63,7 +63,7 @@ def test_the_workspace_is_compared_before_a_commit(two_revisions: Path, capsys: 
     assert ": better\n" in capsys.readouterr().out
 
 
-def test_several_runs_a_side_bring_their_own_noise(two_revisions: Path, capsys: pytest.CaptureFixture[str]):
+def test_several_runs_per_side_give_their_own_noise(two_revisions: Path, capsys: pytest.CaptureFixture[str]):
     """Three runs of `base` and three of a far noisier idea, by branch; their parameters differ by the seed alone."""
     for number, (idea, noise) in enumerate([("a", 0.1), ("a", 0.2), ("a", 0.3), ("b", 6.0), ("b", 7.0), ("b", 8.0)]):
         git(two_revisions, "checkout", "-q", "-b", f"{idea}{number % 3}", "base")
@@ -99,9 +99,7 @@ def test_the_seeds_of_a_revision_are_its_experiments_with_another_seed(
         main(["compare", "main~seeds", "base"])
 
 
-def test_a_base_with_an_older_versions_column_names_is_named_and_compared(
-    two_revisions: Path, caplog: pytest.LogCaptureFixture
-):
+def test_a_base_with_older_column_names_is_named_and_compared(two_revisions: Path, caplog: pytest.LogCaptureFixture):
     path = two_revisions / "metrics" / "predictions.csv"
     table = pd.read_csv(path, dtype=str, keep_default_na=False).assign(baseline_logit="0")
     table.to_csv(path, index=False)
@@ -115,14 +113,14 @@ def test_a_base_with_an_older_versions_column_names_is_named_and_compared(
     assert note in (two_revisions / "reports" / "report.md").read_text()
 
 
-def test_metrics_of_predictions_with_an_older_versions_column_names_are_not_computed(two_revisions: Path):
+def test_predictions_with_older_column_names_are_an_error_for_metrics(two_revisions: Path):
     path = two_revisions / "metrics" / "predictions.csv"
     pd.read_csv(path, dtype=str, keep_default_na=False).assign(baseline_logit="0").to_csv(path, index=False)
     with pytest.raises(CxrError, match="column 'baseline_logit' of commit 732980e or older; run `dvc repro evaluate`"):
         main(["metrics"])
 
 
-def test_results_with_an_older_versions_details_are_named(two_revisions: Path):
+def test_results_with_older_details_are_an_error(two_revisions: Path):
     details = two_revisions / "metrics" / "details"
     (details / "performance.json").rename(details / "figures.json")
     with pytest.raises(
@@ -131,19 +129,19 @@ def test_results_with_an_older_versions_details_are_named(two_revisions: Path):
         read_results(WORKSPACE)
 
 
-def test_an_unknown_revision_is_told(two_revisions: Path):
+def test_an_unknown_revision_is_an_error(two_revisions: Path):
     with pytest.raises(CxrError, match="nowhere: no such revision"):
         read_results("nowhere")
 
 
-def test_a_revision_without_results_is_told(two_revisions: Path):
+def test_a_revision_without_results_is_an_error(two_revisions: Path):
     git(two_revisions, "rm", "-q", "-r", "metrics")
     git(two_revisions, "commit", "-q", "-m", "no results")
     with pytest.raises(CxrError, match=r"HEAD: no metrics/predictions.csv; run `dvc repro evaluate` there"):
         read_results("HEAD")
 
 
-def test_metrics_and_curves_come_back_byte_for_byte_from_predictions_alone(
+def test_metrics_and_curves_are_recomputed_byte_for_byte_from_predictions_alone(
     two_revisions: Path, caplog: pytest.LogCaptureFixture
 ):
     def content() -> dict[Path, bytes]:
@@ -160,7 +158,7 @@ def test_metrics_and_curves_come_back_byte_for_byte_from_predictions_alone(
     assert caplog.text == ""
 
 
-def test_a_new_threshold_reaches_the_curves_as_well(two_revisions: Path, caplog: pytest.LogCaptureFixture):
+def test_a_new_threshold_updates_the_curves(two_revisions: Path, caplog: pytest.LogCaptureFixture):
     before = {path.name: path.read_bytes() for path in Path("plots").iterdir()}
     params = yaml.safe_load(Path("params.yaml").read_text())
     params["evaluate"] |= {"threshold": "fixed@0.9", "prevalence": 0.02}
@@ -195,7 +193,7 @@ print([name for name in ("torch", "timm", "cv2") if name in sys.modules])"""
     assert run.stdout.splitlines()[-1] == "[]"
 
 
-def test_the_report_holds_verdict_parameters_figures_and_curves(two_revisions: Path):
+def test_the_report_has_verdict_parameters_metrics_and_curves(two_revisions: Path):
     _commit_seeds(two_revisions)
     main(["report", "--base", "base"])
     text = Path("reports/report.md").read_text()
@@ -226,7 +224,7 @@ def test_a_report_replaces_its_own_files_and_no_others(two_revisions: Path):
     assert {path.name for path in Path("reports").iterdir()} == own | {path.parts[1] for path in others}
 
 
-def test_a_report_that_fails_leaves_the_last_one(two_revisions: Path):
+def test_a_failed_report_keeps_the_last_one(two_revisions: Path):
     main(["report"])
     before = {path: path.read_bytes() for path in Path("reports").rglob("*") if path.is_file()}
     write_results(two_revisions, 0.5, "0.02")
@@ -236,7 +234,7 @@ def test_a_report_that_fails_leaves_the_last_one(two_revisions: Path):
     assert {path: path.read_bytes() for path in Path("reports").rglob("*") if path.is_file()} == before
 
 
-def test_a_first_report_has_no_base_and_says_so(two_revisions: Path):
+def test_a_first_report_states_that_there_is_no_base(two_revisions: Path):
     base, found = compared(None, read_results(WORKSPACE), Path("."))
     text = report_markdown(read_results(WORKSPACE), base, found, {}, Path("."), [])
     assert "No comparison: no base revision was named" in text
@@ -251,7 +249,7 @@ def test_a_base_of_other_classes_is_reported_without_a_comparison(two_revisions:
     assert "AUROC (macro)" in text
 
 
-def test_the_model_card_gives_metrics_limits_and_that_films_are_synthetic(two_revisions: Path):
+def test_the_model_card_gives_metrics_limits_and_the_synthetic_origin(two_revisions: Path):
     path = Path("params.yaml")
     path.write_text(path.read_text() + "data:\n  root: data/demo\n  layout: folders\n")
     card = model_card(read_results(WORKSPACE))
@@ -276,21 +274,21 @@ def test_text_from_results_cannot_become_markup(two_revisions: Path):
     assert "<b>x" not in page
 
 
-def test_a_page_without_a_base_leads_with_the_main_metric_and_its_interval(two_revisions: Path):
+def test_a_page_without_a_base_starts_with_the_main_metric_and_its_interval(two_revisions: Path):
     page = report_page(read_results(WORKSPACE), None, "no base revision was named", Path("plots"), [])
     assert re.search(
         r'"verdict">AUROC \d\.\d{3} \[\d\.\d{3}, \d\.\d{3}\] on 80 test films; no base revision was named<', page
     )
 
 
-def test_what_is_quoted_as_code_is_shown_as_code(two_revisions: Path):
+def test_text_in_backticks_is_shown_as_code(two_revisions: Path):
     page = report_page(read_results(WORKSPACE), None, "no results; run `dvc repro`", Path("plots"), [])
     body = page[page.index("<body>") : page.index('id="films"')]
     assert "<code>dvc repro</code>" in body
     assert "`" not in re.sub(r"<script.*?</script>", "", body, flags=re.S)
 
 
-def test_results_of_other_parameters_and_a_card_of_another_cohort_are_told(two_revisions: Path):
+def test_outdated_results_and_an_outdated_model_card_are_reported(two_revisions: Path):
     Path("docs").mkdir()
     main(["model-card"])
     main(["model-card", "--check"])

@@ -23,7 +23,7 @@ def answers(monkeypatch: pytest.MonkeyPatch, *packages: dict[str, Any]) -> None:
     monkeypatch.setattr(subprocess, "run", lambda *_, **__: done)
 
 
-def test_a_database_out_of_reach_is_one_line_and_no_failure(
+def test_an_unreachable_database_is_logged_and_is_not_a_failure(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(audit, "DATABASE", "http://127.0.0.1:9/")  # nobody listens there
@@ -32,7 +32,7 @@ def test_a_database_out_of_reach_is_one_line_and_no_failure(
     assert "no advisory database can be reached" in caplog.text
 
 
-def test_no_request_waits_for_longer_than_some_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_request_has_a_short_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = {}
 
     def never(address: str, timeout: float) -> None:
@@ -44,7 +44,7 @@ def test_no_request_waits_for_longer_than_some_seconds(monkeypatch: pytest.Monke
     assert asked == {audit.DATABASE: 5}
 
 
-def test_a_vulnerability_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_error_names_a_vulnerability(monkeypatch: pytest.MonkeyPatch) -> None:
     answers(monkeypatch, NUMPY, JINJA)
     with pytest.raises(CxrError, match=r"requirements\.txt: jinja2 2\.11\.2: PYSEC-2021-66; raise the pins"):
         audit.main()
@@ -58,7 +58,7 @@ def test_a_clean_audit_names_every_lock(monkeypatch: pytest.MonkeyPatch, caplog:
     assert "not audited" not in caplog.text
 
 
-def test_a_package_that_the_database_does_not_know_does_not_count_as_clean(
+def test_a_package_unknown_to_the_database_does_not_count_as_clean(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     answers(monkeypatch, NUMPY, STRANGE)
@@ -66,7 +66,7 @@ def test_a_package_that_the_database_does_not_know_does_not_count_as_clean(
     assert "requirements.txt: 1 packages are unknown to the database: not audited" in caplog.text
 
 
-def test_a_database_that_stops_answering_is_no_failure(
+def test_a_database_that_stops_answering_is_not_a_failure(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     answers(monkeypatch)

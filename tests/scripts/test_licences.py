@@ -16,7 +16,7 @@ def root(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
 
 
-def test_the_page_names_exactly_the_pinned_packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_page_lists_exactly_the_pinned_packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     where = tmp_path / "reports/licences.md"
     monkeypatch.setattr(licences, "PAGE", where)
     main()
@@ -33,18 +33,18 @@ def test_the_page_names_exactly_the_pinned_packages(tmp_path: Path, monkeypatch:
     "said",
     ["CC-BY-NC-4.0", "AGPL-3.0-only", "MIT AND CC-BY-NC-4.0", "", "Free for academic use", "MIT AND (X OR Y)"],
 )
-def test_a_licence_that_may_forbid_commercial_use_is_refused(monkeypatch: pytest.MonkeyPatch, said: str) -> None:
+def test_a_licence_that_may_forbid_commercial_use_is_an_error(monkeypatch: pytest.MonkeyPatch, said: str) -> None:
     monkeypatch.setattr(licences, "_metadata", lambda name: said)
     with pytest.raises(CxrError, match=r"newcomer: licence .* is not known to allow commercial use"):
         licence(Pinned("newcomer", ("1",), ("requirements.txt",), browsers_only=False))
 
 
 @pytest.mark.parametrize("said", ["MIT", "GPL-3.0-only OR MIT", "MPL-2.0 AND (Apache-2.0 OR GPL-3.0-only)"])
-def test_one_that_allows_it_is_not(monkeypatch: pytest.MonkeyPatch, said: str) -> None:
+def test_a_licence_that_allows_commercial_use_is_accepted(monkeypatch: pytest.MonkeyPatch, said: str) -> None:
     monkeypatch.setattr(licences, "_metadata", lambda name: said)
     assert licence(Pinned("newcomer", ("1",), ("requirements.txt",), browsers_only=False)) == said
 
 
-def test_a_package_that_is_pinned_and_not_installed_is_named() -> None:
+def test_a_pinned_package_that_is_not_installed_is_an_error() -> None:
     with pytest.raises(CxrError, match="no-such-package: pinned, but not installed"):
         licence(Pinned("no-such-package", ("1",), ("requirements.txt",), browsers_only=False))

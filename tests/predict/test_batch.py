@@ -46,7 +46,7 @@ def rows(path: Path) -> dict[str, dict[str, str]]:
         return {Path(row["film"]).name: row for row in csv.DictReader(stream)}
 
 
-def test_every_film_is_a_row_and_a_bad_one_tells_why(predictor: Predictor, films: Path, tmp_path: Path) -> None:
+def test_every_film_has_a_row_and_a_rejected_one_a_reason(predictor: Predictor, films: Path, tmp_path: Path) -> None:
     predict_into(tmp_path / "out.csv", predictor, [str(films)], workers=2)
     found = rows(tmp_path / "out.csv")
     assert len(found) == 16
@@ -58,7 +58,7 @@ def test_every_film_is_a_row_and_a_bad_one_tells_why(predictor: Predictor, films
     assert float(found["film00.png"]["probability"]) == pytest.approx(alone.probability, abs=1e-4)
 
 
-def test_workers_and_batches_change_no_answer(predictor: Predictor, films: Path, tmp_path: Path) -> None:
+def test_workers_and_batches_change_no_prediction(predictor: Predictor, films: Path, tmp_path: Path) -> None:
     for workers in (1, 3):
         predict_into(tmp_path / f"{workers}.csv", predictor, [str(films)], workers)
     assert (tmp_path / "1.csv").read_bytes() == (tmp_path / "3.csv").read_bytes()
@@ -74,7 +74,7 @@ def stopping_after(count: int, original: object) -> object:
     return outcomes
 
 
-def test_a_run_that_was_stopped_resumes(
+def test_a_stopped_run_resumes(
     predictor: Predictor, films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     predict_into(tmp_path / "whole.csv", predictor, [str(films)], 2)
@@ -93,7 +93,7 @@ def test_a_run_that_was_stopped_resumes(
     assert not (tmp_path / "out.csv.partial").exists()
 
 
-def test_a_changed_film_and_another_bundle_are_not_resumed(
+def test_a_changed_film_or_another_bundle_is_predicted_again(
     predictor: Predictor, films: Path, tmp_path: Path, project_of_three: Project
 ) -> None:
     out, named = tmp_path / "out.csv", find_films([str(films)])
@@ -105,7 +105,7 @@ def test_a_changed_film_and_another_bundle_are_not_resumed(
     assert ProgressLog(out, Predictor.load(project_of_three.bundle).version).records == {}
 
 
-def test_what_a_decoder_raises_ends_no_run(
+def test_a_decoder_error_does_not_end_the_run(
     predictor: Predictor, films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Predictor, "prepare", lambda self, source: 1 // 0)
@@ -115,7 +115,7 @@ def test_what_a_decoder_raises_ends_no_run(
     }
 
 
-def test_what_is_called_like_a_film_and_is_no_file_is_refused_and_ends_no_run(
+def test_a_non_regular_file_with_the_name_of_a_film_is_rejected_and_does_not_end_the_run(
     predictor: Predictor, films: Path, tmp_path: Path
 ) -> None:
     folder = tmp_path / "odd"
@@ -133,7 +133,7 @@ def test_what_is_called_like_a_film_and_is_no_file_is_refused_and_ends_no_run(
     }
 
 
-def test_overlays_have_a_picture_for_each_answered_film(predictor: Predictor, films: Path, tmp_path: Path) -> None:
+def test_overlays_has_a_picture_for_each_predicted_film(predictor: Predictor, films: Path, tmp_path: Path) -> None:
     folder = tmp_path / "overlays"
     predict_into(tmp_path / "out.csv", predictor, [str(films)], 2, folder)
     pictures = list(folder.glob("*.png"))
@@ -141,12 +141,12 @@ def test_overlays_have_a_picture_for_each_answered_film(predictor: Predictor, fi
     assert all(cv2.imread(str(path)).shape[2] == 3 for path in pictures)
 
 
-def test_a_name_that_is_no_film_is_refused_at_once(tmp_path: Path) -> None:
+def test_a_name_without_a_film_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(CxrError, match="no film"):
         find_films([str(tmp_path / "nowhere")])
 
 
-def test_the_command_line_for_three_classes(
+def test_the_command_line_predicts_three_classes(
     project_of_three: Project, films: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     out = tmp_path / "three.csv"

@@ -21,7 +21,7 @@ def keys(s3: Any, bucket: str) -> set[str]:
     return {entry["Key"] for page in pages for entry in page.get("Contents", [])}
 
 
-def test_the_address_is_the_hash_that_dvc_gives_the_folder(npz_set: Path) -> None:
+def test_the_address_is_the_hash_of_the_folder_in_dvc(npz_set: Path) -> None:
     from dvc_data.hashfile.build import build
     from dvc_data.hashfile.db import HashFileDB
     from dvc_objects.fs.local import LocalFileSystem
@@ -48,7 +48,7 @@ def test_a_second_run_uploads_nothing(s3: Any, bucket: str, npz_set: Path) -> No
     assert publish_channels(channels, store) == 0
 
 
-def test_an_interrupted_upload_is_finished_by_the_next(
+def test_an_interrupted_upload_is_completed_by_the_next(
     s3: Any, bucket: str, npz_set: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store, channels, put = Store(f"s3://{bucket}/npz"), plan_channels(npz_set), Store.put
@@ -70,7 +70,9 @@ def test_an_interrupted_upload_is_finished_by_the_next(
     assert publish_channels(channels, store) == len(channels.items) - 10 + 2
 
 
-def test_a_published_set_comes_back_equal(s3: Any, bucket: str, npz_set: Path, tmp_path: Path, capsys: Any) -> None:
+def test_a_published_set_is_downloaded_unchanged(
+    s3: Any, bucket: str, npz_set: Path, tmp_path: Path, capsys: Any
+) -> None:
     main(["publish", str(npz_set), f"s3://{bucket}/npz/"])
     address = capsys.readouterr().out.strip()
     copy = tmp_path / "copy"
@@ -91,7 +93,7 @@ def test_a_film_that_changed_without_changing_its_size_is_fetched_again(
     assert plan_channels(copy).data_md5 == plan_channels(npz_set).data_md5
 
 
-def test_an_object_that_is_not_what_the_manifest_says_is_refused(
+def test_an_object_that_differs_from_the_manifest_is_an_error(
     s3: Any, bucket: str, npz_set: Path, tmp_path: Path
 ) -> None:
     store, channels = Store(f"s3://{bucket}/npz"), plan_channels(npz_set)
@@ -103,7 +105,7 @@ def test_an_object_that_is_not_what_the_manifest_says_is_refused(
 
 
 @pytest.mark.parametrize("name", ["index.csv", "manifest.csv"])
-def test_an_index_or_a_manifest_that_was_changed_is_refused(
+def test_a_changed_index_or_manifest_is_an_error(
     s3: Any, bucket: str, npz_set: Path, tmp_path: Path, name: str
 ) -> None:
     store, channels = Store(f"s3://{bucket}/npz"), plan_channels(npz_set)
@@ -124,13 +126,13 @@ def test_files_without_a_split_in_their_name_are_laid_out_by_split(npz_set: Path
     assert {"train/train000.npz", "val/val000.npz", "test/index.csv"} <= layout
 
 
-def test_a_film_missing_from_the_folder_is_named(npz_set: Path) -> None:
+def test_the_error_names_a_film_missing_from_the_folder(npz_set: Path) -> None:
     (npz_set / "val" / "val003.npz").unlink()
     with pytest.raises(CxrError, match=r"val003\.npz: named in .*index\.csv but missing; run `dvc repro preprocess`"):
         plan_channels(npz_set)
 
 
-def test_bytes_changed_on_the_way_are_refused_by_the_server(s3: Any, bucket: str, npz_set: Path) -> None:
+def test_the_server_rejects_bytes_changed_in_transit(s3: Any, bucket: str, npz_set: Path) -> None:
     channels = plan_channels(npz_set)
     (npz_set / "train" / "train001.npz").write_bytes(b"changed")
     with pytest.raises(CxrError, match=r"train001\.npz.*(BadDigest|InvalidDigest)"):
@@ -160,7 +162,7 @@ def test_each_fault_is_one_line(
     assert "\n" not in str(caught.value)
 
 
-def test_a_server_that_dies_half_way_loses_nothing(
+def test_a_server_that_dies_during_the_upload_loses_nothing(
     seaweed: SeaweedFS, s3: Any, bucket: str, npz_set: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cable, channels, put = Cable(seaweed.url), plan_channels(npz_set), Store.put
@@ -187,7 +189,7 @@ def test_a_server_that_dies_half_way_loses_nothing(
     assert publish_channels(channels, store) == 0
 
 
-def test_a_download_that_breaks_off_half_way_resumes_there(
+def test_an_interrupted_download_resumes_where_it_stopped(
     seaweed: SeaweedFS, s3: Any, bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     content, limit = bytes(range(256)) * 4000, 300_000

@@ -29,7 +29,7 @@ def _leaves(block: dict, path: str = "") -> dict[str, object]:
 
 
 @pytest.mark.parametrize("classes", [BINARY, THREE])
-def test_the_figures_of_test_are_those_of_scikit_learn_at_the_operating_point(classes: tuple[str, ...]):
+def test_test_metrics_equal_those_of_scikit_learn_at_the_operating_point(classes: tuple[str, ...]):
     found = conclude(predictions(classes=classes), SECTION, classes)
     test = found.table[found.table["split"] == "test"]
     block = found.details["performance"]["test"]
@@ -46,7 +46,7 @@ def test_the_figures_of_test_are_those_of_scikit_learn_at_the_operating_point(cl
 
 
 @pytest.mark.parametrize("classes", [BINARY, THREE])
-def test_every_value_is_a_scalar_so_that_dvc_shows_it_and_every_null_has_a_reason(classes: tuple[str, ...]):
+def test_every_value_is_a_scalar_and_every_null_has_a_reason(classes: tuple[str, ...]):
     table = predictions(classes=classes)
     for score in (LUNGS_MASKED, LUNGS_ONLY, HOG):
         for column, logit in zip(task_of(classes).columns(score), task_of(classes).columns("logit"), strict=True):
@@ -68,20 +68,20 @@ def test_every_value_is_a_scalar_so_that_dvc_shows_it_and_every_null_has_a_reaso
             assert f"{stem}_reason" in leaves or f"{stem}_interval_reason" in leaves, name
 
 
-def test_an_interval_holds_its_figure():
+def test_an_interval_contains_its_metric():
     block = performance_details(predictions(), operating_point(), SECTION)["test"]
     for name in ("auroc", "auprc", "accuracy", "sensitivity", "specificity", "f1", "mcc", "brier", "log_loss"):
         assert block[f"{name}_low"] < block[name] < block[f"{name}_high"]
 
 
-def test_without_a_test_set_the_block_says_so_and_validation_is_reported():
+def test_without_a_test_set_validation_is_reported_with_a_reason():
     document = performance_details(predictions(splits=("val",)), operating_point(), SECTION)
     assert document["test"] == {"films": 0, "reason": "the cohort has no film in this split"}
     assert document["reported_split"] == "validation"
     assert document["validation"]["auroc"] > 0.8
 
 
-def test_a_test_set_of_one_class_has_no_area_and_keeps_its_specificity():
+def test_a_test_set_of_one_class_has_no_auroc_but_a_specificity():
     table = predictions()
     table = table[(table["split"] == "val") | (table["label"] == "normal")]
     block = performance_details(table, operating_point(), SECTION)["test"]
@@ -89,7 +89,7 @@ def test_a_test_set_of_one_class_has_no_area_and_keeps_its_specificity():
     assert block["specificity"] > 0.5
 
 
-def test_where_no_film_is_wrong_the_interval_counts_the_patients_behind_each_figure():
+def test_without_a_wrong_film_the_interval_depends_on_the_patients_of_each_metric():
     table = predictions(films=40)
     test = table["split"] == "test"
     table.loc[test, "patient_id"] = [f"p{number // 4}" for number in range(40)]
@@ -102,7 +102,7 @@ def test_where_no_film_is_wrong_the_interval_counts_the_patients_behind_each_fig
         assert block[f"{name}_low"] == pytest.approx(patients / (patients + z * z), abs=1e-5), name
 
 
-def test_films_without_an_outline_of_lungs_are_left_out_of_the_shortcut_checks_and_counted():
+def test_films_without_a_lung_mask_are_counted_and_left_out_of_the_occlusion_tests():
     table = predictions()
     table[LUNGS_MASKED] = table[LUNGS_ONLY] = table["logit"]
     gave_up = table.index[table["split"] == "test"][:6]
@@ -114,7 +114,7 @@ def test_films_without_an_outline_of_lungs_are_left_out_of_the_shortcut_checks_a
     assert "auroc_missing" not in shortcuts
 
 
-def test_an_operating_point_of_another_classifier_is_found_by_its_decisions():
+def test_an_operating_point_of_another_classifier_is_detected_by_the_decisions():
     found = conclude(predictions(), SECTION)
     check_operating_point(found.table, found.operating_point, "here")
     for other in (replace(found.operating_point, threshold=0.9), replace(found.operating_point, temperature=1.5)):
@@ -135,7 +135,7 @@ def test_subgroups_are_the_films_of_each_value():
     assert found["cause"] == {"reason": "the cohort has no column 'cause'"}
 
 
-def test_a_group_that_is_told_worse_is_found_and_small_groups_have_no_row():
+def test_a_worse_group_is_found_and_small_groups_have_no_metrics():
     table = predictions(films=400)
     test = (table["split"] == "test").to_numpy()
     rows = np.arange(len(table))
@@ -149,13 +149,13 @@ def test_a_group_that_is_told_worse_is_found_and_small_groups_have_no_row():
     assert found["AP"]["difference_p_holm"] < 0.001
 
 
-def test_a_column_of_many_values_is_not_spread_out():
+def test_a_column_of_many_values_has_no_groups():
     table = predictions()
     table["cause"] = [str(number) for number in range(len(table))]
     assert "120 values; at most 20" in subgroup_details(table, operating_point(), SECTION)["cause"]["reason"]
 
 
-def test_shortcut_checks_and_baseline_are_measured_on_the_same_films():
+def test_occlusion_tests_and_baseline_use_the_same_films():
     table = predictions()
     test = table["split"] == "test"
     for score, noise in ((LUNGS_MASKED, 5.0), (LUNGS_ONLY, 0.1), (HOG, 2.0)):
@@ -180,7 +180,7 @@ def test_shortcut_checks_and_baseline_are_measured_on_the_same_films():
     assert baselines["hog_logistic"]["gain_low"] < gain < baselines["hog_logistic"]["gain_high"]
 
 
-def test_the_table_read_back_gives_the_same_bytes_of_metrics():
+def test_a_table_that_is_read_back_gives_the_same_metrics():
     first = conclude(predictions(), SECTION)
     text = first.table.to_csv(index=False)
     second = conclude(parse_predictions(text, "here"), SECTION)
@@ -188,7 +188,7 @@ def test_the_table_read_back_gives_the_same_bytes_of_metrics():
     assert second.table.to_csv(index=False) == text
 
 
-def test_the_operating_point_never_sees_test_films():
+def test_the_operating_point_does_not_depend_on_test_films():
     table = predictions()
     changed = table.copy()
     changed.loc[changed["split"] == "test", "logit"] *= -3
@@ -196,34 +196,34 @@ def test_the_operating_point_never_sees_test_films():
     assert points[0] == points[1]
 
 
-def test_a_logit_that_is_no_number_stops_evaluation_and_names_the_film():
+def test_a_logit_that_is_not_finite_is_an_error_with_the_name_of_the_film():
     table = predictions()
     table.loc[5, "logit"] = np.nan
     with pytest.raises(CxrError, match=r"no finite logit for 1 of 240 films \(first: val0005\)"):
         conclude(table, SECTION)
 
 
-def test_a_film_that_appears_twice_is_refused():
+def test_a_duplicate_film_is_an_error():
     table = predictions()
     table.loc[1, "image_id"] = table.loc[0, "image_id"]
     with pytest.raises(CxrError, match="film val0000 appears twice"):
         conclude(table, SECTION)
 
 
-def test_a_label_that_is_no_class_is_refused():
+def test_a_label_outside_the_classes_is_an_error():
     table = parse_predictions(predictions().replace({"label": {"normal": "NORMAL"}}).to_csv(index=False), "here")
     with pytest.raises(CxrError, match="label 'NORMAL' is none of the classifier's classes normal, pneumonia"):
         conclude(table, SECTION)
 
 
-def test_ids_that_look_like_numbers_stay_text():
+def test_ids_that_resemble_numbers_stay_text():
     table = predictions(films=4)
     table["patient_id"] = "007"
     assert set(parse_predictions(table.to_csv(index=False), "here")["patient_id"]) == {"007"}
 
 
 @pytest.mark.parametrize("classes", [BINARY, THREE])
-def test_metrics_json_holds_at_most_15_numbers_of_all_parts(classes: tuple[str, ...]):
+def test_metrics_json_has_at_most_15_numbers(classes: tuple[str, ...]):
     table = predictions(classes=classes, splits=("val", "test", "corrupted", "swapped"))
     found = conclude(table, SECTION, classes)
     leaves = _leaves(found.metrics)
@@ -253,7 +253,7 @@ def test_predictive_values_follow_from_sensitivity_and_specificity():
         assert found[f"{name}_low"] < found[name] < found[f"{name}_high"]
 
 
-def test_calibration_is_told_by_slope_intercept_and_observed_over_expected():
+def test_calibration_slope_intercept_and_observed_over_expected_are_reported():
     """Probabilities of a well calibrated classifier; then logits twice too large, and a finding half as common."""
     random, films = np.random.default_rng(0), 2000
     logit = random.normal(0, 1.5, films)
@@ -275,7 +275,7 @@ def test_calibration_is_told_by_slope_intercept_and_observed_over_expected():
     assert shifted["o_to_e"] < 0.9
 
 
-def test_separated_films_have_no_calibration_slope_and_say_so():
+def test_separated_films_have_no_calibration_slope_but_a_reason():
     table = predictions(films=40)
     table["logit"] = np.where(table["label"] == "pneumonia", 2.0, -2.0)
     found = performance_details(table, operating_point(), SECTION)["test"]["calibration"]

@@ -29,7 +29,7 @@ def _films(count: int = 3, side: int = 64) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (count, side, side, 4), dtype=np.uint8)
 
 
-def test_the_evidence_lies_where_the_classifier_looks():
+def test_the_grad_cam_is_high_where_the_classifier_has_evidence():
     film = np.zeros((1, 64, 64, 4), np.uint8)
     film[0, :16, :16, 0] = 200
     film[0, :32, :32, 3] = 255
@@ -56,13 +56,13 @@ def test_features_with_channels_last_give_the_same_map():
     np.testing.assert_allclose(cam, usual, rtol=1e-6)
 
 
-def test_the_share_of_an_even_map_is_the_area_of_the_lungs():
+def test_the_lung_share_of_an_even_map_is_the_area_of_the_lungs():
     mask = np.zeros((1, 64, 64), np.uint8)
     mask[0, :, :16] = 255
     assert lung_share(np.ones((1, 64, 64)), mask)[0] == pytest.approx(0.25)
 
 
-def test_without_evidence_or_an_outline_of_lungs_there_is_no_share():
+def test_without_evidence_or_a_lung_mask_the_lung_share_is_nan():
     mask = np.full((3, 8, 8), 255, np.uint8)
     mask[0, :4], mask[1] = 0, 0  # half a film; no lungs; and the whole film, where segmentation gave up
     cam = np.stack([np.zeros((8, 8)), np.ones((8, 8)), np.ones((8, 8))])
@@ -78,7 +78,7 @@ def test_one_pass_gives_the_logits_of_the_classifier(classes: tuple[str, ...]):
     assert (cam >= 0).all()
 
 
-def test_a_film_explains_itself_alike_alone_and_in_a_batch():
+def test_a_film_has_the_same_map_alone_and_in_a_batch():
     classifier = tiny_classifier()
     _, together = logits_and_cam(classifier, _films())
     _, alone = logits_and_cam(classifier, _films()[1:2])

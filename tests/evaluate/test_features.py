@@ -11,13 +11,13 @@ def _film(lung_grey: int) -> np.ndarray:
     return film
 
 
-def test_the_paint_over_removed_lungs_says_nothing_of_the_lungs():
+def test_masked_lungs_do_not_depend_on_the_lungs():
     """An opacity makes them brighter; the painted films are equal all the same."""
     assert np.array_equal(lungs_masked(_film(60)), lungs_masked(_film(180)))
     assert (lungs_masked(_film(60))[0, 10:20, 12:24, :3] == 100).all()
 
 
-def test_the_rest_of_the_film_stays_as_it_is():
+def test_masking_the_lungs_keeps_the_rest_of_the_film():
     film = _film(60)
     removed = lungs_masked(film)
     outside = film[..., 3] == 0
@@ -25,7 +25,7 @@ def test_the_rest_of_the_film_stays_as_it_is():
     assert np.array_equal(removed[..., 3], film[..., 3])
 
 
-def test_kept_lungs_leave_neither_surroundings_nor_padding():
+def test_lungs_only_masks_surroundings_and_padding():
     film = _film(60)
     kept = lungs_only(film)
     assert (kept[..., :3] == 60).all()
@@ -35,7 +35,7 @@ def test_kept_lungs_leave_neither_surroundings_nor_padding():
     assert np.array_equal(lungs_only(other), kept)
 
 
-def test_padding_is_black_lines_at_the_edge_and_not_a_dark_lung():
+def test_padding_is_black_lines_at_the_edges_and_not_a_dark_lung():
     film = _film(0)
     found = padding(film)
     assert found[0, :, :8].all()
@@ -43,7 +43,7 @@ def test_padding_is_black_lines_at_the_edge_and_not_a_dark_lung():
     assert not found[0, :, 8:32].any()
 
 
-def test_a_film_without_a_mask_is_left_as_it_is():
+def test_a_film_without_a_mask_stays_unchanged():
     film = _film(60)
     film[..., 3] = 0
     assert np.array_equal(lungs_masked(film), film)

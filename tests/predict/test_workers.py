@@ -17,7 +17,7 @@ def test_films_are_answered_in_order() -> None:
     assert asyncio.run(run()) == [0, 1, 2]
 
 
-def test_a_full_queue_refuses_and_takes_films_again_when_there_is_room() -> None:
+def test_a_full_queue_rejects_films_until_there_is_room() -> None:
     async def run() -> None:
         workers, free = Workers(Limits(workers=1, queue=2)), threading.Event()
         first = asyncio.create_task(workers.map(lambda _: free.wait(60), [0, 1]))
@@ -31,7 +31,7 @@ def test_a_full_queue_refuses_and_takes_films_again_when_there_is_room() -> None
     asyncio.run(run())
 
 
-def test_a_film_that_takes_too_long_is_given_up_and_keeps_its_place_until_its_thread_is_free() -> None:
+def test_a_film_over_its_time_limit_fails_and_keeps_its_place_until_its_thread_is_free() -> None:
     async def run() -> None:
         workers, free = Workers(Limits(workers=1, queue=2, seconds=0.05)), threading.Event()
         with pytest.raises(Busy, match="longer than"):
@@ -44,7 +44,7 @@ def test_a_film_that_takes_too_long_is_given_up_and_keeps_its_place_until_its_th
     asyncio.run(run())
 
 
-def test_a_films_fault_reaches_the_caller_and_gives_its_place_back() -> None:
+def test_a_films_error_reaches_the_caller_and_frees_its_place() -> None:
     def fail(_: int) -> None:
         raise ValueError("broken")
 

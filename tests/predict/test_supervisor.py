@@ -20,7 +20,7 @@ async def application(scope: Any, receive: Any, send: Any) -> None:
     """Answers nothing; it is not asked."""
 
 
-def test_a_worker_that_dies_while_it_is_asked_for_a_sign_of_life_is_not_waited_for() -> None:
+def test_a_worker_that_dies_during_a_health_check_is_noticed_at_once() -> None:
     config = uvicorn.Config(application, port=0, lifespan="off", log_config=None)
     worker = Hung(config, sockets=[config.bind_socket()])
     worker.start()

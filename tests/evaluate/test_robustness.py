@@ -27,7 +27,7 @@ def rows(label: list[str]) -> list[NpzRow]:
     return [NpzRow(f"f{k}.npz", f"f{k}", f"p{k}", "train", name, BINARY, "0") for k, name in enumerate(label)]
 
 
-def test_a_classifier_that_learned_the_acquisition_falls_on_swapped_and_conflicting_films_only() -> None:
+def test_a_classifier_of_acquisition_is_worse_on_swapped_and_bias_conflicting_films_only() -> None:
     table = with_acquisition(predictions(splits=VIEWS))
     honest = shift_details(put_decisions(table, operating_point()), operating_point())
     shortcut = table.copy()
@@ -41,7 +41,7 @@ def test_a_classifier_that_learned_the_acquisition_falls_on_swapped_and_conflict
     assert abs(honest["validation"]["auroc"] - honest["swapped"]["auroc"]) < 0.1
 
 
-def test_conflicting_films_are_the_same_share_of_each_class_and_acquisition_does_not_tell_their_label() -> None:
+def test_bias_conflicting_films_are_the_same_share_of_each_class_and_acquisition_does_not_predict_their_label() -> None:
     table = with_acquisition(predictions(films=120, splits=("val",)))
     found = bias_conflicting_films(table, BINARY)
     counts = found["label"].value_counts()
@@ -52,7 +52,7 @@ def test_conflicting_films_are_the_same_share_of_each_class_and_acquisition_does
     assert found.loc[found["label"] == "normal", ACQUISITION].min() >= left[ACQUISITION].max()
 
 
-def test_of_three_classes_too_a_classifier_that_learned_the_acquisition_falls_on_conflicting_films() -> None:
+def test_a_classifier_of_acquisition_is_worse_on_bias_conflicting_films_of_three_classes() -> None:
     table, random = predictions(classes=THREE, splits=VIEWS), np.random.default_rng(3)
     for name in THREE:
         told = random.normal(2.0 * (table["label"] == name) - 1, 1)
@@ -66,7 +66,7 @@ def test_of_three_classes_too_a_classifier_that_learned_the_acquisition_falls_on
     assert honest["bias_conflicting"]["films"] == fallen["bias_conflicting"]["films"] > 0
 
 
-def test_without_a_score_of_acquisition_no_film_conflicts() -> None:
+def test_without_acquisition_logits_no_film_is_bias_conflicting() -> None:
     table = predictions(splits=VIEWS)
     found = shift_details(put_decisions(table, operating_point()), operating_point())
     assert found["acquisition_auroc"] is None
@@ -74,7 +74,7 @@ def test_without_a_score_of_acquisition_no_film_conflicts() -> None:
     assert found["swapped"]["auroc"] > 0.5
 
 
-def test_acquisition_is_scored_for_films_that_it_was_not_fitted_on() -> None:
+def test_the_acquisition_baseline_scores_films_outside_its_fit() -> None:
     random, label = np.random.default_rng(0), ["normal", "pneumonia"] * 20
     names = [f"f{k}" for k in range(40)] + ["a", "b"]
     values = np.r_[random.normal(size=(40, 3)) + np.array([[0.0], [3.0]] * 20), [[0, 0, 0], [3, 3, 3]]]
@@ -83,14 +83,14 @@ def test_acquisition_is_scored_for_films_that_it_was_not_fitted_on() -> None:
     assert found[0] > 0 > found[1]
 
 
-def test_a_film_without_statistics_is_named_and_one_class_cannot_be_fitted() -> None:
+def test_a_film_without_statistics_is_an_error_and_one_class_gives_no_logits() -> None:
     table = pd.DataFrame(np.zeros((2, 3)), index=["f0", "f1"])
     with pytest.raises(CxrError, match="no row of lost"):
         acquisition_logits(table, rows(["normal", "pneumonia"]), BINARY, ["lost"])
     assert acquisition_logits(table, rows(["normal", "normal"]), BINARY, ["f0"]) is None
 
 
-def test_of_three_classes_each_has_a_logit() -> None:
+def test_the_acquisition_baseline_gives_a_logit_per_class_for_three_classes() -> None:
     label = [THREE[k % 3] for k in range(60)]
     values = np.random.default_rng(0).normal(size=(60, 3)) + 3 * np.eye(3)[np.arange(60) % 3]
     names = [f"f{k}" for k in range(60)]
