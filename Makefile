@@ -3,8 +3,8 @@ PYTHON ?= python3
 BUNDLE ?= models/chest_xray
 BIN := $(CURDIR)/.venv/bin
 export PATH := $(BIN):$(PATH)
-# One process for each core, one thread for each process; the tests of a file stay together and share what they set up.
-# The order of the files is that of tests/conftest.py: the longest first, so that no core waits for one at the end.
+# One process per core, one thread per process. The tests of a file stay together and share fixtures. tests/conftest.py
+# orders the files, the longest first, so that no core waits at the end.
 PYTEST = OMP_NUM_THREADS=1 pytest --numprocesses logical --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
@@ -27,22 +27,22 @@ help:  ## list the tasks
 setup: .venv/.installed  ## make .venv with everything of requirements.txt
 
 repro: .venv/.installed  ## run the whole pipeline
-	python -m cxr repair  # what a killed DVC left half-written
+	python -m cxr repair  # files that a killed DVC left half-written
 	dvc repro
 
 RESULTS = params.yaml dvc.lock metrics plots models/operating_point.json
-restore: .venv/.installed  ## go back to the parameters and results of the last commit
+restore: .venv/.installed  ## restore the parameters and results of the last commit
 	python -m cxr repair
-	git ls-files -z $(RESULTS) | xargs -0 rm -f  # an edit within one tick of the clock is one that git does not see
+	git ls-files -z $(RESULTS) | xargs -0 rm -f  # Git misses an edit within one tick of the clock
 	git checkout HEAD -- $(RESULTS)
 	dvc checkout --allow-missing
 
-# --only-changed hides what is equal in all rows, in a clone without experiments every metric: --keep shows them anyway.
+# --only-changed hides columns that are equal in all rows; --keep shows the metrics in a clone without experiments, too.
 experiments: .venv/.installed  ## compare experiments: the headline metrics, and the parameters that differ
 	dvc exp show --only-changed --no-pager --drop 'Created|.*(low|high|auprc|f1|accuracy|ece|lungs|/).*' \
 	  --keep '.*(test\.(auroc|sensitivity|specificity)|val\.auroc)$$'
 
-report: .venv/.installed  ## write reports/report.md and .html, measured against BASE=main
+report: .venv/.installed  ## write reports/report.md and .html, compared with BASE=main
 	python -m cxr report --base $(or $(BASE),main)
 
 predict: .venv/.installed  ## predict the films in FILMS=folder with BUNDLE=models/chest_xray -> reports/predictions.csv
@@ -59,13 +59,13 @@ official-test: .venv/.installed  ## score the labelled FILMS=folder (NORMAL/, PN
 test: .venv/.installed-dev lint  ## check the code and run the tests
 	$(PYTEST)
 
-test-journeys: .venv/.installed-dev  ## follow README, the pipeline and the jobs from end to end, as CI does
+test-journeys: .venv/.installed-dev  ## run the end-to-end tests of README, pipeline and jobs, as CI does
 	$(PYTEST) -m "journey and not slow"
 
-test-slow: .venv/.installed-dev  ## run all tests, the slow ones as well
+test-slow: .venv/.installed-dev  ## run all tests, including the slow ones
 	$(PYTEST) -m "not real"
 
-test-real: .venv/.installed-dev  ## run the tests on real films, found through CXR_REAL_DATA
+test-real: .venv/.installed-dev  ## run the tests on real films in CXR_REAL_DATA
 	$(PYTEST) -m real
 
 lint: .venv/.installed-dev  ## ruff and mypy
@@ -77,14 +77,14 @@ format: .venv/.installed-dev  ## format the code
 	ruff check --fix .
 	ruff format .
 
-lock: .venv/.installed-dev  ## write the lock files anew from requirements*.in
+lock: .venv/.installed-dev  ## rewrite the lock files from requirements*.in
 	$(foreach set,requirements requirements-prepare requirements-train requirements-serve requirements-dev,\
 	  uv pip compile --quiet --no-header --universal --python-version 3.11 $(set).in -o $(set).txt &&) true
 
-licences: .venv/.installed-dev  ## write reports/licences.md from what is installed
+licences: .venv/.installed-dev  ## write reports/licences.md from the installed packages
 	python -m scripts.licences
 
-audit: .venv/.installed-dev  ## look the pinned packages up in the advisory database
+audit: .venv/.installed-dev  ## check the pinned packages against the advisory database
 	python -m scripts.audit
 
 remote: .venv/.installed  ## make URL=s3://bucket/prefix the DVC remote (ENDPOINT=https://… for an S3-compatible store)
@@ -92,7 +92,7 @@ remote: .venv/.installed  ## make URL=s3://bucket/prefix the DVC remote (ENDPOIN
 	dvc remote add --default --force storage "$(URL)"
 	$(if $(ENDPOINT),dvc remote modify storage endpointurl "$(ENDPOINT)")
 
-segmenter: .venv/.installed  ## train the lung segmenter anew and ship it in models/
+segmenter: .venv/.installed  ## retrain the lung segmenter and copy it to models/
 	cd segmenter && dvc repro
 	cp segmenter/work/lung_segmenter.onnx models/lung_segmenter.onnx
 
@@ -102,7 +102,7 @@ IMAGE_PYTHON ?= 3.12
 SOURCE_ONLY := antlr4-python3-runtime
 TAGS := $(foreach tag,manylinux_2_28 manylinux_2_17 manylinux2014,--platform $(tag)_x86_64)
 FETCH := $(BIN)/python -m pip --quiet --disable-pip-version-check
-wheels: .venv/.installed  ## packages that travel with a SageMaker job (docs/aws.md)
+wheels: .venv/.installed  ## download the packages sent with a SageMaker job (docs/aws.md)
 	rm -rf wheels
 	mkdir -p wheels
 	grep -vE '^(mlflow|torchvision)$$' requirements-train.in \
@@ -116,7 +116,7 @@ wheels: .venv/.installed  ## packages that travel with a SageMaker job (docs/aws
 
 IMAGE_INTERPRETER = $(or $(shell uv python find --quiet $(IMAGE_PYTHON) 2>/dev/null),\
   $(lastword $(wildcard $(HOME)/.pyenv/versions/$(IMAGE_PYTHON).*/bin/python)),$(IMAGE_PYTHON))
-drill: .venv/.installed-dev wheels data/shards  ## train the demo in what AWS's image brings: its Python, torch, no network
+drill: .venv/.installed-dev wheels data/shards  ## train the demo in the environment of AWS's image: its Python, torch, no network
 	uv venv --quiet --clear --seed --python $(IMAGE_INTERPRETER) .cache/image
 	uv pip install --quiet --python .cache/image/bin/python $$(grep -oE '^(torch|torchvision)==[0-9.]+' requirements.txt)
 	python -m tests.aws.drill .cache/image/bin/python

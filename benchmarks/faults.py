@@ -1,4 +1,4 @@
-"""What the pipeline survives, by counts: python -m benchmarks.faults crash --kills 100 --minutes 8.
+"""Crash safety and determinism of the pipeline: python -m benchmarks.faults crash --kills 100 --minutes 8.
 
 `crash` kills `dvc repro` with SIGKILL at random moments, spread evenly over the stages, and runs it again.
 `determinism` runs a small cohort under other locales, clocks, masks, threads, places and orders and compares the bytes.

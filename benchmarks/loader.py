@@ -3,7 +3,7 @@
 All three give batches of 224 px with the same kinds of augmentation (turn, random crop, flip, brightness, contrast,
 gamma, blur, noise) at the settings of params.yaml; what the recipe does besides, and the peers lack, is a row
 of its own. The peers are written as their documentation shows:
-ImageFolder decodes a JPEG a film in DataLoader workers, one film at a time; MONAI holds decoded films in memory and
+ImageFolder decodes one JPEG per film in DataLoader workers, one film at a time; MONAI holds decoded films in memory and
 transforms them one at a time. Opening the data set and its first epoch count: a cache is filled then. The shards come
 from the stage of their name, once for all runs; what that takes of a film is printed apart. Rates are films per second
 of processor time of all processes, times the cores, so that other work on the machine disturbs the ratios little; each

@@ -96,7 +96,7 @@ def rate(work: Callable[[Path], None], films: list[Path]) -> float:
 
 
 def facts(one_core: dict[str, float], films: int) -> dict[str, object]:
-    """What benchmarks.scale needs: rates on one core and bytes a film."""
+    """Input of benchmarks.scale: rates on one core and bytes per film."""
     folders = {"films": "films", "masks": "data/masks", "npz": "data/npz", "shards": "data/shards", "cache": "one"}
     sizes = {
         name: sum(path.stat().st_size for path in Path(folder).rglob("*") if path.is_file()) / films

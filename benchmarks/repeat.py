@@ -1,4 +1,4 @@
-"""Whether the weights have the same bits on other processors, and what that costs.
+"""Equality of the weights' bits on other processors, and its cost.
 
 Trains the films of data/shards, for few steps, with `train.portable` off and on, as other processors would: with the
 caps that torch, oneDNN and MKL put on their instruction sets, and with other numbers of threads. `--emulate` also takes

@@ -3,14 +3,14 @@
     python -m benchmarks.service --bundle models/chest_xray
     python -m benchmarks.service --bundle models/chest_xray --replace
 
-Films are synthetic JPEG of 1500x1200 pixels (demo/), or those of `--films FOLDER`. Each answer is compared with what
-the predictor says of that film in this process. With `--replace` another bundle takes the place of the first under
-load, the worker is killed, and the first bundle comes back. Ends with code 1 where a film is lost, a 503 names no time,
-another code comes, or an answer is not that of the bundle that it names.
+Films are synthetic JPEG of 1500x1200 pixels (demo/), or those of `--films FOLDER`. Each prediction is compared with
+that of the predictor in this process. With `--replace` the bundle is replaced under load, the worker is killed, and the
+first bundle is restored. Ends with code 1 if a film is lost, a 503 lacks Retry-After, another status is returned, or a
+prediction differs from that of the bundle in the response.
 
-The clients run under Locust. Each asks about one film after another and counts what comes back. A client that is told
-503 waits as long as Retry-After says and asks again; one whose connection breaks asks again at once. So a film is lost
-only where no answer ever comes.
+The clients run under Locust. Each sends one film after another and counts the responses. After a 503 a client waits for
+Retry-After and sends the film again; after a broken connection it sends the film again at once. A film without any
+response is lost.
 """
 
 import argparse
@@ -45,14 +45,14 @@ from cxr.report.tables import markdown
 from testing.service import START, serving, worker
 
 Known = dict[str, dict[str, float]]  # probability of each film, by bundle
-PATIENCE = 300.0  # seconds after which a film without an answer is lost
+PATIENCE = 300.0  # seconds after which a film without a response is lost
 CLOSE = 2e-6  # answers have six decimals
 FILMS = 64  # of a folder, so that they fit into memory with their answers
 
 
 @dataclass
 class Tally:
-    """What was asked and what came back."""
+    """Counts of requests and responses."""
 
     requests: int  # to send, before no further film is begun
     films: dict[str, bytes]
@@ -76,7 +76,7 @@ class Tally:
         return name, self.films[name]
 
     def take(self, film: str, facts: dict[str, Any]) -> None:
-        """Compare an answer with what its bundle says of the film."""
+        """Compare a response with the prediction of its bundle."""
         self.answered += 1
         bundle = str(facts["bundle"])
         self.bundles[bundle] += 1
@@ -85,13 +85,13 @@ class Tally:
 
     @property
     def faults(self) -> int:
-        """What must not happen."""
+        """Violations of the requirements."""
         other = sum(count for code, count in self.codes.items() if code not in (0, 200, 503))
         return self.begun - self.answered + self.unclean + self.wrong + other
 
 
 def main() -> None:
-    """Print what was sent and what came back."""
+    """Print the counts of requests and responses."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.service", description=__doc__)
     parser.add_argument("--bundle", type=Path, required=True)
     parser.add_argument("--clients", type=int, default=200)

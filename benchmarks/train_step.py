@@ -1,7 +1,7 @@
 """Training films per second with films from the loader, over the same with one batch held on the device (the limit).
 
 Both run the training loop's own step: augmentation, forward, loss, backward, clipping, AdamW. What differs is where a
-batch comes from, so the ratio says how much of the device the loader leaves idle. Rounds of the two alternate, so that
+batch comes from, so the ratio shows how much of the device the loader leaves idle. Rounds of the two alternate, so that
 other work on the machine affects both; the median ratio is printed, for each backbone in each precision.
 
     python -m benchmarks.train_step --backbones tf_efficientnet_lite0 --steps 4

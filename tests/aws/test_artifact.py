@@ -1,4 +1,4 @@
-"""model.tar.gz comes from outside: it is unpacked with care."""
+"""Unpacking of model.tar.gz, an untrusted file."""
 
 import io
 import tarfile

@@ -1,4 +1,4 @@
-"""What SageMaker sees of a run's state: two files that are always whole or known not to be."""
+"""The state of a run in two files, of which an incomplete one is detected."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Wheels are refused before anything is sent when the image's Python could not install them."""
+"""Wheels that the image's Python cannot install are an error before any upload."""
 
 from pathlib import Path
 

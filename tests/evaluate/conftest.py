@@ -24,7 +24,7 @@ SPEC = to_json(PREPARATION)
 
 
 def make_npz_set(folder: Path, counts: dict[str, int], classes: tuple[str, ...] = BINARY) -> Path:
-    """Phantom films of 64 px, two a patient, with a brighter patch in the lungs of the later classes."""
+    """Phantom films of 64 px, two per patient, with a brighter patch in the lungs of the later classes."""
     rows = []
     for split, count in counts.items():
         for number in range(count):
@@ -62,7 +62,7 @@ def tiny_classifier(classes: tuple[str, ...] = BINARY) -> Classifier:
 def predictions(
     films: int = 120, classes: tuple[str, ...] = BINARY, seed: int = 0, splits: tuple[str, ...] = ("val", "test")
 ) -> pd.DataFrame:
-    """Two films a patient; logits that separate the classes with some overlap."""
+    """Two films per patient; logits that separate the classes with some overlap."""
     random = np.random.default_rng(seed)
     parts = []
     for split in splits:

@@ -39,7 +39,7 @@ def test_the_histogram_counts_each_film_under_its_reference():
 
 
 def test_net_benefit_by_hand():
-    """Half of the ill and half of the healthy are called at 0.5; at a prevalence of one half that gains nothing."""
+    """At 0.5, half of the ill and of the healthy are predicted positive: no net benefit at a prevalence of one half."""
     films = np.array([1, 1, 0, 0.0]), np.array([0.9, 0.1, 0.8, 0.2])
     table = decision_curve_table(*films, list("abcd"), 0.5).set_index("threshold")
     assert table.loc[0.5, "classifier"] == 0

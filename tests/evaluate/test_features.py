@@ -12,7 +12,7 @@ def _film(lung_grey: int) -> np.ndarray:
 
 
 def test_masked_lungs_do_not_depend_on_the_lungs():
-    """An opacity makes them brighter; the painted films are equal all the same."""
+    """An opacity makes the lungs brighter; the masked films are equal."""
     assert np.array_equal(lungs_masked(_film(60)), lungs_masked(_film(180)))
     assert (lungs_masked(_film(60))[0, 10:20, 12:24, :3] == 100).all()
 

@@ -75,7 +75,7 @@ def test_calibration_error_agrees_with_torchmetrics():
 
 
 def test_metrics_of_a_table_computed_by_hand():
-    """90 of 100 ill films and 20 of 900 healthy ones called positive."""
+    """90 of 100 ill films and 20 of 900 healthy ones predicted positive."""
     positive = np.r_[np.ones(100), np.zeros(900)]
     called = np.r_[np.ones(90), np.zeros(10), np.ones(20), np.zeros(880)]
     found = {name: value[0] for name, value in decision_metrics(positive, called, np.ones((1, 1000))).items()}

@@ -1,4 +1,4 @@
-"""metrics.json and its details: what they say, and what they say where a figure cannot be had."""
+"""metrics.json and its details, with reasons for undefined metrics."""
 
 import json
 from dataclasses import replace
@@ -239,7 +239,7 @@ def test_metrics_json_has_at_most_15_numbers(classes: tuple[str, ...]):
 
 
 def test_predictive_values_follow_from_sensitivity_and_specificity():
-    """At 20 %: of 1000 people 180 of 200 ill and 17.78 of 800 healthy are called."""
+    """At 20 %: of 1000 people 180 of 200 ill and 17.78 of 800 healthy are predicted positive."""
     table = predictions(films=1000, splits=("val", "test"))
     test = table["split"] == "test"
     table.loc[test, "label"] = ["pneumonia"] * 100 + ["normal"] * 900

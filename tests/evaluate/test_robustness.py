@@ -1,4 +1,4 @@
-"""Figures on validation films that were, or might have been, taken differently."""
+"""Metrics of the views of the validation films."""
 
 import numpy as np
 import pandas as pd
@@ -16,7 +16,7 @@ VIEWS = ("val", "test", "corrupted", "swapped")
 
 
 def with_acquisition(table: pd.DataFrame) -> pd.DataFrame:
-    """An acquisition score that tells the label of most validation films."""
+    """Acquisition logits that predict the label of most validation films."""
     random = np.random.default_rng(3)
     ill = (table["label"] == "pneumonia").to_numpy()
     table[ACQUISITION] = np.where(table["split"] == "val", random.normal(2.0 * ill - 1, 1), np.nan)

@@ -1,4 +1,4 @@
-"""What a user of DVC reads: the table of `make experiments`, and `dvc metrics diff`."""
+"""The tables of `make experiments` and `dvc metrics diff`."""
 
 import os
 import re

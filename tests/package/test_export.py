@@ -1,4 +1,4 @@
-"""PyTorch, TorchScript and ONNX Runtime say the same of one film."""
+"""PyTorch, TorchScript and ONNX Runtime give the same logits."""
 
 import io
 from pathlib import Path
@@ -48,7 +48,7 @@ def test_three_engines_agree_on_a_hundred_films(
 ) -> None:
     made, images = classifier(classes, mask=mask, mirror=mirror), films(100)
     expected = score(made, images)
-    assert np.ptp(expected) > 0.1  # the films differ, so that agreement says something
+    assert np.ptp(expected) > 0.1  # the films differ, so that agreement is meaningful
     network = exported(made, tmp_path / "c.onnx")
     assert np.abs(network.score(images).logits - expected).max() <= 1e-4
     script = torch.jit.load(io.BytesIO(to_torchscript(ServedClassifier(made))))

@@ -1,4 +1,4 @@
-"""A predictor that answers at once: what the service does with answers needs no network."""
+"""A fake predictor for tests of the service, without a network."""
 
 from types import SimpleNamespace
 from typing import Any

@@ -1,4 +1,4 @@
-"""Many films: one row each, whatever happens to one of them."""
+"""Many films: one row per film, also for rejected ones."""
 
 import csv
 import os

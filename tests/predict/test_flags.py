@@ -30,7 +30,9 @@ def film() -> np.ndarray:
 
 def codes(predictor: Predictor, film: np.ndarray) -> set[str]:
     png = cv2.imencode(".png", np.ascontiguousarray(film))[1].tobytes()
-    return {flag.code for flag in predictor(png).flags} - {"out_of_distribution"}  # the classifier knows phantoms only
+    return {flag.code for flag in predictor(png).flags} - {
+        "out_of_distribution"
+    }  # the classifier was trained on phantoms only
 
 
 def test_an_upright_film_has_no_flag(predictor: Predictor, film: np.ndarray) -> None:

@@ -1,4 +1,4 @@
-"""Damaged films: each gets an answer or a reason in one line, and none hangs or ends the process."""
+"""Damaged films: each gets a prediction or a reason in one line, and none hangs or ends the process."""
 
 import http.client
 import io

@@ -1,4 +1,4 @@
-"""The service as a process of its own, under clients at once: nothing is lost, and every answer is of one whole bundle.
+"""The service as a process under concurrent clients: no film is lost, and every prediction is of one bundle.
 
 The clients are those of benchmarks.service, in a process of their own because Locust changes Python's sockets.
 """

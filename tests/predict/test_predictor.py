@@ -1,4 +1,4 @@
-"""One film, from its bytes to an answer."""
+"""One film, from its bytes to a prediction."""
 
 import subprocess
 import sys

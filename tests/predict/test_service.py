@@ -1,4 +1,4 @@
-"""The HTTP service, in this process, over a predictor that answers at once."""
+"""The HTTP service in this process, with a fake predictor."""
 
 import base64
 import json

@@ -1,4 +1,4 @@
-"""The process that watches the one that answers."""
+"""The supervisor of the service's worker."""
 
 import threading
 import time

@@ -1,4 +1,4 @@
-"""The bounded queue: order, refusal when full, time limit, and places that come back."""
+"""The bounded queue: order, rejection when full, time limit, and freed places."""
 
 import asyncio
 import threading

@@ -28,7 +28,7 @@ def git(repository: Path, *arguments: str) -> None:
 def write_results(
     root: Path, noise: float, lr: str, classes: tuple[str, ...] = BINARY, splits: tuple[str, ...] = ("val", "test")
 ) -> None:
-    """What the evaluate stage leaves, from logits with some noise."""
+    """Write the results of the evaluate stage, from logits with some noise."""
     table = predictions(films=80, classes=classes, splits=splits)
     random = np.random.default_rng(3)
     for name in [name for name in table.columns if name.startswith("logit")]:

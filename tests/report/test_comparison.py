@@ -76,7 +76,7 @@ def test_a_metric_without_known_noise_has_no_verdict():
 
 
 def test_the_same_weights_need_no_training_noise():
-    """Only the threshold moved: no seed can have done it."""
+    """Only the threshold differs, which no seed can cause."""
     points = [operating_point(threshold=at) for at in (0.5, 0.9)]
     table = predictions(films=400)
     many = section(EvaluateSection, resamples=2000)
@@ -181,7 +181,7 @@ def _auroc(run: Run) -> float:
 
 @pytest.fixture(scope="module")
 def measured() -> TrainingNoise:
-    """What seeds.json would say after eight seeds."""
+    """The training noise in seeds.json after eight seeds."""
     random = np.random.default_rng(2)
     return noise_of_runs({"auroc": [_auroc(_train(random, 0)) for _ in range(8)]})
 
@@ -194,7 +194,7 @@ def test_runs_that_differ_by_their_seed_alone_are_rarely_reported_as_different(m
 
 
 def test_an_effect_of_two_standard_deviations_is_found_with_several_seeds_per_side(measured: TrainingNoise):
-    """Eight seeds a side; one run a side cannot tell it, and does not pretend to."""
+    """Eight seeds per side; one run per side gives no verdict."""
     random = np.random.default_rng(4)
     effect = 2 * SD
     found = [

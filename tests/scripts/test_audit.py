@@ -1,4 +1,4 @@
-"""`make audit` tells what it found, and where it could not look it says so in one line and is no failure."""
+"""`make audit` reports vulnerabilities; an unreachable database is logged in one line and is not a failure."""
 
 import json
 import logging

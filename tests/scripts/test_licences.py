@@ -1,4 +1,4 @@
-"""The generated page names every pinned package, and no licence that forbids commercial use gets in."""
+"""The generated page lists every pinned package; a licence that forbids commercial use is an error."""
 
 import re
 from pathlib import Path
