@@ -84,7 +84,7 @@ def test_a_pickle_as_a_classifier(workspace: Path) -> None:
 @pytest.mark.parametrize("suffix", [".pt", ".pth", ".ckpt", ".bin", ".safetensors"])
 def test_a_pickle_as_pretrained_weights(workspace: Path, suffix: str) -> None:
     for path in pickles(workspace, f"weights{suffix}"):
-        refused(lambda path=path: read_tensors(path), "never run")  # type: ignore[misc]
+        refused(lambda path=path: read_tensors(path), "never executed")  # type: ignore[misc]
 
 
 def test_a_pickle_as_a_lung_network(workspace: Path) -> None:

@@ -1,4 +1,4 @@
-"""The sagemaker section of compute.yaml, what is read from the environment, and instance types."""
+"""The sagemaker section of compute.yaml, its environment variables, and instance types."""
 
 import os
 from pathlib import Path
@@ -6,14 +6,30 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from cxr.aws.session import aws_session
+from cxr.aws.session import aws_session, check_partition
 from cxr.core.config import Section, parse_section, read_yaml
 from cxr.core.errors import CxrError
 from cxr.runtime.compute import COMPUTE_FILE, Compute, ParallelSection
 
-# CUDA 13, which AWS's images bring, no longer runs on Maxwell, Pascal and Volta (NVIDIA, CUDA 13.0 release notes).
+# CUDA 13 of AWS's images does not support Maxwell, Pascal and Volta (NVIDIA, CUDA 13.0 release notes).
 OLD_GPUS = {"p2": "K80", "p3": "V100", "p3dn": "V100", "g3": "M60", "g3s": "M60"}
 LOCAL_DISK = ("g4dn", "g5", "g6", "g7", "p3dn", "p4", "p5", "p6")
+# GB of these disks by size (AWS: Amazon EC2 instance type specifications, instance store).
+_LOCAL_GB = {
+    "g4dn": {"xlarge": 125, "2xlarge": 225, "4xlarge": 225, "8xlarge": 900, "12xlarge": 900, "16xlarge": 900},
+    "g5": {"xlarge": 250, "2xlarge": 450, "4xlarge": 600, "8xlarge": 900, "16xlarge": 1900, "12xlarge": 3800,
+           "24xlarge": 3800, "48xlarge": 7600},
+    "g6": {"xlarge": 250, "2xlarge": 450, "4xlarge": 600, "8xlarge": 900, "16xlarge": 1880, "12xlarge": 3760,
+           "24xlarge": 3760, "48xlarge": 7520},
+    "g6e": {"xlarge": 250, "2xlarge": 450, "4xlarge": 600, "8xlarge": 900, "16xlarge": 1900, "12xlarge": 3800,
+            "24xlarge": 3800, "48xlarge": 7600},
+    "p4d": {"24xlarge": 8000}, "p4de": {"24xlarge": 8000}, "p5": {"4xlarge": 3840, "48xlarge": 30720},
+    "p5e": {"48xlarge": 30720}, "p5en": {"48xlarge": 30720},
+    "c5d": {"large": 50, "xlarge": 100, "2xlarge": 200, "4xlarge": 400, "9xlarge": 900, "18xlarge": 1800},
+    "m5d": {"large": 75, "xlarge": 150, "2xlarge": 300, "4xlarge": 600, "8xlarge": 1200, "12xlarge": 1800,
+            "16xlarge": 2400, "24xlarge": 3600},
+}  # fmt: skip
+_LOCAL_GB["r5d"] = _LOCAL_GB["m5d"]
 
 
 def family(instance_type: str) -> str:
@@ -22,7 +38,7 @@ def family(instance_type: str) -> str:
 
 
 def processor(instance_type: str) -> Literal["cpu", "gpu"]:
-    """What the job computes on; raises CxrError for an instance that the training image cannot use."""
+    """The processor of the job; raises CxrError for an instance that the training image does not support."""
     name, where = family(instance_type), f"compute.yaml: sagemaker.instance_type: {instance_type}"
     if name in OLD_GPUS:
         raise CxrError(f"{where}: the image's CUDA 13 no longer runs on its {OLD_GPUS[name]} GPUs; take g4dn, g5 or g6")
@@ -37,6 +53,11 @@ def has_local_disk(instance_type: str) -> bool:
     """Whether an instance has a local NVMe disk (AWS: instance store volumes); then SageMaker adds no volume to it."""
     name = family(instance_type)
     return name.startswith(LOCAL_DISK) or (processor(instance_type) == "cpu" and name.endswith("d"))
+
+
+def local_disk_gb(instance_type: str) -> int | None:
+    """Size of an instance's local disk in GB, or None where it has none or the table above lacks it."""
+    return _LOCAL_GB.get(family(instance_type), {}).get(instance_type.rsplit(".", 1)[-1])
 
 
 class SageMakerSection(Section):
@@ -68,7 +89,7 @@ class SageMakerSection(Section):
         if self.spot and self.max_wait_hours < self.max_hours:
             raise ValueError(f"max_wait_hours ({self.max_wait_hours}) must be at least max_hours ({self.max_hours})")
         if bool(self.subnets) != bool(self.security_groups):
-            raise ValueError("subnets and security_groups belong together; give both or neither")
+            raise ValueError("subnets and security_groups: give both or neither")
         if self.spot and self.keep_alive_minutes:
             raise ValueError("keep_alive_minutes: a spot instance cannot be kept; write 0, or spot: false")
         return self
@@ -83,7 +104,7 @@ def resolve(settings: SageMakerSection) -> SageMakerSection:
     """The settings with each `$NAME` replaced and the region found as AWS's tools find it.
 
     Raises:
-        CxrError: values are missing, all of them in one line; or the instance is of no use.
+        CxrError: values are missing (all in one line), or the instance is not supported.
     """
     values: dict[str, Any] = settings.model_dump()
     missing = []
@@ -99,6 +120,7 @@ def resolve(settings: SageMakerSection) -> SageMakerSection:
     if missing:
         raise CxrError(f"compute.yaml: {'; '.join(missing)}; export them, or write the values there")
     found = SageMakerSection.model_validate(values)
+    check_partition(found.region, "compute.yaml: sagemaker.region")
     processor(found.instance_type)
     if found.volume_kms_key != "none" and has_local_disk(found.instance_type):
         raise CxrError(

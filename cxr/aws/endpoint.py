@@ -27,7 +27,7 @@ class Target:
 
     kind: Kind
     image: str  # URI of the image that docker/Dockerfile builds
-    role: str  # ARN of the role that SageMaker takes on
+    role: str  # ARN of the role that SageMaker assumes
     store_url: str  # s3://bucket/prefix/
     instance_type: str = "ml.c6i.large"
     films_url: str = ""  # of a transform: the S3 prefix with the films
@@ -35,7 +35,7 @@ class Target:
 
 @dataclass(frozen=True)
 class Bundle:
-    """A packed bundle and the facts that the registry shows."""
+    """A packed bundle and the metadata for the registry."""
 
     archive: Path  # model.tar.gz
     md5: str
@@ -43,7 +43,7 @@ class Bundle:
 
     @property
     def name(self) -> str:
-        """Of everything that is made for it."""
+        """The name of the model and the endpoint."""
         return f"{PROJECT}-{self.md5[:12]}"
 
 
@@ -112,7 +112,7 @@ def registry_requests(bundle: Bundle, target: Target, metrics_url: str) -> dict[
     """The model registry's group and the bundle's entry in it, which a person must approve.
 
     Raises:
-        CxrError: the bundle's provenance does not say what it was trained on.
+        CxrError: the bundle's provenance lacks its training data or code.
     """
     container = _container(bundle, target)
     return {

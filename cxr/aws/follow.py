@@ -19,19 +19,19 @@ from cxr.core.errors import CxrError
 
 LOG_GROUP = "/aws/sagemaker/TrainingJobs"
 ENDS = {"Completed", "Failed", "Stopped"}
-PATIENCE_S = 600.0  # how long a lost network or an expired sign-in is waited for
+PATIENCE_S = 600.0  # wait for a lost network or an expired sign-in
 log = logging.getLogger(__name__)
 
 
 class JobLog:
-    """The log streams of a job in CloudWatch, each read from where it was left."""
+    """The log streams of a job in CloudWatch, each read from the last position."""
 
     def __init__(self, job_name: str) -> None:
         self._job_name = job_name
         self._tokens: dict[str, str | None] = {}
 
     def new_lines(self, client: Any) -> list[str]:
-        """Lines since the last call; with several instances each begins with its own's name."""
+        """Lines since the last call; with several instances, the name of the instance begins each line."""
         try:
             found = client.describe_log_streams(logGroupName=LOG_GROUP, logStreamNamePrefix=f"{self._job_name}/")
         except client.exceptions.ResourceNotFoundException:  # nothing was logged yet
@@ -59,16 +59,16 @@ class JobLog:
 
 
 def follow(name: str, connect: Callable[[], Any], epochs: int, poll_seconds: float) -> dict[str, Any]:
-    """Show a job until it has ended; returns its last description.
+    """Show the progress and the log of a job until it ends; returns its last description.
 
     Args:
         name: of the job.
-        connect: makes a new AWS session, which finds renewed credentials.
-        epochs: length of the bar.
-        poll_seconds: between two questions.
+        connect: makes a new AWS session, which uses renewed credentials.
+        epochs: length of the progress bar.
+        poll_seconds: time between two requests.
 
     Raises:
-        CxrError: AWS could not be reached, or did not accept the credentials, for ten minutes. The job goes on.
+        CxrError: no access to AWS for ten minutes. The job continues.
     """
     job_log, told, lost = JobLog(name), 0, 0.0
     jobs, logs = _clients(name, connect)
@@ -106,8 +106,8 @@ def _clients(name: str, connect: Callable[[], Any]) -> tuple[Any, Any]:
         return session.client("sagemaker"), session.client("logs")
 
 
-def find_job(plan: JobPlan, store: Store, session: Any) -> tuple[str | None, int]:
-    """The job of these inputs that runs or has completed, or None; and the number of attempts so far."""
+def find_job(plan: JobPlan, session: Any) -> tuple[str | None, int]:
+    """The running or completed job of these inputs, or None, and the number of attempts."""
     job, attempts = latest_job(plan, session)
     if job is not None and job["TrainingJobStatus"] == "Stopping":  # the next attempt needs its last checkpoint
         name = job["TrainingJobName"]
@@ -116,9 +116,11 @@ def find_job(plan: JobPlan, store: Store, session: Any) -> tuple[str | None, int
     if job is None or job["TrainingJobStatus"] not in ("InProgress", "Completed"):
         return None, attempts
     name, status = str(job["TrainingJobName"]), job["TrainingJobStatus"]
-    if status == "Completed" and not store.exists(artifact_key(job, plan)):
-        log.warning("job %s is complete, but its model.tar.gz is gone: training again", name)
-        return None, attempts
+    if status == "Completed":
+        store, key = artifact(job, session)
+        if not store.exists(key):
+            log.warning("job %s is complete, but %s is gone: training again", name, store.below(key))
+            return None, attempts
     log.info("job %s is %s already: attached to it", name, status)
     return name, attempts
 
@@ -148,13 +150,14 @@ def stop_job(name: str, session: Any) -> None:
         session.client("sagemaker").stop_training_job(TrainingJobName=name)
 
 
-def artifact_key(job: dict[str, Any], plan: JobPlan) -> str:
-    """Where the model.tar.gz of a job lies, below the address of the store."""
-    return str(job["ModelArtifacts"]["S3ModelArtifacts"]).removeprefix(plan.store_url)
+def artifact(job: dict[str, Any], session: Any) -> tuple[Store, str]:
+    """Where a job wrote its model.tar.gz, which may be another bucket than today's: the folder, and the key in it."""
+    folder, _, key = str(job["ModelArtifacts"]["S3ModelArtifacts"]).rpartition("/")
+    return Store(folder, session), key
 
 
 def failure_reason(job: dict[str, Any]) -> str:
-    """One line, then the job's own words where it left several."""
+    """One line, then the job's whole message where it has several lines."""
     name, status = job["TrainingJobName"], job["TrainingJobStatus"]
     if status == "Stopped":
         return f"job {name}: Stopped ({job['SecondaryStatus']}); run again to resume from its checkpoint"

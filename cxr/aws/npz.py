@@ -79,9 +79,11 @@ def fetch_channels(store: Store, folder: Path) -> int:
         raise CxrError(
             f"{store.url}: no complete NPZ set ({MARKER} is missing); publish it again, or correct the address"
         )
-    store.fetch(INDEX, folder / INDEX)
-    manifest = store.read(MANIFEST).decode().splitlines()[1:]
-    md5s = {key: md5 for md5, _, key in (line.split(",", 2) for line in manifest)}
+    manifest = store.read(MANIFEST)
+    if _hex(manifest) != json.loads(store.read(MARKER))["manifest_md5"]:
+        raise CxrError(f"{store.below(MANIFEST)}: its content is not what {MARKER} says; publish the set again")
+    md5s = {key: md5 for md5, _, key in (line.split(",", 2) for line in manifest.decode().splitlines()[1:])}
+    store.fetch(INDEX, folder / INDEX, md5s[INDEX])
     wanted = {}
     for row in read_index(folder):
         path = folder / row.file

@@ -1,5 +1,6 @@
 """The plan of a training job: image, inputs, request, name."""
 
+import logging
 import re
 from dataclasses import dataclass, replace
 from importlib.metadata import version
@@ -9,7 +10,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 from sagemaker.core import image_uris
 
-from cxr.aws.config import SageMakerSection, has_local_disk, processor, resolve
+from cxr.aws.config import SageMakerSection, has_local_disk, local_disk_gb, processor, resolve
 from cxr.aws.inputs import CodeChannel, ShardChannels, kept, plan_channels, plan_code, read_wheels
 from cxr.aws.request import JobInputs, build_request, hyperparameters
 from cxr.aws.session import aws_errors
@@ -24,6 +25,7 @@ _ECR = re.compile(
 # One instance type a processor, to ask AWS's table for the image of each.
 _VARIANTS = {"cpu": "ml.m5.xlarge", "gpu": "ml.g5.xlarge"}
 DATA = Path("data/shards")
+log = logging.getLogger(__name__)
 ROOM_GB = 5.0  # packages, checkpoints and the model
 
 
@@ -153,9 +155,17 @@ def plan_job(train: Section, settings: SageMakerSection, root: Path = Path()) ->
 
 
 def _check_room(settings: SageMakerSection, size: int) -> None:
-    needed = size / 1e9 + ROOM_GB
-    if needed > settings.volume_gb and not has_local_disk(settings.instance_type):
+    needed, instance = size / 1e9 + ROOM_GB, settings.instance_type
+    why = f"data, packages and checkpoints need about {needed:.0f} GB"
+    if not has_local_disk(instance):
+        if needed > settings.volume_gb:
+            raise CxrError(f"compute.yaml: sagemaker.volume_gb: {settings.volume_gb} GB is too little: {why}; raise it")
+        return
+    disk = local_disk_gb(instance)
+    if disk is None:
+        log.warning("the size of the disk of %s is not known here: %s; check that they fit", instance, why)
+    elif needed > disk:
         raise CxrError(
-            f"compute.yaml: sagemaker.volume_gb: {settings.volume_gb} GB is too little: data, packages and checkpoints "
-            f"need about {needed:.0f} GB; raise it"
+            f"compute.yaml: sagemaker.instance_type: {instance} has a fixed disk of {disk} GB, and {why}; take a "
+            "larger size, or a type without a disk of its own"
         )

@@ -142,6 +142,13 @@ def _channel(name: str, kind: str, url: str) -> dict[str, Any]:
     return {"ChannelName": name, "DataSource": {"S3DataSource": source}, "InputMode": "File"}
 
 
+def quotas(settings: SageMakerSection) -> dict[str, int]:
+    """Name of each quota that a job counts against -> instances."""
+    uses = ["spot training job" if settings.spot else "training job"]
+    uses += ["training warm pool"] if settings.keep_alive_minutes else []
+    return {f"{settings.instance_type} for {use} usage": settings.instance_count for use in uses}
+
+
 def cost_estimate(settings: SageMakerSection) -> str:
     """What the job can cost at most, in instance-hours and in a class of price."""
     name, size = family(settings.instance_type), settings.instance_type.rsplit(".", 1)[-1]

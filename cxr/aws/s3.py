@@ -4,12 +4,15 @@ import base64
 import hashlib
 import io
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
+from boto3.s3.transfer import TransferConfig, create_transfer_manager
 from botocore.config import Config
 from botocore.exceptions import HTTPClientError, IncompleteReadError
 
@@ -21,6 +24,9 @@ from cxr.runtime.console import progress
 ATTEMPTS = 4
 BLOCK = 1 << 16  # bytes that are written at a time; a body that breaks off resumes after the last block
 THREADS = 16  # requests in flight; more are no faster, because Python's own work limits the rate
+LARGE = 64_000_000  # bytes; a larger file goes up in parts
+PART = 16_000_000
+LEFTOVER_AGE = timedelta(days=1)  # a younger unfinished upload may be somebody's who still sends
 T = TypeVar("T")
 
 
@@ -44,6 +50,18 @@ def file_md5(path: Path) -> str:
         return hashlib.file_digest(stream, "md5").hexdigest()
 
 
+def _md5_and_crc32(stream: BinaryIO) -> tuple[str, int]:
+    md5, crc32 = hashlib.md5(), 0
+    while block := stream.read(1 << 20):
+        md5.update(block)
+        crc32 = zlib.crc32(block, crc32)
+    return md5.hexdigest(), crc32
+
+
+def _base64(value: bytes) -> str:
+    return base64.b64encode(value).decode()
+
+
 def dvc_hash(md5s: Mapping[str, str]) -> str:
     """DVC's hash of a folder: MD5 over the JSON list of its files' hashes, in the order of their paths."""
     listing = [{"md5": md5s[name], "relpath": name} for name in sorted(md5s)]
@@ -65,11 +83,20 @@ class Store:
                     read_timeout=60,
                     retries={"total_max_attempts": ATTEMPTS, "mode": "standard"},
                     max_pool_connections=THREADS,
-                    # Content-MD5 already guards each upload; a second checksum would cost a second pass.
+                    # Each upload has a checksum of ours; a second one would cost a second pass.
                     request_checksum_calculation="when_required",
                     response_checksum_validation="when_required",
                 ),
             )
+
+        parts = TransferConfig(
+            multipart_threshold=PART,
+            multipart_chunksize=PART,
+            max_concurrency=THREADS,
+            preferred_transfer_client="classic",
+        )
+        self._transfers = create_transfer_manager(self._client, parts)
+        self._under_way: set[Any] = set()  # uploads in parts
 
     def below(self, key: str) -> str:
         """The full URL of a key."""
@@ -101,14 +128,27 @@ class Store:
 
     def sizes(self, below: str = "") -> dict[str, int]:
         """Key -> bytes of every object whose key begins with `below`."""
+        return {key: int(entry["Size"]) for key, entry in self._entries(below)}
+
+    def versions(self, below: str = "") -> dict[str, str]:
+        """Key -> size and tag, which change with the content, of every object whose key begins with `below`."""
+        return {key: f"{entry['Size']}-{entry['ETag']}" for key, entry in self._entries(below)}
+
+    def _entries(self, below: str) -> Iterator[tuple[str, dict[str, Any]]]:
         pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=self.prefix + below)
         with aws_errors(self.below(below)):
-            found = (entry for page in pages for entry in page.get("Contents", []))
-            return {entry["Key"].removeprefix(self.prefix): int(entry["Size"]) for entry in found}
+            for page in pages:
+                for entry in page.get("Contents", []):
+                    yield entry["Key"].removeprefix(self.prefix), entry
 
     def put(self, item: Item) -> None:
-        """Upload one object. The server refuses bytes that do not match the MD5, so a file changed on the way fails."""
-        checksum = base64.b64encode(bytes.fromhex(item.md5)).decode()
+        """Upload one object, a large one in parts, of which a broken connection repeats one.
+
+        The server refuses bytes that do not match the checksum, so a file that changes on the way is an error.
+        """
+        if item.size > LARGE:
+            return self._put_parts(item)
+        checksum = _base64(bytes.fromhex(item.md5))
         with aws_errors(self.below(item.key)), item.open() as stream:
             self._client.put_object(
                 Bucket=self.bucket,
@@ -118,52 +158,97 @@ class Store:
                 **self._encryption,
             )
 
+    def _put_parts(self, item: Item) -> None:
+        with item.open() as stream:
+            md5, crc32 = _md5_and_crc32(stream)
+        if md5 != item.md5:
+            raise CxrError(f"{self.below(item.key)}: the file changed after it was hashed; run again")
+        # Of the checksums that cover a whole object in parts, CRC-32 is the one with a fast implementation at hand.
+        checksum = {"ChecksumCRC32": _base64(crc32.to_bytes(4))}
+        source = io.BytesIO(item.content) if isinstance(item.content, bytes) else str(item.content)
+        with aws_errors(self.below(item.key)):
+            self._abort_leftovers(self.prefix + item.key)
+            arguments = {**checksum, **self._encryption}
+            upload = self._transfers.upload(source, self.bucket, self.prefix + item.key, arguments)
+            self._under_way.add(upload)
+            try:
+                upload.result()
+            finally:
+                self._under_way.discard(upload)
+
+    def _abort_leftovers(self, key: str) -> None:
+        """Delete the parts that a killed upload of this object left behind: S3 bills them and shows them nowhere."""
+        found = self._client.list_multipart_uploads(Bucket=self.bucket, Prefix=key).get("Uploads", [])
+        for upload in found:
+            if upload["Key"] == key and datetime.now(UTC) - upload["Initiated"] > LEFTOVER_AGE:
+                self._client.abort_multipart_upload(Bucket=self.bucket, Key=key, UploadId=upload["UploadId"])
+
     def put_all(self, items: Sequence[Item], description: str) -> int:
         """Upload in parallel what is missing or has another size; returns the number of objects sent."""
         present = self.sizes(_common(items)) if items else {}
         missing = [item for item in items if present.get(item.key) != item.size]
-        _in_parallel(self.put, missing, description)
+        self._in_parallel(self.put, missing, description)
         return len(missing)
 
     def read(self, key: str) -> bytes:
         """The content of one small object."""
+        stream = io.BytesIO()
         with aws_errors(self.below(key)):
-            return bytes(self._client.get_object(Bucket=self.bucket, Key=self.prefix + key)["Body"].read())
+            self._download(key, stream)
+        return stream.getvalue()
 
-    def fetch(self, key: str, path: Path) -> None:
-        """Download one object; the file appears whole or not at all. A body that breaks off resumes where it broke."""
-        with aws_errors(self.below(key)), atomic_path(path, durable=False) as temporary, temporary.open("wb") as stream:
-            rest: dict[str, str] = {}
-            for attempt in range(ATTEMPTS):
-                answer = self._client.get_object(Bucket=self.bucket, Key=self.prefix + key, **rest)
-                try:
-                    for block in answer["Body"].iter_chunks(BLOCK):
-                        stream.write(block)
-                    return
-                except (IncompleteReadError, HTTPClientError):
-                    if attempt + 1 == ATTEMPTS:
-                        raise
-                    rest = {"Range": f"bytes={stream.tell()}-", "IfMatch": answer["ETag"]}
-
-    def fetch_all(self, wanted: Mapping[str, tuple[Path, str]], description: str) -> int:
-        """Download in parallel each key whose file is missing or has another MD5; returns the number fetched.
+    def fetch(self, key: str, path: Path, md5: str | None = None) -> None:
+        """Download one object; the file appears whole or not at all.
 
         Raises:
-            CxrError: what came has another MD5 than was promised.
+            CxrError: the content has another MD5 than `md5`.
         """
+        with aws_errors(self.below(key)), atomic_path(path, durable=False) as temporary:
+            with temporary.open("wb") as stream:
+                self._download(key, stream)
+            if md5 is not None and file_md5(temporary) != md5:
+                raise CxrError(f"{self.below(key)}: its content is not what the manifest says; publish the set again")
+
+    def _download(self, key: str, stream: BinaryIO) -> None:
+        """Write an object into `stream`. A body that breaks off resumes where it broke."""
+        rest: dict[str, str] = {}
+        for attempt in range(ATTEMPTS):
+            answer = self._client.get_object(Bucket=self.bucket, Key=self.prefix + key, **rest)
+            try:
+                for block in answer["Body"].iter_chunks(BLOCK):
+                    stream.write(block)
+                return
+            except (IncompleteReadError, HTTPClientError):
+                if attempt + 1 == ATTEMPTS:
+                    raise
+                rest = {"Range": f"bytes={stream.tell()}-", "IfMatch": answer["ETag"]}
+
+    def fetch_all(self, wanted: Mapping[str, tuple[Path, str]], description: str) -> int:
+        """Download in parallel each key whose file is missing or has another MD5; returns the number fetched."""
         fetched: list[str] = []
 
         def fetch(job: tuple[str, tuple[Path, str]]) -> None:
             key, (path, md5) = job
             if path.is_file() and file_md5(path) == md5:
                 return
-            self.fetch(key, path)
+            self.fetch(key, path, md5)
             fetched.append(key)
-            if file_md5(path) != md5:
-                raise CxrError(f"{self.below(key)}: its content is not what the manifest says; publish the set again")
 
-        _in_parallel(fetch, list(wanted.items()), description)
+        self._in_parallel(fetch, list(wanted.items()), description)
         return len(fetched)
+
+    def _in_parallel(self, work: Callable[[T], None], jobs: Sequence[T], description: str) -> None:
+        if not jobs:
+            return
+        with ThreadPoolExecutor(THREADS) as pool:
+            try:
+                for _ in progress(pool.map(work, jobs), len(jobs), description, unit="file"):
+                    pass
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)  # the first fault ends it: the rest would fail alike
+                for upload in list(self._under_way):
+                    upload.cancel()  # which aborts it
+                raise
 
 
 def parse_url(url: str) -> tuple[str, str]:
@@ -173,18 +258,6 @@ def parse_url(url: str) -> tuple[str, str]:
     if scheme != "s3" or not bucket:
         raise CxrError(f"{url}: not an S3 address; write s3://bucket/prefix/")
     return bucket, f"{prefix.strip('/')}/" if prefix.strip("/") else ""
-
-
-def _in_parallel(work: Callable[[T], None], jobs: Sequence[T], description: str) -> None:
-    if not jobs:
-        return
-    with ThreadPoolExecutor(THREADS) as pool:
-        try:
-            for _ in progress(pool.map(work, jobs), len(jobs), description, unit="file"):
-                pass
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)  # the first fault ends it: the rest would fail alike
-            raise
 
 
 def _common(items: Iterable[Item]) -> str:

@@ -1,4 +1,4 @@
-"""Send the requests of a deployment, wait, try it with a film, and take back what was made when that fails."""
+"""Send the requests of a deployment, wait, test it with a film, and roll back on failure."""
 
 import functools
 import hashlib
@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 
 class Deployment:
-    """One bundle on its way to SageMaker."""
+    """The deployment of one bundle to SageMaker."""
 
     def __init__(self, bundle: Bundle, target: Target, region: str | None = None, poll_seconds: float = 15.0) -> None:
         self.bundle, self.target = bundle, target
@@ -35,8 +35,8 @@ class Deployment:
         `film` is what the endpoint is tested with; `again` repeats a completed transform.
 
         Raises:
-            CxrError: a request was refused, the endpoint failed, or it did not answer about the film. What this call
-                made is deleted first; what was there before stays.
+            CxrError: a request or the endpoint failed, or the endpoint gave no prediction. Everything that this call
+                created is deleted first.
         """
         if self.target.kind == "transform":
             self._upload()
@@ -97,7 +97,7 @@ class Deployment:
         return before
 
     def register(self, metrics: bytes) -> str:
-        """Enter the bundle in the model registry, to be approved by a person; returns the ARN of the entry."""
+        """Register the bundle for manual approval; returns the ARN of the entry."""
         md5 = self.bundle.md5
         item = Item(f"bundles/{md5}/metrics.json", metrics, len(metrics), _md5(metrics))
         self._upload()
@@ -154,16 +154,16 @@ class Deployment:
     def _try(self, film: bytes) -> None:
         name, limit = self.bundle.name, PAYLOAD_MB[self.target.kind]
         if len(film) > limit * 1_000_000:
-            raise CxrError(f"the film to try is larger than {limit} MB, which is all that {self.target.kind} takes")
+            raise CxrError(f"the test film is larger than {limit} MB, the limit of {self.target.kind}")
         try:
             with aws_errors(f"endpoint {name}"):
                 reply = self.runtime.invoke_endpoint(
                     EndpointName=name, Body=film, ContentType="application/octet-stream", Accept="application/json"
                 )
             answer = json.loads(reply["Body"].read())
-            log.info("endpoint %s answers: %s with probability %.3f", name, answer["decision"], answer["probability"])
+            log.info("endpoint %s predicts %s with probability %.3f", name, answer["decision"], answer["probability"])
         except (ValueError, KeyError, TypeError) as error:
-            raise CxrError(f"endpoint {name}: its answer about the film to try is no prediction") from error
+            raise CxrError(f"endpoint {name}: its response to the test film is not a prediction") from error
 
     def _roll_back(self) -> None:
         for what, undo in reversed(self._undo):

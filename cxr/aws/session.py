@@ -28,6 +28,19 @@ def aws_session(region: str | None = None) -> Any:
         return boto3.Session(region_name=region or os.environ.get("AWS_REGION"))
 
 
+def check_partition(region: str, where: str) -> None:
+    """Raise CxrError for a region of China, GovCloud or another partition of AWS; `where` begins the message."""
+    try:
+        partition = aws_session(region).get_partition_for_region(region)
+    except aws.UnknownRegionError:  # of a custom endpoint, or newer than this SDK
+        return
+    if partition != "aws":
+        raise CxrError(
+            f"{where}: {region} belongs to AWS's partition {partition}, where accounts, ARNs and image registries are "
+            "others and docs/aws.md does not hold; take a region outside China and GovCloud"
+        )
+
+
 class MissingObject(CxrError):
     """The object does not exist."""
 

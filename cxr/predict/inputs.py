@@ -1,13 +1,17 @@
 """Films that somebody names: files, folders, or addresses on S3."""
 
+import functools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from cxr.core.errors import CxrError
 from cxr.films.dicom import DICOM_SUFFIXES
 from cxr.films.read import IMAGE_SUFFIXES, Source, read_source
+
+if TYPE_CHECKING:  # a machine that predicts local films needs no AWS SDK
+    from cxr.aws.s3 import Store
 
 S3 = "s3://"
 SUFFIXES = (*IMAGE_SUFFIXES, *DICOM_SUFFIXES)
@@ -24,12 +28,8 @@ class NamedFilm:
         """The film's bytes; raises CxrError when they cannot be read."""
         if not self.address.startswith(S3):
             return read_source(self.address)
-        try:
-            return Source(self.address, bytes(_s3().cat_file(self.address)))
-        except OSError as error:
-            raise CxrError(
-                f"{self.address}: cannot be read ({error}); check the address and the credentials"
-            ) from error
+        bucket, key = _parts(self.address)
+        return Source(self.address, _store(bucket).read(key))
 
 
 def find_films(names: Sequence[str]) -> list[NamedFilm]:
@@ -65,15 +65,21 @@ def _local_film(path: Path) -> NamedFilm:
 
 
 def _on_s3(address: str) -> Iterator[NamedFilm]:
-    try:
-        files: dict[str, Any] = _s3().find(address, detail=True)
-    except OSError as error:
-        raise CxrError(f"{address}: cannot be listed ({error}); check the address and the credentials") from error
-    folder = address.removeprefix(S3).rstrip("/")
-    for key, facts in sorted(files.items()):
-        inside = key.removeprefix(folder).lstrip("/")
-        if not inside or _may_be_film(inside):  # empty: the address is the film itself
-            yield NamedFilm(f"{S3}{key}", f"{facts.get('size')}-{facts.get('ETag', '')}")
+    bucket, key = _parts(address)
+    folder = f"{key.rstrip('/')}/" if key else ""
+    found = _store(bucket).versions(folder)
+    for name, version in sorted(found.items()):
+        if _may_be_film(name.removeprefix(folder)):
+            yield NamedFilm(f"{S3}{bucket}/{name}", version)
+    if not found:
+        one = _store(bucket).versions(key)  # which lists neighbours with a longer name, too
+        if key in one:
+            yield NamedFilm(address, one[key])
+
+
+def _parts(address: str) -> tuple[str, str]:
+    bucket, _, key = address.removeprefix(S3).partition("/")
+    return bucket, key
 
 
 def _may_be_film(name: str) -> bool:
@@ -82,9 +88,10 @@ def _may_be_film(name: str) -> bool:
     return not hidden and ("." not in parts[-1] or parts[-1].lower().endswith(SUFFIXES))
 
 
-def _s3() -> Any:
+@functools.cache
+def _store(bucket: str) -> "Store":
     try:
-        import s3fs
+        from cxr.aws.s3 import Store
     except ImportError as error:
-        raise CxrError("s3:// needs the package s3fs; pip install dvc-s3, or copy the films here") from error
-    return s3fs.S3FileSystem()
+        raise CxrError("s3:// needs the package boto3; pip install boto3, or copy the films here") from error
+    return Store(f"{S3}{bucket}")

@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 LOCK = "dvc.lock"
 RESULTS = (LOCK, "metrics/", "plots/", "models/operating_point.json")
 MAX_OTHER_PREDICTIONS = 0.01  # share of the films
-ADVICE = "See docs/training.md (Repeatable results)"
+ADVICE = "See docs/training.md (Reproducibility)"
 
 
 def verify(within: float | None) -> None:

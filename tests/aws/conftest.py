@@ -66,6 +66,7 @@ def plane(tmp_path: Path, s3: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     monkeypatch.setenv("AWS_ENDPOINT_URL_SAGEMAKER", server.url)
     monkeypatch.setenv("AWS_ENDPOINT_URL_CLOUDWATCH_LOGS", server.url)
     monkeypatch.setenv("AWS_ENDPOINT_URL_ECR", server.url)
+    monkeypatch.setenv("AWS_ENDPOINT_URL_SERVICE_QUOTAS", server.url)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     yield server
     server.close()

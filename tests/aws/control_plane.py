@@ -1,4 +1,4 @@
-"""A double of SageMaker's control plane, of CloudWatch Logs and of ECR, over HTTP.
+"""A double of SageMaker's control plane, of CloudWatch Logs, ECR and Service Quotas, over HTTP.
 
 It checks each request against botocore's service model, downloads channels from S3 by prefix, runs the request's own
 ContainerEntrypoint (see container.py), mirrors checkpoints, uploads model.tar.gz, and can take a spot instance away.
@@ -16,6 +16,7 @@ from tests.aws import service_model
 from tests.aws.job import LOG_GROUP, Job
 
 _SERVICES = {"SageMaker": "sagemaker", "Logs_20140328": "logs", "AmazonEC2ContainerRegistry_V20150921": "ecr"}
+_SERVICES |= {"ServiceQuotasV20190624": "service-quotas"}
 _MODELS = {target: service_model.load(name) for target, name in _SERVICES.items()}
 
 
@@ -32,6 +33,9 @@ class ControlPlane:
         self.calls: list[tuple[str, dict[str, Any]]] = []
         self.known_keys = {"test-access-key"}
         self.builds: dict[str, str] = {}  # image tag -> what it holds now; a tag that is not here holds its own name
+        types = _MODELS["SageMaker"].shape_for("TrainingInstanceType").enum
+        uses = ("training job", "spot training job", "training warm pool", "endpoint", "transform job")
+        self.quotas = {f"{name} for {use} usage": 4 for use in uses for name in types}
         self.faults: list[tuple[str, Refused]] = []  # operation -> how its next call is refused
         plane = self
 
@@ -87,6 +91,10 @@ class ControlPlane:
         name, limits = request["TrainingJobName"], request["StoppingCondition"]
         if name in self.jobs:
             raise Refused("ResourceInUse", f"Job name {name} is already in use: job names must be unique")
+        kind = "spot training job" if request.get("EnableManagedSpotTraining") else "training job"
+        quota = f"{request['ResourceConfig']['InstanceType']} for {kind} usage"
+        if self.quotas[quota] < request["ResourceConfig"]["InstanceCount"]:
+            raise Refused("ResourceLimitExceeded", f"The account-level service limit '{quota}' is {self.quotas[quota]}")
         if request.get("EnableManagedSpotTraining"):
             if limits.get("MaxWaitTimeInSeconds", 0) < limits["MaxRuntimeInSeconds"]:
                 raise Refused("ValidationException", "MaxWaitTimeInSeconds must be at least MaxRuntimeInSeconds")
@@ -107,6 +115,14 @@ class ControlPlane:
         (image,) = request["imageIds"]
         digest = hashlib.sha256(self.builds.get(image["imageTag"], image["imageTag"]).encode()).hexdigest()
         return {"images": [{"imageId": {**image, "imageDigest": f"sha256:{digest}"}, "imageManifest": "{}"}]}
+
+    def _ListServiceQuotas(self, request: dict[str, Any]) -> dict[str, Any]:
+        begin, names = int(request.get("NextToken", 0)), list(self.quotas)
+        page = names[begin : begin + 100]
+        found = [
+            {"QuotaName": name, "QuotaCode": f"L-{names.index(name):08X}", "Value": self.quotas[name]} for name in page
+        ]
+        return {"Quotas": found} | ({"NextToken": str(begin + 100)} if begin + 100 < len(names) else {})
 
     def _job(self, request: dict[str, Any]) -> Job:
         try:

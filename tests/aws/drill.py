@@ -44,7 +44,7 @@ def main() -> None:
             s3 = boto3.client("s3")
             s3.create_bucket(Bucket=BUCKET)
             plane = ControlPlane(folder / "plane", s3)
-            for service in ("SAGEMAKER", "CLOUDWATCH_LOGS", "ECR"):
+            for service in ("SAGEMAKER", "CLOUDWATCH_LOGS", "ECR", "SERVICE_QUOTAS"):
                 os.environ[f"AWS_ENDPOINT_URL_{service}"] = plane.url
             try:
                 Job.image_python = image

@@ -130,12 +130,35 @@ def test_an_instance_that_the_image_cannot_use_is_refused_before_it_is_paid(inst
         resolve(sagemaker(instance_type=instance, **VALUES))
 
 
+@pytest.mark.parametrize("region", ["cn-north-1", "us-gov-west-1"])
+def test_china_and_govcloud_are_refused_before_anything_is_sent(project: Project, region: str) -> None:
+    project.set_sagemaker(region=region)
+    with pytest.raises(CxrError, match=rf"sagemaker\.region: {region} belongs to AWS's partition aws-"):
+        main(["train-remote"])
+    project.set_sagemaker(region="ap-southeast-7")
+    main(["train-remote", "--dry-run"])
+
+
 def test_a_volume_that_the_data_would_fill_is_refused(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     project.set_sagemaker(volume_gb=5)
     with pytest.raises(CxrError, match=r"sagemaker\.volume_gb: 5 GB is too little"):
         main(["train-remote", "--dry-run"])
-    project.set_sagemaker(instance_type="ml.g5.xlarge")  # its own disk is larger than any volume asked for
+    project.set_sagemaker(instance_type="ml.g5.xlarge")  # has a disk of its own, of 250 GB
     main(["train-remote", "--dry-run"])
+
+
+def test_a_fixed_disk_that_the_data_would_fill_is_refused(
+    project: Project, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("cxr.aws.plan.ROOM_GB", 240.0)
+    project.set_sagemaker(instance_type="ml.g5.xlarge")
+    main(["train-remote", "--dry-run"])
+    project.set_sagemaker(instance_type="ml.g4dn.2xlarge", volume_gb=16384)
+    with pytest.raises(CxrError, match=r"ml\.g4dn\.2xlarge has a fixed disk of 225 GB, and .* need about 240 GB; take"):
+        main(["train-remote", "--dry-run"])
+    project.set_sagemaker(instance_type="ml.g7e.2xlarge")
+    main(["train-remote", "--dry-run"])
+    assert "the size of the disk of ml.g7e.2xlarge is not known here" in caplog.text
 
 
 @pytest.mark.parametrize(("instance", "computes_on"), [("ml.m5.xlarge", "cpu"), ("ml.g5.xlarge", "gpu")])

@@ -89,6 +89,21 @@ def test_a_second_run_uploads_nothing_and_creates_no_job(
     assert "is Completed already: attached to it" in caplog.text
 
 
+@pytest.mark.parametrize("place", ["{bucket}/another-team", "{bucket}-new"])
+def test_after_a_change_of_bucket_or_prefix_the_model_is_fetched_from_where_its_job_wrote_it(
+    project: Project, plane: ControlPlane, s3: Any, bucket: str, place: str
+) -> None:
+    s3.create_bucket(Bucket=f"{bucket}-new")
+    project.stand_in(stand_ins.QUICK)
+    project.hand_off()
+    model = project.folder / "models" / "classifier.ckpt"
+    model.unlink()
+    project.set_sagemaker(bucket=place.format(bucket=bucket))
+    project.hand_off()
+    assert model.read_bytes() == b"weights"
+    assert len(plane.created()) == 1
+
+
 def test_a_job_that_is_stopping_is_waited_for_and_not_attached_to(
     project: Project, plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -161,7 +176,7 @@ def test_ctrl_c_of_one_who_attached_leaves_the_job_running_and_stop_ends_it(
     main(["train-remote", "--stop"])
     only_job(plane).join(timeout=120)
     assert only_job(plane).status == "Stopped"
-    with pytest.raises(CxrError, match="does not run; nothing to stop"):
+    with pytest.raises(CxrError, match="is not running; nothing to stop"):
         main(["train-remote", "--stop"])
 
 
@@ -261,6 +276,35 @@ def test_a_bucket_of_another_region_is_refused_before_anything_is_sent(
     with pytest.raises(CxrError, match="lies in us-east-1, the job would run in eu-central-1"):
         project.hand_off()
     assert "Contents" not in s3.list_objects_v2(Bucket=bucket)
+
+
+@pytest.mark.parametrize(
+    ("settings", "quota"),
+    [
+        ({}, "ml.m5.xlarge for training job usage"),
+        ({"spot": True, "max_wait_hours": 1}, "ml.m5.xlarge for spot training job usage"),
+        ({"keep_alive_minutes": 5}, "ml.m5.xlarge for training warm pool usage"),
+    ],
+)
+def test_a_quota_that_is_too_small_is_told_before_anything_is_sent(
+    project: Project, plane: ControlPlane, s3: Any, bucket: str, settings: dict[str, Any], quota: str
+) -> None:
+    plane.quotas[quota] = 1
+    project.set_sagemaker(instance_count=2, **settings)
+    with pytest.raises(CxrError, match=rf"quotas: {quota}: 1, and 2 needed; .* --quota-code L-\w+ --desired-value 2"):
+        project.hand_off()
+    assert "Contents" not in s3.list_objects_v2(Bucket=bucket)
+
+
+def test_without_permission_to_read_quotas_a_warning_says_so_and_the_job_starts(
+    project: Project, plane: ControlPlane, caplog: pytest.LogCaptureFixture
+) -> None:
+    plane.faults.append(("ListServiceQuotas", Refused("AccessDeniedException", "not authorized")))
+    project.stand_in(stand_ins.QUICK)
+    project.hand_off()
+    assert "quotas: access denied (not authorized)" in caplog.text
+    assert "not checked: ml.m5.xlarge for training job usage" in caplog.text
+    assert len(plane.created()) == 1
 
 
 def test_another_parameter_is_another_job_with_the_same_data(project: Project, plane: ControlPlane) -> None:

@@ -19,6 +19,8 @@ POLICIES = Path(__file__).parents[2] / "docs" / "aws"
 REGION = "eu-central-1"
 KEY = "1234abcd-12ab-34cd-56ef-1234567890ab"
 _S3 = {"HeadBucket": "ListBucket", "ListObjectsV2": "ListBucket", "HeadObject": "GetObject"}
+_S3 |= {"ListMultipartUploads": "ListBucketMultipartUploads"}
+_S3 |= dict.fromkeys(("CreateMultipartUpload", "UploadPart", "CompleteMultipartUpload"), "PutObject")
 
 
 def filled_in(name: str, bucket: str) -> str:
@@ -61,6 +63,8 @@ def needed(service: str, operation: str, request: dict[str, Any]) -> list[tuple[
         stream = f":log-stream:{request['logStreamName']}" if "logStreamName" in request else ":log-stream:"
         group = f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:{request['logGroupName']}"
         return [(f"logs:{operation}", group + stream)]
+    if service == "service-quotas":
+        return [(f"servicequotas:{operation}", "*")]
     if service == "ecr":
         return [
             (f"ecr:{operation}", f"arn:aws:ecr:{REGION}:{request['registryId']}:repository/{request['repositoryName']}")
@@ -89,18 +93,28 @@ def calls(plane: ControlPlane, monkeypatch: pytest.MonkeyPatch) -> list[tuple[st
 
 
 def test_every_call_of_a_hand_off_is_allowed(
-    project: Project, plane: ControlPlane, bucket: str, calls: list[tuple[str, str]]
+    project: Project, plane: ControlPlane, bucket: str, calls: list[tuple[str, str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    for limit in ("LARGE", "PART"):
+        monkeypatch.setattr(f"cxr.aws.s3.{limit}", 1000)  # bytes, so that shards go up in parts
     project.stand_in(stand_ins.CHECKPOINT + stand_ins.QUICK)
     project.set_sagemaker(bucket=bucket)
     project.hand_off()
     submitter, role = Policy("submitter-policy", bucket), Policy("job-role-policy", bucket)
     assert {action for action, _ in calls} >= {"s3:PutObject", "s3:GetObject", "s3:ListBucket", "iam:PassRole"}
+    assert "s3:ListBucketMultipartUploads" in dict(calls)
+    calls.append(("s3:AbortMultipartUpload", f"arn:aws:s3:::{bucket}/shards/a.npy"))  # after an interruption
     assert [call for call in calls if not submitter.allows(*call)] == []
     (job,) = plane.jobs.values()
     made = [(action, f"arn:aws:s3:::{resource}") for action, resource in job.role_calls]
     assert {action for action, _ in made} == {"s3:ListBucket", "s3:GetObject", "s3:PutObject"}
     assert [call for call in made if not role.allows(*call)] == []
+
+
+def test_the_submitter_may_log_to_a_tracking_server() -> None:
+    server = f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:mlflow-tracking-server/team"
+    for action in ("AccessUI", "CreateRun", "LogBatch", "SearchRuns"):
+        assert Policy("submitter-policy", "films").allows(f"sagemaker-mlflow:{action}", server)
 
 
 @pytest.mark.parametrize(

@@ -99,6 +99,20 @@ def test_an_object_that_is_not_what_the_manifest_says_is_refused(
     s3.put_object(Bucket=bucket, Key=f"npz/{channels.data_md5}/train/train001.npz", Body=b"another")
     with pytest.raises(CxrError, match=r"train001\.npz: its content is not what the manifest says"):
         fetch_channels(Store(store.below(channels.data_md5)), tmp_path / "copy")
+    assert not (tmp_path / "copy/train/train001.npz").exists()
+
+
+@pytest.mark.parametrize("name", ["index.csv", "manifest.csv"])
+def test_an_index_or_a_manifest_that_was_changed_is_refused(
+    s3: Any, bucket: str, npz_set: Path, tmp_path: Path, name: str
+) -> None:
+    store, channels = Store(f"s3://{bucket}/npz"), plan_channels(npz_set)
+    publish_channels(channels, store)
+    content = store.read(f"{channels.data_md5}/{name}")
+    s3.put_object(Bucket=bucket, Key=f"npz/{channels.data_md5}/{name}", Body=content.replace(b"train001", b"train000"))
+    with pytest.raises(CxrError, match=rf"{name}: its content is not what .* says; publish the set again"):
+        fetch_channels(Store(store.below(channels.data_md5)), tmp_path / "copy")
+    assert not (tmp_path / "copy" / "index.csv").exists()
 
 
 def test_files_without_a_split_in_their_name_are_laid_out_by_split(npz_set: Path) -> None:

@@ -132,7 +132,7 @@ def second_epoch_is_safe(job: Job) -> bool:
 
 def test_a_gpu_instance_that_shows_no_gpu_fails_in_one_line(project: Project, plane: ControlPlane) -> None:
     project.set_sagemaker(instance_type="ml.g5.xlarge")
-    with pytest.raises(CxrError, match=r"Failed: error: compute\.yaml: accelerator: gpu, but no CUDA device") as caught:
+    with pytest.raises(CxrError, match=r"Failed: error: compute\.yaml: accelerator: gpu: no CUDA device") as caught:
         project.hand_off()
     assert "\n" not in str(caught.value)
 
@@ -193,3 +193,11 @@ def test_the_submitter_logs_to_mlflow_after_the_download(
     assert run.data.metrics["train_loss"] == 0.5
     assert run.data.params["lr"] == request["HyperParameters"]["lr"]
     assert "MLFLOW_TRACKING_URI" not in request["Environment"]
+
+    project.hand_off()  # which only fetches
+    assert len(client.search_runs([experiment.experiment_id])) == 1
+    client.set_terminated(run.info.run_id, "RUNNING")  # as when the connection broke before the end
+    project.hand_off()
+    (run,) = client.search_runs([experiment.experiment_id])
+    assert run.info.status == "FINISHED"
+    assert len(client.get_metric_history(run.info.run_id, "train_loss")) == 1

@@ -1,5 +1,6 @@
 """Films on S3, on a real server of this machine."""
 
+import sys
 from pathlib import Path
 
 import boto3
@@ -34,6 +35,8 @@ def test_a_prefix_and_a_folder_give_the_same_answers(
     for path in sorted(folder.rglob("*.*")):
         client.upload_file(str(path), "films", f"in/{path.relative_to(folder).as_posix()}")
     client.put_object(Bucket="films", Key="in/notes.txt", Body=b"no film")
+    client.put_object(Bucket="films", Key="in2/film.png", Body=b"a film of another folder")
+    monkeypatch.setitem(sys.modules, "s3fs", None)  # boto3 does it all
     predictor = Predictor.load(project.bundle)
     local = predict_into(tmp_path / "local.csv", predictor, [str(folder)], workers=2)
     remote = predict_into(tmp_path / "remote.csv", predictor, ["s3://films/in"], workers=2)
