@@ -66,6 +66,7 @@ def test_every_request_is_one_that_the_service_takes(bundle: Bundle, kind: str) 
     for operation, request in sent.items():
         assert service_model.fault(SERVICE, operation, request) is None, operation
     assert sent["CreateModel"]["EnableNetworkIsolation"] is (kind != "serverless")
+    assert sent["CreateModel"]["PrimaryContainer"]["Environment"] == {"CXR_PLATFORM": "sagemaker"}
     assert sent["CreateModelPackage"]["ModelApprovalStatus"] == "PendingManualApproval"
 
 

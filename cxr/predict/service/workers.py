@@ -22,9 +22,7 @@ class Limits:
     seconds: float = 20.0  # for one film, its wait included
     workers: int = os.cpu_count() or 1  # films at work at one time
     retry_after: int = 1  # seconds, what a 503 asks the client to wait
-    batch: bool = (
-        False  # in a batch transform any other status than 200 fails the whole job: answer 200 with the reason
-    )
+    batch: bool = False  # a batch transform, which any other status than 200 fails: answer 200 with the reason
     warm_up: bool = True  # read one synthetic film before the first request
 
 
