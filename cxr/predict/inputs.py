@@ -1,16 +1,18 @@
 """Films that somebody names: files, folders, or addresses on S3."""
 
+import functools
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from cxr.core.errors import CxrError
-from cxr.films.dicom import DICOM_SUFFIXES
-from cxr.films.read import IMAGE_SUFFIXES, Source, read_source
+from cxr.films.find import FILM_SUFFIXES, HEAD, is_film, read_head
+from cxr.films.read import Source, read_source
 
+log = logging.getLogger(__name__)
 S3 = "s3://"
-SUFFIXES = (*IMAGE_SUFFIXES, *DICOM_SUFFIXES)
 
 
 @dataclass(frozen=True)
@@ -35,8 +37,8 @@ class NamedFilm:
 def find_films(names: Sequence[str]) -> list[NamedFilm]:
     """The films that files, folders and S3 addresses stand for, in the order given, folders sorted; each film once.
 
-    In a folder, films are files with a film's suffix or none (as DICOM often has), but no hidden ones. What is called
-    like a film and is no file counts, too: reading it tells so.
+    In a folder, films are files with the suffix or the content of one, but no hidden ones. What is called like a film
+    and is no file counts, too: reading it tells so. Other files are counted in the log.
 
     Raises:
         CxrError: a name stands for nothing.
@@ -45,7 +47,7 @@ def find_films(names: Sequence[str]) -> list[NamedFilm]:
     for name in names:
         found = list(_on_s3(name) if name.startswith(S3) else _local(Path(name)))
         if not found:
-            raise CxrError(f"{name}: no film; give a film, or a folder of {', '.join(SUFFIXES)} files")
+            raise CxrError(f"{name}: no film; give a film, or a folder of {', '.join(FILM_SUFFIXES)} files")
         films |= {film.address: film for film in found}
     return list(films.values())
 
@@ -54,9 +56,16 @@ def _local(path: Path) -> Iterator[NamedFilm]:
     if path.is_file():
         yield _local_film(path)
         return
+    left_out = []
     for file in sorted(path.rglob("*")):
-        if _may_be_film(file.relative_to(path).as_posix()) and (not file.is_dir() or file.name.endswith(SUFFIXES)):
+        name = file.relative_to(path).as_posix()
+        if _is_hidden(name) or (file.is_dir() and not name.lower().endswith(FILM_SUFFIXES)):
+            continue
+        if is_film(file.name, functools.partial(read_head, file)):
             yield _local_film(file)
+        else:
+            left_out.append(name)
+    _log_left_out(path.as_posix(), left_out)
 
 
 def _local_film(path: Path) -> NamedFilm:
@@ -70,16 +79,36 @@ def _on_s3(address: str) -> Iterator[NamedFilm]:
     except OSError as error:
         raise CxrError(f"{address}: cannot be listed ({error}); check the address and the credentials") from error
     folder = address.removeprefix(S3).rstrip("/")
+    left_out = []
     for key, facts in sorted(files.items()):
         inside = key.removeprefix(folder).lstrip("/")
-        if not inside or _may_be_film(inside):  # empty: the address is the film itself
+        if inside and _is_hidden(inside):
+            continue
+        if not inside or is_film(
+            Path(key).name, functools.partial(_head_on_s3, key, facts)
+        ):  # empty: it is the film itself
             yield NamedFilm(f"{S3}{key}", f"{facts.get('size')}-{facts.get('ETag', '')}")
+        else:
+            left_out.append(inside)
+    _log_left_out(address, left_out)
 
 
-def _may_be_film(name: str) -> bool:
-    parts = name.split("/")
-    hidden = any(part.startswith(".") or part == "__MACOSX" for part in parts)
-    return not hidden and ("." not in parts[-1] or parts[-1].lower().endswith(SUFFIXES))
+def _head_on_s3(key: str, facts: dict[str, Any]) -> bytes:
+    if not facts.get("size"):  # S3 refuses a range of nothing
+        return b""
+    try:
+        return bytes(_s3().cat_file(key, start=0, end=HEAD))
+    except OSError as error:
+        raise CxrError(f"{S3}{key}: cannot be read ({error}); check the address and the credentials") from error
+
+
+def _is_hidden(name: str) -> bool:
+    return any(part.startswith(".") or part == "__MACOSX" for part in name.split("/"))
+
+
+def _log_left_out(place: str, names: Sequence[str]) -> None:
+    if names:
+        log.info("%s: %d files are not films by suffix or content, such as %s", place, len(names), names[0])
 
 
 def _s3() -> Any:

@@ -329,6 +329,25 @@ def test_a_dicom_folder_takes_patients_from_the_tag_and_labels_from_a_csv_by_ste
     assert {record.bits for record in records} == {12}
 
 
+DICOM_NAMES = ["IM000001", "UPPER.DCM", "1.2.840.113619.2.55", "1.2.840.113619.2.56", "two.dots.dcm", "plain.dcm"]
+
+
+@pytest.mark.parametrize("layout", ["dicom", "csv", "folders"])
+def test_dicom_films_are_found_whatever_their_names(workspace: Path, layout: str) -> None:
+    rows = []
+    for index, name in enumerate([*DICOM_NAMES, *(f"{letter}.dcm" for letter in "abcdef")]):
+        label = ("normal", "pneumonia")[index % 2]
+        write_dicom(workspace / "films" / label / "film.dcm", phantom(index)[0]).rename(
+            workspace / "films" / label / name
+        )
+        rows.append((f"{label}/{name}" if layout == "csv" else name, label))
+    if layout != "folders":
+        pd.DataFrame(rows, columns=["patientId", "Target"]).to_csv(workspace / "films/labels.csv", index=False)
+        (workspace / "films/DICOMDIR").write_bytes(bytes(128) + b"DICM")
+    records = run(dicom_settings(layout=layout, patient_from="image"))
+    assert {(Path(record.path).name, record.label) for record in records} == {(Path(n).name, name) for n, name in rows}
+
+
 def test_display_attributes_that_cannot_be_used_cost_no_film_and_are_counted(
     workspace: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
