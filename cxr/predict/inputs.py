@@ -56,7 +56,7 @@ def _local(path: Path) -> Iterator[NamedFilm]:
     if path.is_file():
         yield _local_film(path)
         return
-    left_out = []
+    left_out = 0
     for file in sorted(path.rglob("*")):
         name = file.relative_to(path).as_posix()
         if _is_hidden(name) or (file.is_dir() and not name.lower().endswith(FILM_SUFFIXES)):
@@ -64,8 +64,8 @@ def _local(path: Path) -> Iterator[NamedFilm]:
         if is_film(file.name, functools.partial(read_head, file)):
             yield _local_film(file)
         else:
-            left_out.append(name)
-    _log_left_out(path.as_posix(), left_out)
+            left_out += 1
+    _log_left_out(left_out)
 
 
 def _local_film(path: Path) -> NamedFilm:
@@ -79,7 +79,7 @@ def _on_s3(address: str) -> Iterator[NamedFilm]:
     except OSError as error:
         raise CxrError(f"{address}: cannot be listed ({error}); check the address and the credentials") from error
     folder = address.removeprefix(S3).rstrip("/")
-    left_out = []
+    left_out = 0
     for key, facts in sorted(files.items()):
         inside = key.removeprefix(folder).lstrip("/")
         if inside and _is_hidden(inside):
@@ -89,8 +89,8 @@ def _on_s3(address: str) -> Iterator[NamedFilm]:
         ):  # empty: it is the film itself
             yield NamedFilm(f"{S3}{key}", f"{facts.get('size')}-{facts.get('ETag', '')}")
         else:
-            left_out.append(inside)
-    _log_left_out(address, left_out)
+            left_out += 1
+    _log_left_out(left_out)
 
 
 def _head_on_s3(key: str, facts: dict[str, Any]) -> bytes:
@@ -106,9 +106,10 @@ def _is_hidden(name: str) -> bool:
     return any(part.startswith(".") or part == "__MACOSX" for part in name.split("/"))
 
 
-def _log_left_out(place: str, names: Sequence[str]) -> None:
-    if names:
-        log.info("%s: %d files are not films by suffix or content, such as %s", place, len(names), names[0])
+def _log_left_out(count: int) -> None:
+    """Log a number only: a name may identify a patient."""
+    if count:
+        log.info("left out: %d files that are not films by suffix or content", count)
 
 
 def _s3() -> Any:
