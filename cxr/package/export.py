@@ -96,10 +96,26 @@ def to_onnx(served: ServedClassifier, weights: str) -> bytes:
             dynamo=False,
         )
         model = onnx.load(path)
+    declare_shapes(model, served)
     if weights == "int16":
         quantize_int16(model)
     onnx.checker.check_model(model, full_check=True)
     return bytes(model.SerializeToString(deterministic=True))
+
+
+def declare_shapes(model: onnx.ModelProto, served: ServedClassifier) -> None:
+    """Declare the outputs' true shapes: any number of films, then the lengths that the network gives.
+
+    The exporter cannot infer them past a padding that is computed, and then names a side of the map after the films.
+    """
+    with torch.no_grad():
+        shapes = [output.shape for output in served(probe(served.classifier.facts["image_px"]))]
+    for output, (_, *lengths) in zip(model.graph.output, shapes, strict=True):
+        declared = output.type.tensor_type.shape
+        del declared.dim[:]
+        declared.dim.add().dim_param = FILMS
+        for length in lengths:
+            declared.dim.add().dim_value = length
 
 
 def quantize_int16(model: onnx.ModelProto) -> None:
