@@ -20,7 +20,8 @@ OPSET = 18
 LARGE = 1024  # elements from which a weight is worth shortening
 DROPPED = (".debug_pkl", "/.data/serialization_id")  # members of a TorchScript file
 STEPS = 32767  # of 16 bits, to either side of zero
-TOLERANCE = {"float32": 1e-4, "int16": 1e-3}  # share of the largest logit (at least 1), by how the weights are stored
+# Shares of the largest logit (at least 1); of ONNX by how the weights are stored.
+ONNX_TOLERANCE = {"float32": 1e-4, "int16": 1e-3}
 SCRIPT_TOLERANCE = 1e-4
 
 
@@ -170,7 +171,7 @@ def check_onnx(classifier: Classifier, network: Network, images: Images, weights
     Raises:
         CxrError: it is larger than the stored weights explain.
     """
-    return _within(score(classifier, images), network.score(images).logits, TOLERANCE[weights], "classifier.onnx")
+    return _within(score(classifier, images), network.score(images).logits, ONNX_TOLERANCE[weights], "classifier.onnx")
 
 
 def check_script(classifier: Classifier, script: bytes, images: Images) -> float:
