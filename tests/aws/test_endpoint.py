@@ -211,6 +211,15 @@ def test_a_failed_endpoint_is_replaced(serving: ServingPlane, bundle: Bundle, bu
     assert serving.endpoints[name]["Status"] == "InService"
 
 
+def test_an_image_whose_manifest_is_an_oci_index_is_refused_and_nothing_remains(
+    serving: ServingPlane, bundle: Bundle, bucket: str
+) -> None:
+    serving.manifests[IMAGE] = "application/vnd.oci.image.index.v1+json"
+    with pytest.raises(CxrError, match=r"Unsupported manifest media type application/vnd.oci.image.index"):
+        Deployment(bundle, target(bucket), poll_seconds=0.2).deploy(film())
+    assert not serving.models
+
+
 def bundle_folder(bundle: Bundle) -> Path:
     return bundle.archive.parent / "bundle"
 

@@ -36,3 +36,17 @@ def test_the_image_names_no_user_and_makes_the_code_readable_by_all() -> None:
     lines = (ROOT / "docker/Dockerfile").read_text(encoding="utf-8").splitlines()
     assert not [line for line in lines if line.startswith("USER")]
     assert any("chmod -R a+rX /srv" in line for line in lines)
+
+
+def test_the_image_is_built_as_sagemaker_takes_it_and_pushed_where_a_name_is_given(tmp_path: Path) -> None:
+    (tmp_path / "docker").write_text(f"#!/bin/sh\necho $* >> {tmp_path}/calls\n")
+    (tmp_path / "docker").chmod(0o755)
+    name = "1.dkr.ecr.eu-central-1.amazonaws.com/cxr-serve:1"
+    for pushed in ("", name):
+        variables = {"PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}", "CXR_SERVING_IMAGE": pushed}
+        command = ["make", "--silent", f"BIN={tmp_path}", "image"]
+        subprocess.run(command, cwd=ROOT, env=variables, check=True, capture_output=True)
+    build, again, tag, push = (tmp_path / "calls").read_text().splitlines()
+    assert build == again
+    assert {"--platform", "linux/amd64", "--provenance=false", "--output", "type=docker"} <= set(build.split())
+    assert (tag, push) == (f"tag cxr-serve {name}", f"push {name}")
