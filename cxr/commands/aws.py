@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from cxr.aws.endpoint import Bundle
 
 log = logging.getLogger(__name__)
-ENVIRONMENT = {"image": "CXR_SERVING_IMAGE", "role": "CXR_SAGEMAKER_ROLE", "bucket": "CXR_SAGEMAKER_BUCKET"}
+ENVIRONMENT = {"image": "CXR_SERVING_IMAGE", "role": "CXR_ENDPOINT_ROLE", "bucket": "CXR_SAGEMAKER_BUCKET"}
 
 
 def add_aws_commands(commands: Commands) -> None:

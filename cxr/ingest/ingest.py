@@ -59,10 +59,17 @@ def ingest(settings: DataSection, compute: Compute, folder: Path) -> None:
     pairs = near_duplicates(kept, thumbnails, compute.n_workers)
     report = audit_report(kept, reasons, dropped, leaks, settings.classes) | {
         "likely_duplicates_across_splits": len(pairs),
+        "display_attributes_skipped": dict(
+            sorted(Counter(one for facts in film_facts for one in facts.skipped).items())
+        ),
         "burned_in_text": sum(facts.burned_in for facts in film_facts),
         "patient_ids": f"hashed, key {key_fingerprint(key)}" if key else "as they are",
         "synthetic": Path(settings.root) == DEMO,  # images of synthetic films may be kept in Git
     }
+    _warn_skipped(
+        [record.path for record, facts in zip(kept, film_facts, strict=True) if facts.skipped],
+        report["display_attributes_skipped"],
+    )
     _warn_burned_in([record.path for record, facts in zip(kept, film_facts, strict=True) if facts.burned_in])
     write_pairs(folder / "near_duplicates", pairs)
     write_manifest(folder / "manifest.csv", kept, settings.classes)
@@ -98,6 +105,17 @@ def _open(min_px: int, tag: str, patient_key: bytes, candidate: FilmEntry) -> Fi
     # The suffix decides how a damaged film is decoded, and so its reason.
     key = digest(source.film_hash.encode(), Path(candidate.address).suffix.encode())
     return FilmTask(key, lambda: inspect_film(source, min_px, tag, patient_key))
+
+
+def _warn_skipped(paths: list[str], counts: dict[str, int]) -> None:
+    if paths:
+        log.warning(
+            "%d DICOM films, such as %s, have display attributes that cannot be used and are shown without them (%s); "
+            "compare them with the viewer of their archive",
+            len(paths),
+            paths[0],
+            ", ".join(f"{reason}: {count}" for reason, count in counts.items()),
+        )
 
 
 def _warn_burned_in(paths: list[str]) -> None:

@@ -9,14 +9,12 @@ from pathlib import Path, PurePosixPath
 import pandas as pd
 
 from cxr.core.errors import CxrError, did_you_mean
-from cxr.films.dicom import DICOM_SUFFIXES
+from cxr.films.find import FILM_SUFFIXES, film_stem, is_dicom_file
 from cxr.films.manifest import SPLITS
 from cxr.films.medmnist import medmnist_array, medmnist_names
-from cxr.films.read import IMAGE_SUFFIXES
 from cxr.ingest.config import DataSection
 
 SPLIT_NAMES = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
-SUFFIXES = (*IMAGE_SUFFIXES, *DICOM_SUFFIXES)
 
 
 @dataclass(frozen=True)
@@ -143,11 +141,11 @@ def _read_labels(csv: Path, settings: DataSection) -> pd.DataFrame:
 
 
 def _films_by_name(root: Path, settings: DataSection) -> dict[str, Path]:
-    """DICOM files by relative path, file name and stem."""
+    """DICOM files, known by suffix or content, by relative path, file name and stem."""
     films: dict[str, Path] = {}
     for path in sorted(files_under(root, settings), key=Path.is_dir):  # a film comes before a folder of its name
-        if path.name.lower().endswith(DICOM_SUFFIXES):
-            for name in (path.relative_to(root).as_posix(), path.name, path.stem):
+        if is_dicom_file(path):
+            for name in (path.relative_to(root).as_posix(), path.name, film_stem(path.name)):
                 films.setdefault(name, path)
     return films
 
@@ -171,7 +169,7 @@ def files_under(root: Path, settings: DataSection) -> Iterator[Path]:
     for path in sorted(root.rglob("*")):
         parts = path.relative_to(root).parts
         hidden = any(part.startswith(".") or part == "__MACOSX" for part in parts)
-        film = not path.is_dir() or path.name.lower().endswith(SUFFIXES)
+        film = not path.is_dir() or path.name.lower().endswith(FILM_SUFFIXES)
         if film and not hidden and (skipped is None or skipped not in path.parents):
             yield path
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from cxr.core.errors import CxrError
 from cxr.core.files import utf8
-from cxr.films.dicom import DICOM_SUFFIXES
+from cxr.films.find import FILM_SUFFIXES, is_dicom_file
 from cxr.films.manifest import SPLITS
 from cxr.ingest.config import DataSection
-from cxr.ingest.layouts import SUFFIXES, FilmEntry, files_under
+from cxr.ingest.layouts import FilmEntry, files_under
 
 SHAPES = 4  # kinds of file names that a suggested pattern covers
 
@@ -64,9 +64,16 @@ def _rows_and_films(candidates: Sequence[FilmEntry], settings: DataSection) -> l
             f"add the file, or correct or remove the row"
         )
     named = {one.name for one in candidates}
-    suffixes = DICOM_SUFFIXES if settings.layout == "dicom" else SUFFIXES
-    names = [path.relative_to(settings.root).as_posix() for path in files_under(Path(settings.root), settings)]
-    spare = [name for name in names if name.lower().endswith(suffixes) and name not in named]
+    others = [
+        path
+        for path in files_under(Path(settings.root), settings)
+        if path.relative_to(settings.root).as_posix() not in named
+    ]
+    if settings.layout == "dicom":
+        others = [path for path in others if is_dicom_file(path)]
+    else:
+        others = [path for path in others if path.name.lower().endswith(FILM_SUFFIXES)]
+    spare = [path.relative_to(settings.root).as_posix() for path in others]
     if spare:
         found.append(
             f"{csv}: {len(spare)} films under {settings.root} have no row and are skipped, such as {spare[0]}; "
@@ -79,7 +86,7 @@ def require_patients(candidates: Sequence[FilmEntry], settings: DataSection) -> 
     """Raise CxrError when `data.path_pattern` finds no patient in a film's path, with a suggested pattern."""
     if settings.patient_from != "pattern":
         return
-    films = [one for one in candidates if one.name.lower().endswith(SUFFIXES)]
+    films = [one for one in candidates if one.name.lower().endswith(FILM_SUFFIXES)]
     nameless = [one for one in films if not one.patient_id and Path(one.address).is_file()]
     if not nameless:
         return

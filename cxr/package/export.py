@@ -20,7 +20,8 @@ OPSET = 18
 LARGE = 1024  # elements from which a weight is worth shortening
 DROPPED = (".debug_pkl", "/.data/serialization_id")  # members of a TorchScript file
 STEPS = 32767  # of 16 bits, to either side of zero
-TOLERANCE = {"float32": 1e-4, "int16": 1e-3}  # share of the largest logit (at least 1), by how the weights are stored
+# Shares of the largest logit (at least 1); of ONNX by how the weights are stored.
+ONNX_TOLERANCE = {"float32": 1e-4, "int16": 1e-3}
 SCRIPT_TOLERANCE = 1e-4
 
 
@@ -96,10 +97,26 @@ def to_onnx(served: ServedClassifier, weights: str) -> bytes:
             dynamo=False,
         )
         model = onnx.load(path)
+    declare_shapes(model, served)
     if weights == "int16":
         quantize_int16(model)
     onnx.checker.check_model(model, full_check=True)
     return bytes(model.SerializeToString(deterministic=True))
+
+
+def declare_shapes(model: onnx.ModelProto, served: ServedClassifier) -> None:
+    """Declare the outputs' true shapes: any number of films, then the lengths that the network gives.
+
+    The exporter cannot infer them past a padding that is computed, and then names a side of the map after the films.
+    """
+    with torch.no_grad():
+        shapes = [output.shape for output in served(probe(served.classifier.facts["image_px"]))]
+    for output, (_, *lengths) in zip(model.graph.output, shapes, strict=True):
+        declared = output.type.tensor_type.shape
+        del declared.dim[:]
+        declared.dim.add().dim_param = FILMS
+        for length in lengths:
+            declared.dim.add().dim_value = length
 
 
 def quantize_int16(model: onnx.ModelProto) -> None:
@@ -154,7 +171,7 @@ def check_onnx(classifier: Classifier, network: Network, images: Images, weights
     Raises:
         CxrError: it is larger than the stored weights explain.
     """
-    return _within(score(classifier, images), network.score(images).logits, TOLERANCE[weights], "classifier.onnx")
+    return _within(score(classifier, images), network.score(images).logits, ONNX_TOLERANCE[weights], "classifier.onnx")
 
 
 def check_script(classifier: Classifier, script: bytes, images: Images) -> float:

@@ -393,7 +393,7 @@ def test_a_dry_run_needs_no_sign_in(
 
 
 def test_everything_that_is_missing_is_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("CXR_SERVING_IMAGE", "CXR_SAGEMAKER_ROLE", "CXR_SAGEMAKER_BUCKET"):
+    for name in ("CXR_SERVING_IMAGE", "CXR_ENDPOINT_ROLE", "CXR_SAGEMAKER_BUCKET"):
         monkeypatch.delenv(name, raising=False)
     with pytest.raises(CxrError, match=r"missing: --image .*, --role .*, --bucket"):
         main(["deploy"])

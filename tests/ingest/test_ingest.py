@@ -1,3 +1,4 @@
+import json
 import os
 import re
 from pathlib import Path
@@ -6,6 +7,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pandas as pd
+import pydicom
 import pytest
 
 from cxr.core.errors import CxrError
@@ -325,6 +327,46 @@ def test_a_dicom_folder_takes_patients_from_the_tag_and_labels_from_a_csv_by_ste
     assert {record.patient_id for record in records} == {"d0", "d1", "d2", "d3"}
     assert {record.attributes["view"] for record in records} == {"AP"}
     assert {record.bits for record in records} == {12}
+
+
+DICOM_NAMES = ["IM000001", "UPPER.DCM", "1.2.840.113619.2.55", "1.2.840.113619.2.56", "two.dots.dcm", "plain.dcm"]
+
+
+@pytest.mark.parametrize("layout", ["dicom", "csv", "folders"])
+def test_dicom_films_are_found_whatever_their_names(workspace: Path, layout: str) -> None:
+    rows = []
+    for index, name in enumerate([*DICOM_NAMES, *(f"{letter}.dcm" for letter in "abcdef")]):
+        label = ("normal", "pneumonia")[index % 2]
+        write_dicom(workspace / "films" / label / "film.dcm", phantom(index)[0]).rename(
+            workspace / "films" / label / name
+        )
+        rows.append((f"{label}/{name}" if layout == "csv" else name, label))
+    if layout != "folders":
+        pd.DataFrame(rows, columns=["patientId", "Target"]).to_csv(workspace / "films/labels.csv", index=False)
+        (workspace / "films/DICOMDIR").write_bytes(bytes(128) + b"DICM")
+    records = run(dicom_settings(layout=layout, patient_from="image"))
+    assert {(Path(record.path).name, record.label) for record in records} == {(Path(n).name, name) for n, name in rows}
+
+
+def test_display_attributes_that_cannot_be_used_cost_no_film_and_are_counted(
+    workspace: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    write_dicom_cohort(workspace / "films")
+    run(dicom_settings(patient_ids="as_is"))
+    assert json.loads(Path("data/audit.json").read_text())["display_attributes_skipped"] == {}
+    assert "display attributes" not in caplog.text
+    for path in sorted((workspace / "films").rglob("*.dcm")):
+        dataset = pydicom.dcmread(path)
+        dataset.WindowCenter, dataset.WindowWidth = "2048", "0"
+        if path == min((workspace / "films").rglob("*.dcm")):
+            dataset.RescaleSlope = dataset.RescaleIntercept = ""
+        dataset.save_as(path)
+    films = len(run(dicom_settings(patient_ids="as_is")))
+    assert films == len(list((workspace / "films").rglob("*.dcm")))
+    skipped = {"rescale: RescaleSlope is empty": 1, "window: width is zero or too small": films}
+    assert json.loads(Path("data/audit.json").read_text())["display_attributes_skipped"] == skipped
+    assert f"{films} DICOM films, such as films/" in caplog.text
+    assert "(rescale: RescaleSlope is empty: 1, window: width is zero or too small: " in caplog.text
 
 
 def test_a_row_without_its_dicom_file_is_an_error_that_names_the_row(workspace: Path) -> None:

@@ -4,6 +4,7 @@ import io
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import torch
 
@@ -24,7 +25,7 @@ def classifier(
     torch.manual_seed(0)
     made = new_classifier(backbone, classes, 160 if backbone == VIT else 64, mask, mirror=mirror).eval()
     with torch.no_grad():
-        made.head[-1].weight.mul_(300 if backbone == BACKBONE else 1)  # so that films differ
+        made.head[-1].weight.mul_(1 if backbone == VIT else 300)  # so that films differ
     return made
 
 
@@ -106,6 +107,19 @@ def test_a_network_without_a_feature_map_gives_no_activation(tmp_path: Path) -> 
     assert scores.activation is None
     assert scores.features.shape == (2, made.head[-1].in_features)
     assert scores.logits == pytest.approx(score(made, films(2, 160)), abs=1e-4)
+
+
+@pytest.mark.parametrize("backbone", [BACKBONE, "tf_efficientnet_lite0"])  # the latter computes its padding
+def test_the_onnx_outputs_declare_the_shapes_that_they_have(backbone: str) -> None:
+    served = ServedClassifier(classifier(THREE, backbone))
+    model = onnx.load_from_string(to_onnx(served, "int16"))
+    declared = [
+        [dim.dim_param or dim.dim_value for dim in output.type.tensor_type.shape.dim] for output in model.graph.output
+    ]
+    with torch.no_grad():
+        given = [list(output.shape[1:]) for output in served(probe(64))]
+    assert declared == [["films", *lengths] for lengths in given]
+    assert [len(shape) for shape in declared] == [2, 2, 4]
 
 
 def test_a_script_carries_no_path_of_the_machine_that_made_it() -> None:
