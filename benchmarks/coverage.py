@@ -47,7 +47,7 @@ def block_of(table: pd.DataFrame) -> Block:
     """All figures of a cohort, with intervals."""
     films = ScoredFilms(table, POINT)
     positive = films.label.astype(np.float64)
-    block = films.with_intervals(tuple(name for name in films.task.figures if name != "ece"))
+    block = films.with_intervals(tuple(name for name in films.task.metrics if name != "ece"))
     block |= line_block(positive, films.probability, films.logits, films.patients)
     return block | predictive_value_block(films, 0.1)
 
@@ -56,12 +56,12 @@ def truth(random: np.random.Generator, auroc: float) -> dict[str, float]:
     """The figures of a cohort so large that its own chance does not matter."""
     films = ScoredFilms(cohort(random, TRUTH_PATIENTS, auroc), POINT)
     positive, ones = films.label.astype(np.float64), np.ones((1, len(films.label)))
-    figures = films.point_estimates()
-    found = {name: figures[name] for name in films.task.figures if name != "ece"}
+    metrics = films.point_estimates()
+    found = {name: metrics[name] for name in films.task.metrics if name != "ece"}
     found["slope"] = float(slopes(positive, films.logits, ones)[0])
     found["intercept"] = float(intercepts(positive, films.logits, ones)[0])
     found["o_to_e"] = float(positive.sum() / films.probability.sum())
-    s, c = figures["sensitivity"], figures["specificity"]
+    s, c = metrics["sensitivity"], metrics["specificity"]
     found["ppv_at_10"], found["npv_at_10"] = predictive_value(s / (1 - c), 0.1), predictive_value(c / (1 - s), 0.9)
     return found
 

@@ -148,18 +148,18 @@ def _compare(
         PATIENT,
         drift,
         drift_text,
-        figures_text,
         from_csv,
         from_folders,
-        frozen_figures,
+        frozen_metrics,
         labelled_table,
+        metrics_text,
         patients,
     )
 
     films, classes = [record.row["film"] for record in records], predictor.config.classes
     reference = from_csv(labels, films, classes) if labels else from_folders(films, classes)
     table = labelled_table(records, reference, patients(reference, pattern))
-    figures = frozen_figures(table, predictor.config, load_section("evaluate", EvaluateSection))
+    metrics = frozen_metrics(table, predictor.config, load_section("evaluate", EvaluateSection))
     moved = drift(records, predictor.reference)
     rejected = sum(bool(record.row["rejected"]) for record in records)
     found = {
@@ -167,11 +167,11 @@ def _compare(
         "films": len(films),
         "labelled": len(reference),
         "rejected": rejected,
-        "figures": figures,
+        "figures": metrics,
         "drift": moved,
     }
     print(f"\nResearch use only. {len(films)} films, {len(reference)} labelled, {rejected} rejected.\n")
-    print(figures_text(figures), drift_text(moved), sep="\n\n")
+    print(metrics_text(metrics), drift_text(moved), sep="\n\n")
     if not pattern and PATIENT not in reference.columns:
         print("\nEach film counts as a patient of its own: with several films per patient, intervals are too narrow.")
     if out is not None:

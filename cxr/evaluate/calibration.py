@@ -42,7 +42,7 @@ def line_block(positive: Floats, probability: Floats, logit: Floats, patients: S
     """
     ones, left_out = np.ones((1, len(positive))), leave_out_weights(patients)
     sample = Sample(len(set(patients)), len(positive))
-    figures = {
+    metrics = {
         "slope": (slopes(positive, logit, ones)[0], slopes(positive, logit, left_out), plain_interval),
         "intercept": (intercepts(positive, logit, ones)[0], intercepts(positive, logit, left_out), plain_interval),
         "o_to_e": (
@@ -52,7 +52,7 @@ def line_block(positive: Floats, probability: Floats, logit: Floats, patients: S
         ),
     }
     block: Block = {}
-    for name, (value, values, interval) in figures.items():
+    for name, (value, values, interval) in metrics.items():
         if not np.isfinite(value):
             one_class = len(np.unique(positive)) < 2
             reason = "films of one class only" if one_class else "the films are separated without error"

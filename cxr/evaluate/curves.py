@@ -34,7 +34,7 @@ def pr_table(positive: Floats, score: Floats) -> pd.DataFrame:
 
 
 def thresholds_table(positive: Floats, probability: Floats) -> pd.DataFrame:
-    """Figures over the threshold: `threshold`, `sensitivity`, `specificity`, `f1`."""
+    """Metrics over the threshold: `threshold`, `sensitivity`, `specificity`, `f1`."""
     return pd.DataFrame(threshold_table(positive, probability)).round(DIGITS)
 
 

@@ -53,7 +53,7 @@ def evaluate(
     earlier: dict[str, Block],
     paths: ResultPaths,
 ) -> None:
-    """Score validation and test films; write predictions, figures, plots, and the operating point.
+    """Score validation and test films; write predictions, metrics, plots, and the operating point.
 
     Args:
         classifier: moved to the device that `compute` names.
@@ -61,7 +61,7 @@ def evaluate(
         statistics: of their acquisition, by image id.
         section: what is reported.
         compute: where.
-        earlier: figures of the earlier stages, see `evaluation_result`; the classifier's facts are added.
+        earlier: metrics of the earlier stages, see `evaluation_result`; the classifier's facts are added.
         paths: where results go.
 
     Raises:
@@ -80,7 +80,7 @@ def evaluate(
         shown = films_of(result.table, reported_split(result.table))
         gallery = paths.pictures / "gradcam.png"
         draw_gallery(gallery, classifier.cpu(), films, shown, result.operating_point, section.gallery_films)
-    _log_figures(result.details["performance"], task_of(classes).main_figure)
+    _log_metrics(result.details["performance"], task_of(classes).main_metric)
 
 
 def _predictions(
@@ -135,9 +135,9 @@ def _check_films(films: NpzSet, facts: dict[str, Any]) -> None:
         )
 
 
-def _log_figures(figures: Block, name: str) -> None:
+def _log_metrics(metrics: Block, name: str) -> None:
     for split in ("validation", "test"):
-        block = figures[split]
+        block = metrics[split]
         if block["films"] == 0:
             log.info("%s: %s", split, block["reason"])
         elif block[name] is None:

@@ -97,7 +97,7 @@ def choose_threshold(rule: str, positive: Floats, probability: Floats, weights: 
 
 
 def threshold_table(positive: Floats, probability: Floats, steps: int = 101) -> dict[str, Floats]:
-    """Figures at evenly spaced thresholds: `threshold`, `sensitivity`, `specificity`, `f1`."""
+    """Metrics at evenly spaced thresholds: `threshold`, `sensitivity`, `specificity`, `f1`."""
     grid = np.linspace(0, 1, steps)
     called = probability[None, :] >= grid[:, None]
     tp, fp = called @ positive, called @ (1 - positive)

@@ -11,18 +11,18 @@ Floats = np.ndarray[Any, np.dtype[np.float64]]
 Indices = np.ndarray[Any, np.dtype[np.int64]]
 Bools = np.ndarray[Any, np.dtype[np.bool_]]
 Images = np.ndarray[Any, np.dtype[np.uint8]]  # stored films, (films, height, width, 4), the last channel the mask
-Figures = dict[str, Floats]  # values by the figure's name, one for each row of weights
-Measure = Callable[[Floats], Figures]  # weights (rows, films) -> values (rows,) by name
+Metrics = dict[str, Floats]  # values by the metric's name, one for each row of weights
+Measure = Callable[[Floats], Metrics]  # weights (rows, films) -> values (rows,) by name
 Interval = tuple[float, float]
 GROUPS = 1000  # with more patients, that many groups of patients are left out instead
-SAME = 1e-12  # a standard error below this is none: no patient changes the figure
+SAME = 1e-12  # a standard error below this is none: no patient changes the metric
 CELLS = 2_000_000  # weights in memory at a time: 16 MB
 MAX_UNDEFINED = 0.05  # share of resamples without a value (one class only) up to which an interval is given
 
 
 @dataclass(frozen=True)
 class Sample:
-    """How much a figure rests on."""
+    """How much a metric rests on."""
 
     patients: int
     films: int
@@ -38,23 +38,23 @@ def leave_out_weights(patients: Sequence[str]) -> Floats:
     return weights
 
 
-def standard_errors(figures: Measure, patients: Sequence[str]) -> dict[str, float]:
-    """Jackknife standard error of each figure; NaN where leaving someone out leaves the figure undefined."""
-    left_out = figures(leave_out_weights(patients))
+def standard_errors(metrics: Measure, patients: Sequence[str]) -> dict[str, float]:
+    """Jackknife standard error of each metric; NaN where leaving someone out leaves the metric undefined."""
+    left_out = metrics(leave_out_weights(patients))
     return {name: standard_error(values) for name, values in left_out.items()}
 
 
 def standard_error(left_out: Floats) -> float:
-    """Of the values (groups,) that a figure takes without each group."""
+    """Of the values (groups,) that a metric takes without each group."""
     groups = len(left_out)
     return float(np.sqrt((groups - 1) / groups * np.square(left_out - left_out.mean()).sum())) if groups > 1 else np.nan
 
 
 def share_interval(share: float, error: float, sample: Sample) -> Interval | None:
-    """Wilson's interval of a figure between 0 and 1; None without two patients or a standard error.
+    """Wilson's interval of a metric between 0 and 1; None without two patients or a standard error.
 
     The sample is worth share (1 - share) / error² films, and never more than its films. Where no patient changes the
-    figure, as when no film is wrong, it is worth its patients.
+    metric, as when no film is wrong, it is worth its patients.
     """
     if sample.patients < 2 or not np.isfinite(error):
         return None
@@ -68,13 +68,13 @@ def share_interval(share: float, error: float, sample: Sample) -> Interval | Non
 
 
 def signed_interval(value: float, error: float, sample: Sample) -> Interval | None:
-    """As `share_interval`, of a figure between -1 and 1."""
+    """As `share_interval`, of a metric between -1 and 1."""
     found = share_interval((1 + value) / 2, error / 2, sample)
     return None if found is None else (2 * found[0] - 1, 2 * found[1] - 1)
 
 
 def ratio_interval(value: float, error: float, sample: Sample) -> Interval | None:
-    """Student's interval on the logarithm, of a positive figure without an upper bound."""
+    """Student's interval on the logarithm, of a positive metric without an upper bound."""
     if sample.patients < 2 or not error > SAME or value <= 0:
         return None
     spread = float(np.exp(student.ppf(0.975, sample.patients - 1) * error / value))
@@ -82,7 +82,7 @@ def ratio_interval(value: float, error: float, sample: Sample) -> Interval | Non
 
 
 def plain_interval(value: float, error: float, sample: Sample) -> Interval | None:
-    """Student's interval of a figure without bounds."""
+    """Student's interval of a metric without bounds."""
     if sample.patients < 2 or not error > SAME:
         return None
     spread = float(student.ppf(0.975, sample.patients - 1) * error)
@@ -111,10 +111,10 @@ def patient_weights(patients: Sequence[str], resamples: int, seed: int) -> Itera
 
 
 def resampled(
-    figures: Callable[[Floats], Figures], patients: Sequence[str], resamples: int, seed: int
+    metrics: Callable[[Floats], Metrics], patients: Sequence[str], resamples: int, seed: int
 ) -> dict[str, Floats]:
-    """Each figure's value in each resample, (resamples,); `figures` maps weights (rows, films) to values (rows,)."""
-    blocks = [figures(weights) for weights in patient_weights(patients, resamples, seed)]
+    """Each metric's value in each resample, (resamples,); `metrics` maps weights (rows, films) to values (rows,)."""
+    blocks = [metrics(weights) for weights in patient_weights(patients, resamples, seed)]
     return {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
 
 

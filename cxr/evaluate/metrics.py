@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from cxr.evaluate.intervals import Bools, Figures, Floats, Indices
+from cxr.evaluate.intervals import Bools, Floats, Indices, Metrics
 
 BINS = 15
 METRICS = (
@@ -96,37 +96,37 @@ class Scored:
     decision: Floats  # 1 or 0 at the operating point
 
 
-def binary_metrics(films: Scored, weights: Floats) -> Figures:
-    """All figures for each row of weights; NaN where a figure is not defined.
+def binary_metrics(films: Scored, weights: Floats) -> Metrics:
+    """All metrics for each row of weights; NaN where a metric is not defined.
 
     Args:
         films: labels and scores.
-        weights: (resamples, films); a row of ones gives the plain figures.
+        weights: (resamples, films); a row of ones gives the plain metrics.
 
     Returns:
-        Arrays (resamples,) by name: those of FIGURES and the counts tp, fp, fn, tn.
+        Arrays (resamples,) by name: those of METRICS and the counts tp, fp, fn, tn.
     """
-    figures = decision_metrics(films.positive, films.decision, weights)
+    metrics = decision_metrics(films.positive, films.decision, weights)
     total = weights.sum(axis=1)
     p = np.clip(films.probability, TINY, 1 - TINY)
     loss = -np.where(films.positive == 1, np.log(p), np.log1p(-p))
-    figures["auroc"] = weighted_auroc(films.positive, films.score, weights)
-    figures["auprc"] = weighted_auprc(films.positive, films.score, weights)
-    figures["brier"] = weights @ np.square(films.probability - films.positive) / total
-    figures["log_loss"] = weights @ loss / total
-    figures["ece"] = expected_calibration_error(films.positive, films.probability, weights)
-    return figures
+    metrics["auroc"] = weighted_auroc(films.positive, films.score, weights)
+    metrics["auprc"] = weighted_auprc(films.positive, films.score, weights)
+    metrics["brier"] = weights @ np.square(films.probability - films.positive) / total
+    metrics["log_loss"] = weights @ loss / total
+    metrics["ece"] = expected_calibration_error(films.positive, films.probability, weights)
+    return metrics
 
 
-def decision_metrics(positive: Floats, decision: Floats, weights: Floats) -> Figures:
-    """Figures of the 2x2 table; as `binary_metrics`."""
+def decision_metrics(positive: Floats, decision: Floats, weights: Floats) -> Metrics:
+    """Metrics of the 2x2 table; as `binary_metrics`."""
     tp = weights @ (positive * decision)
     fp = weights @ ((1 - positive) * decision)
     fn = weights @ (positive * (1 - decision))
     tn = weights @ ((1 - positive) * (1 - decision))
     with np.errstate(invalid="ignore", divide="ignore"):
         sensitivity, specificity = tp / (tp + fn), tn / (tn + fp)
-        figures = {
+        metrics = {
             "accuracy": (tp + tn) / (tp + fp + fn + tn),
             "balanced_accuracy": (sensitivity + specificity) / 2,
             "sensitivity": sensitivity,
@@ -137,11 +137,11 @@ def decision_metrics(positive: Floats, decision: Floats, weights: Floats) -> Fig
             "youden": sensitivity + specificity - 1,
             "mcc": (tp * tn - fp * fn) / np.sqrt((tp + fp) * (tp + fn) * (tn + fp) * (tn + fn)),
         }
-    return figures | {"tp": tp, "fp": fp, "fn": fn, "tn": tn}
+    return metrics | {"tp": tp, "fp": fp, "fn": fn, "tn": tn}
 
 
-def denominator_mask(figure: str, label: Indices, called: Indices) -> Bools:
-    """The films in the denominator of a figure."""
+def denominator_mask(metric: str, label: Indices, called: Indices) -> Bools:
+    """The films in the denominator of a metric."""
     chosen = {
         "sensitivity": label == 1,
         "specificity": label == 0,
@@ -149,14 +149,14 @@ def denominator_mask(figure: str, label: Indices, called: Indices) -> Bools:
         "npv": called == 0,
         "f1": (label == 1) | (called == 1),
     }
-    return np.asarray(chosen.get(figure, np.ones(len(label), bool)))
+    return np.asarray(chosen.get(metric, np.ones(len(label), bool)))
 
 
-def why_undefined(figure: str, label: Indices, called: Indices) -> str:
-    """Why a figure of the plain sample has no value."""
-    if not (label == 1).any() and figure not in ("specificity", "precision", "npv"):
+def why_undefined(metric: str, label: Indices, called: Indices) -> str:
+    """Why a metric of the plain sample has no value."""
+    if not (label == 1).any() and metric not in ("specificity", "precision", "npv"):
         return "no film of the positive class"
-    if not (label == 0).any() and figure not in ("sensitivity", "precision", "npv"):
+    if not (label == 0).any() and metric not in ("sensitivity", "precision", "npv"):
         return "no film of the negative class"
     return f"no film is called {'positive' if not called.any() else 'negative'}"
 
@@ -170,11 +170,11 @@ class ScoredClasses:
     decision: Indices  # class index, (films,)
 
 
-def multiclass_metrics(films: ScoredClasses, weights: Floats) -> Figures:
-    """All figures for each row of weights (resamples, films); NaN where a figure is not defined.
+def multiclass_metrics(films: ScoredClasses, weights: Floats) -> Metrics:
+    """All metrics for each row of weights (resamples, films); NaN where a metric is not defined.
 
     Returns:
-        Arrays (resamples,) by name: those of FIGURES, `top3_accuracy` and `top5_accuracy` with more classes than
+        Arrays (resamples,) by name: those of METRICS, `top3_accuracy` and `top5_accuracy` with more classes than
         that, and for class k those of PER_CLASS as `k:auroc` ….
     """
     classes = films.probability.shape[1]
@@ -191,7 +191,7 @@ def multiclass_metrics(films: ScoredClasses, weights: Floats) -> Figures:
     auprc = np.stack([weighted_auprc(truth[:, k], films.probability[:, k], weights) for k in range(classes)], axis=1)
     own = films.probability[np.arange(len(films.label)), films.label]
     likeliest = films.probability.argmax(axis=1)
-    figures = {
+    metrics = {
         "macro_auroc": auroc.mean(axis=1),
         "macro_auprc": auprc.mean(axis=1),
         "accuracy": hits.sum(axis=1) / total,
@@ -208,15 +208,15 @@ def multiclass_metrics(films: ScoredClasses, weights: Floats) -> Figures:
     rank = (films.probability > own[:, None]).sum(axis=1)  # how many classes are thought likelier than the true one
     for k in (2, 3, 5):
         if k == 2 or k < classes:
-            figures[f"top{k}_accuracy"] = weights @ (rank < k).astype(np.float64) / total
+            metrics[f"top{k}_accuracy"] = weights @ (rank < k).astype(np.float64) / total
     for k in range(classes):
         values = (auroc, auprc, sensitivity, precision, f1)
-        figures |= {f"{k}:{name}": value[:, k] for name, value in zip(PER_CLASS, values, strict=True)}
-    return figures
+        metrics |= {f"{k}:{name}": value[:, k] for name, value in zip(PER_CLASS, values, strict=True)}
+    return metrics
 
 
 def why_class_undefined(name: str, labels: Indices, classes: tuple[str, ...]) -> str:
-    """Why a figure of the plain sample has no value."""
+    """Why a metric of the plain sample has no value."""
     present = set(labels.tolist())
     missing = [label for index, label in enumerate(classes) if index not in present]
     if ":" in name:

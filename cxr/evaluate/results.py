@@ -49,7 +49,7 @@ def data_details(audit: Path) -> dict[str, Any]:
 def segmentation_details(masks: Path) -> Block:
     """Fallbacks, expected Dice and area of all films; Dice, IoU and HD95 where reference masks exist."""
     table = read_mask_table(masks)
-    figures: Block = {
+    metrics: Block = {
         "films": len(table),
         "fallbacks": int(table["fallback"].sum()),
         "expected_dice_mean": rounded(float(table["expected_dice"].mean())),
@@ -60,11 +60,11 @@ def segmentation_details(masks: Path) -> Block:
     for name in MASK_SCORES:
         scores = table[name].dropna().to_numpy(np.float64)
         if len(scores) == 0:
-            figures |= {name: None, f"{name}_reason": "the cohort has no reference masks"}
+            metrics |= {name: None, f"{name}_reason": "the cohort has no reference masks"}
             continue
-        figures[name] = rounded(float(scores.mean()))
-        figures[f"{name}_worst_5_percent"] = rounded(float(np.quantile(scores, 0.95 if name == "hd95" else 0.05)))
-    return figures
+        metrics[name] = rounded(float(scores.mean()))
+        metrics[f"{name}_worst_5_percent"] = rounded(float(np.quantile(scores, 0.95 if name == "hd95" else 0.05)))
+    return metrics
 
 
 def performance_details(table: pd.DataFrame, point: OperatingPoint, section: EvaluateSection) -> Block:
@@ -78,14 +78,14 @@ def performance_details(table: pd.DataFrame, point: OperatingPoint, section: Eva
 
 
 def split_block(table: pd.DataFrame, point: OperatingPoint, section: EvaluateSection) -> Block:
-    """Sizes, figures with intervals, and what the task adds."""
+    """Sizes, metrics with intervals, and what the task adds."""
     if table.empty:
         return {"films": 0, "reason": "the cohort has no film in this split"}
     films = ScoredFilms(table, point)
     block: Block = {"films": len(table), "patients": int(table["patient_id"].nunique())}
     block |= {f"films_{name}": int((films.label == index).sum()) for index, name in enumerate(point.classes)}
     further = _of_two if isinstance(films.task, Binary) else _of_more
-    return block | films.with_intervals(films.task.figures) | further(films, table, point, section)
+    return block | films.with_intervals(films.task.metrics) | further(films, table, point, section)
 
 
 def _of_two(films: ScoredFilms, table: pd.DataFrame, point: OperatingPoint, section: EvaluateSection) -> Block:
@@ -101,12 +101,12 @@ def _of_two(films: ScoredFilms, table: pd.DataFrame, point: OperatingPoint, sect
 
 
 def _of_more(films: ScoredFilms, table: pd.DataFrame, point: OperatingPoint, section: EvaluateSection) -> Block:
-    """Figures of each class against the rest, and the confusion matrix."""
+    """Metrics of each class against the rest, and the confusion matrix."""
     values, classes = films.point_estimates(), films.task.classes
     per_class = {}
     for index, name in enumerate(classes):
-        reasons = {figure: films.why_undefined(f"{index}:{figure}") for figure in PER_CLASS}
-        own = {figure: values[f"{index}:{figure}"] for figure in PER_CLASS}
+        reasons = {metric: films.why_undefined(f"{index}:{metric}") for metric in PER_CLASS}
+        own = {metric: values[f"{index}:{metric}"] for metric in PER_CLASS}
         per_class[name] = with_reasons(own, PER_CLASS, reasons.__getitem__)
     counts = one_hot(films.label, len(classes)).T @ one_hot(films.called, len(classes))
     return {
@@ -134,16 +134,16 @@ def operating_point_block(point: OperatingPoint) -> Block:
     return block | ({"temperature_reason": point.temperature_reason} if point.temperature_reason else {})
 
 
-def metrics_json(task: Task, figures: Block, shift: Block, segmentation: Block) -> Block:
-    """At most 15 scalars: test, validation, two copies of it, lungs; null where a figure cannot be had.
+def metrics_json(task: Task, metrics: Block, shift: Block, segmentation: Block) -> Block:
+    """At most 15 scalars: test, validation, two copies of it, lungs; null where a metric cannot be had.
 
     Args:
-        task: names the figures.
-        figures: as in metrics/details/performance.json.
+        task: names the metrics.
+        metrics: as in metrics/details/performance.json.
         shift: as in metrics/details/shift.json.
         segmentation: as in metrics/details/segmentation.json.
     """
-    test, validation, main = figures["test"], figures["validation"], task.main_figure
+    test, validation, main = metrics["test"], metrics["validation"], task.main_metric
     interval = (main, f"{main}_low", f"{main}_high")
     block: Block = {}
     if test["films"]:
@@ -185,14 +185,14 @@ def evaluation_result(
     earlier: dict[str, Block],
     where: str,
 ) -> EvaluationResult:
-    """Fit the operating point on the validation films, decide every film with it, and compute the figures.
+    """Fit the operating point on the validation films, decide every film with it, and compute the metrics.
 
     Args:
         table: predictions of validation and test films.
         fingerprint: of the classifier's weights.
         classes: the classifier's classes, in the order of their index.
         section: the rule of the threshold, subgroups, bootstrap.
-        earlier: figures of the earlier stages by name: those of EARLIER.
+        earlier: metrics of the earlier stages by name: those of EARLIER.
         where: named in errors.
 
     Raises:

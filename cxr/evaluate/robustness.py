@@ -47,7 +47,7 @@ def check_details(table: pd.DataFrame, point: OperatingPoint, section: EvaluateS
 def shortcut_block(table: pd.DataFrame, point: OperatingPoint, section: EvaluateSection) -> Block:
     """What the classifier still says without lungs, and where it looks, each beside its chance level."""
     task = task_of(point.classes)
-    name = task.main_figure
+    name = task.main_metric
     block: Block = {f"{name}_chance": task.chance}
     off = "" if section.shortcuts else "evaluate.shortcuts is off"
     for score, title, why in (
@@ -92,10 +92,10 @@ def lung_share_block(table: pd.DataFrame, point: OperatingPoint) -> Block:
 def baseline_block(table: pd.DataFrame, point: OperatingPoint, section: EvaluateSection) -> Block:
     """What the classifier must beat: calling every film positive, and logistic regression on HOG and histogram.
 
-    `gain` is the classifier's main figure minus the baseline's, with its interval over patients.
+    `gain` is the classifier's main metric minus the baseline's, with its interval over patients.
     """
     own = ScoredFilms(table, point)
-    name = own.task.main_figure
+    name = own.task.main_metric
     block: Block = {"all_positive": _all_positive(own)} if isinstance(own.task, Binary) else {}
     hog = hog_films(table, point)
     if hog is None:
@@ -138,7 +138,7 @@ def shift_details(table: pd.DataFrame, point: OperatingPoint) -> Block:
     }
     label, logits = _acquisition(with_score(validation, ACQUISITION, point.classes), point.classes)
     auroc = rounded(ovr_auroc(label, logits)) if len(np.unique(label)) > 1 else None
-    return {"acquisition_auroc": auroc} | {name: _figures(films, point) for name, films in views.items()}
+    return {"acquisition_auroc": auroc} | {name: _metrics(films, point) for name, films in views.items()}
 
 
 def bias_conflicting_films(validation: pd.DataFrame, classes: tuple[str, ...]) -> pd.DataFrame:
@@ -153,17 +153,17 @@ def _acquisition(films: pd.DataFrame, classes: tuple[str, ...]) -> tuple[Indices
     return labels(films, classes), np.column_stack([-logits, logits]) if logits.ndim == 1 else logits
 
 
-def _figures(films: pd.DataFrame, point: OperatingPoint) -> Block:
+def _metrics(films: pd.DataFrame, point: OperatingPoint) -> Block:
     if films.empty:
         return {
             "films": 0,
             "reason": "no such films; they need validation films, some of them bias-conflicting",
         }
     task = task_of(point.classes)
-    names = (task.main_figure, *(AT_THRESHOLD if isinstance(task, Binary) else ("accuracy",)))
+    names = (task.main_metric, *(AT_THRESHOLD if isinstance(task, Binary) else ("accuracy",)))
     block: Block = {"films": len(films), "patients": int(films["patient_id"].nunique())}
     block |= ScoredFilms(films, point).with_intervals(names)
-    hog, name = hog_films(films, point), task.main_figure
+    hog, name = hog_films(films, point), task.main_metric
     if hog is None:
         return block
     return block | {key.replace(name, f"{name}_hog", 1): value for key, value in hog.with_intervals((name,)).items()}

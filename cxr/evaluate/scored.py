@@ -1,4 +1,4 @@
-"""Figures of some rows of the table of predictions, as JSON blocks: with an interval, or the reason why not."""
+"""Metrics of some rows of the table of predictions, as JSON blocks: with an interval, or the reason why not."""
 
 from collections.abc import Callable
 from typing import Any
@@ -53,17 +53,17 @@ class ScoredFilms:
         """All metrics of the films as they are."""
         return {name: float(value[0]) for name, value in self.measure(np.ones((1, len(self.label)))).items()}
 
-    def sample(self, figure: str) -> Sample:
-        """The patients and films in the denominator of a figure."""
-        counted = self.task.counted(figure, self.label, self.called)
+    def sample(self, metric: str) -> Sample:
+        """The patients and films in the denominator of a metric."""
+        counted = self.task.counted(metric, self.label, self.called)
         return Sample(len({patient for patient, one in zip(self.patients, counted, strict=True) if one}), counted.sum())
 
-    def why_undefined(self, figure: str) -> str:
-        """Why a figure has no value."""
-        return self.task.why_undefined(figure, self.label, self.called)
+    def why_undefined(self, metric: str) -> str:
+        """Why a metric has no value."""
+        return self.task.why_undefined(metric, self.label, self.called)
 
     def with_intervals(self, names: tuple[str, ...]) -> Block:
-        """Each named figure as `name`, `name_low`, `name_high`; null with `name_reason` where it is not defined."""
+        """Each named metric as `name`, `name_low`, `name_high`; null with `name_reason` where it is not defined."""
         values, errors = self.point_estimates(), standard_errors(self.measure, self.patients)
         block: Block = {}
         for name in names:
@@ -75,7 +75,7 @@ class ScoredFilms:
         return block
 
     def interval(self, name: str, value: float, error: float) -> Interval | None:
-        """The 95 % interval of a figure; None where it cannot be had."""
+        """The 95 % interval of a metric; None where it cannot be had."""
         if name in NO_INTERVAL:
             return None
         kind = ratio_interval if name in LOSSES else signed_interval if name in SIGNED else share_interval
@@ -85,13 +85,13 @@ class ScoredFilms:
 def interval_entries(name: str, interval: Interval | None) -> Block:
     """`name_low` and `name_high`, or nulls with `name_interval_reason`."""
     if interval is None:
-        reason = NO_INTERVAL.get(name, "too few patients: without one of them the figure is undefined")
+        reason = NO_INTERVAL.get(name, "too few patients: without one of them the metric is undefined")
         return {f"{name}_low": None, f"{name}_high": None, f"{name}_interval_reason": reason}
     return {f"{name}_low": rounded(interval[0]), f"{name}_high": rounded(interval[1])}
 
 
 def with_reasons(values: dict[str, float], names: tuple[str, ...], why: Callable[[str], str]) -> Block:
-    """Plain figures, each null with `name_reason` where it is not defined."""
+    """Plain metrics, each null with `name_reason` where it is not defined."""
     block: Block = {}
     for name in names:
         block[name] = rounded(values[name])
@@ -101,5 +101,5 @@ def with_reasons(values: dict[str, float], names: tuple[str, ...], why: Callable
 
 
 def rounded(value: float) -> float | None:
-    """A figure as written: five decimals; None for NaN and infinity."""
+    """A metric as written: five decimals; None for NaN and infinity."""
     return round(float(value), DIGITS) if np.isfinite(value) else None

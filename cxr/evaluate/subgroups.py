@@ -1,4 +1,4 @@
-"""metrics/details/subgroups.json: figures of groups of films, and whether a group differs from the rest."""
+"""metrics/details/subgroups.json: metrics of groups of films, and whether a group differs from the rest."""
 
 import numpy as np
 import pandas as pd
@@ -14,10 +14,10 @@ MAX_GROUPS = 20
 
 
 def subgroup_details(table: pd.DataFrame, point: OperatingPoint, section: EvaluateSection) -> Block:
-    """Figures of the reported split for each value of each column of `evaluate.subgroups`.
+    """Metrics of the reported split for each value of each column of `evaluate.subgroups`.
 
     A group of fewer than `evaluate.subgroup_patients` patients is named with its size under `too_small` and has no
-    figures. `difference` is the main figure of the group minus that of all other films; its p-values are adjusted for
+    metrics. `difference` is the main metric of the group minus that of all other films; its p-values are adjusted for
     all groups of all columns together (Holm 1979).
     """
     films = films_of(table, reported_split(table))
@@ -34,7 +34,7 @@ def subgroup_details(table: pd.DataFrame, point: OperatingPoint, section: Evalua
 
 
 def _column(table: pd.DataFrame, column: str, point: OperatingPoint, section: EvaluateSection) -> Block:
-    """Figures of the films for each value of a column; empty values count as `unknown`."""
+    """Metrics of the films for each value of a column; empty values count as `unknown`."""
     if column not in table.columns:
         return {"reason": f"the cohort has no column '{column}'"}
     values = table[column].replace("", "unknown")
@@ -51,15 +51,15 @@ def _column(table: pd.DataFrame, column: str, point: OperatingPoint, section: Ev
             continue
         own = table[inside].reset_index(drop=True)
         films = ScoredFilms(own, point)
-        block[group] = {"films": len(own), "patients": patients, **films.with_intervals(films.task.subgroup_figures)}
+        block[group] = {"films": len(own), "patients": patients, **films.with_intervals(films.task.subgroup_metrics)}
         block[group] |= _difference(table, inside, point)
     return block | ({"too_small": too_small} if too_small else {})
 
 
 def _difference(table: pd.DataFrame, inside: Bools, point: OperatingPoint) -> Block:
-    """The main figure inside minus outside, with interval and p-value; patients may have films on both sides."""
+    """The main metric inside minus outside, with interval and p-value; patients may have films on both sides."""
     films = ScoredFilms(table, point)
-    name, weights = films.task.main_figure, leave_out_weights(films.patients)
+    name, weights = films.task.main_metric, leave_out_weights(films.patients)
 
     def gap(rows: Floats) -> Floats:
         return np.asarray(films.measure(rows * inside)[name] - films.measure(rows * ~inside)[name])
@@ -68,7 +68,7 @@ def _difference(table: pd.DataFrame, inside: Bools, point: OperatingPoint) -> Bl
         return {"difference": None, "difference_reason": "no other films to compare with"}
     value, error = float(gap(np.ones((1, len(table))))[0]), standard_error(gap(weights))
     if not np.isfinite(value):
-        return {"difference": None, "difference_reason": "the figure is not defined for the group or for the others"}
+        return {"difference": None, "difference_reason": "the metric is not defined for the group or for the others"}
     sample = Sample(len(set(films.patients)), len(table))
     block = {"difference": rounded(value), **interval_entries("difference", plain_interval(value, error, sample))}
     if block["difference_low"] is None:

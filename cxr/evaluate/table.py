@@ -23,7 +23,7 @@ LUNG_SHARE = "lung_share"  # of the Grad-CAM mass, 0..1
 LUNG_AREA = "lung_area"  # the mask's share of the film, 0..1: the lung share of evidence that is spread evenly
 OLDER = ("lungs_removed_logit", "baseline_logit", "surroundings_logit")  # names of three of these until 732980e
 REQUIRED = ("image_id", "patient_id", "split", "label")
-DIGITS = 6  # decimals kept, so that a table read back gives the same figures
+DIGITS = 6  # decimals kept, so that a table read back gives the same metrics
 
 
 def reported_split(table: pd.DataFrame) -> str:

@@ -1,4 +1,4 @@
-"""Two classes or more? Decided here, once; the rest of evaluation asks the task for columns, figures, reasons."""
+"""Two classes or more? Decided here, once; the rest of evaluation asks the task for columns, metrics, reasons."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -25,11 +25,11 @@ class Task(Protocol):
     """What depends on the number of classes. `probability` is (films,) for two classes, else (films, classes)."""
 
     classes: tuple[str, ...]
-    main_figure: str  # ranks classifiers and decides comparisons
-    figures: tuple[str, ...]  # told of each split, with intervals
+    main_metric: str  # ranks classifiers and decides comparisons
+    metrics: tuple[str, ...]  # told of each split, with intervals
     short: tuple[str, ...]  # those of them in metrics.json
-    subgroup_figures: tuple[str, ...]
-    chance: float  # of the main figure
+    subgroup_metrics: tuple[str, ...]
+    chance: float  # of the main metric
 
     def columns(self, score: str) -> list[str]:
         """Names of the columns that hold a score of each film."""
@@ -38,13 +38,13 @@ class Task(Protocol):
         """Those columns, (films, columns), as logits or probabilities are passed on."""
 
     def measure(self, label: Indices, logits: Floats, probability: Floats, called: Indices) -> Measure:
-        """The function from weights to all figures of some films."""
+        """The function from weights to all metrics of some films."""
 
-    def counted(self, figure: str, label: Indices, called: Indices) -> Bools:
-        """The films in the denominator of a figure."""
+    def counted(self, metric: str, label: Indices, called: Indices) -> Bools:
+        """The films in the denominator of a metric."""
 
-    def why_undefined(self, figure: str, label: Indices, called: Indices) -> str:
-        """Why a figure of these films has no value."""
+    def why_undefined(self, metric: str, label: Indices, called: Indices) -> str:
+        """Why a metric of these films has no value."""
 
     def one_versus_rest(self, label: Indices, probability: Floats) -> list[tuple[str, Floats, Floats]]:
         """Name, reference (1 or 0) and probability of each class that has a curve of its own."""
@@ -69,10 +69,10 @@ class Binary(Task):
     """Two classes; the second is the positive one."""
 
     classes: tuple[str, ...]
-    main_figure: str = "auroc"
-    figures: tuple[str, ...] = METRICS
+    main_metric: str = "auroc"
+    metrics: tuple[str, ...] = METRICS
     short: tuple[str, ...] = ("auroc", "auprc", "accuracy", "sensitivity", "specificity", "f1", "ece")
-    subgroup_figures: tuple[str, ...] = ("auroc", "sensitivity", "specificity", "accuracy")
+    subgroup_metrics: tuple[str, ...] = ("auroc", "sensitivity", "specificity", "accuracy")
     chance: float = 0.5
 
     @override
@@ -89,12 +89,12 @@ class Binary(Task):
         return lambda weights: binary_metrics(films, weights)
 
     @override
-    def counted(self, figure: str, label: Indices, called: Indices) -> Bools:
-        return denominator_mask(figure, label, called)
+    def counted(self, metric: str, label: Indices, called: Indices) -> Bools:
+        return denominator_mask(metric, label, called)
 
     @override
-    def why_undefined(self, figure: str, label: Indices, called: Indices) -> str:
-        return why_undefined(figure, label, called)
+    def why_undefined(self, metric: str, label: Indices, called: Indices) -> str:
+        return why_undefined(metric, label, called)
 
     @override
     def one_versus_rest(self, label: Indices, probability: Floats) -> list[tuple[str, Floats, Floats]]:
@@ -121,10 +121,10 @@ class Multiclass(Task):
     """Three classes or more; the likeliest is called."""
 
     classes: tuple[str, ...]
-    main_figure: str = "macro_auroc"
-    figures: tuple[str, ...] = CLASS_METRICS
+    main_metric: str = "macro_auroc"
+    metrics: tuple[str, ...] = CLASS_METRICS
     short: tuple[str, ...] = ("macro_auroc", "macro_auprc", "accuracy", "balanced_accuracy", "macro_f1", "mcc", "ece")
-    subgroup_figures: tuple[str, ...] = ("accuracy", "macro_f1")
+    subgroup_metrics: tuple[str, ...] = ("accuracy", "macro_f1")
     chance: float = 0.5
 
     @override
@@ -141,12 +141,12 @@ class Multiclass(Task):
         return lambda weights: multiclass_metrics(films, weights)
 
     @override
-    def counted(self, figure: str, label: Indices, called: Indices) -> Bools:
+    def counted(self, metric: str, label: Indices, called: Indices) -> Bools:
         return np.ones(len(label), bool)
 
     @override
-    def why_undefined(self, figure: str, label: Indices, called: Indices) -> str:
-        return why_class_undefined(figure, label, self.classes)
+    def why_undefined(self, metric: str, label: Indices, called: Indices) -> str:
+        return why_class_undefined(metric, label, self.classes)
 
     @override
     def one_versus_rest(self, label: Indices, probability: Floats) -> list[tuple[str, Floats, Floats]]:

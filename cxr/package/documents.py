@@ -32,13 +32,13 @@ PARTS = """\
 NAME = "cxr-pneumonia-bundle"
 
 
-def model_card(config: InferenceConfig, provenance: dict[str, Any], figures: dict[str, Any]) -> str:
+def model_card(config: InferenceConfig, provenance: dict[str, Any], performance: dict[str, Any]) -> str:
     """The text of the card.
 
     Args:
         config: the bundle's settings.
         provenance: as written beside it.
-        figures: metrics/details/performance.json.
+        performance: metrics/details/performance.json.
     """
     point = config.operating_point
     rule = "the likeliest class is predicted" if point.threshold is None else (
@@ -53,7 +53,7 @@ def model_card(config: InferenceConfig, provenance: dict[str, Any], figures: dic
         films=_films(provenance["films"]),
         decision=f"{rule}; temperature {point.temperature:.3f}",
         source=f"`{provenance['weights'].get('source', 'unknown')}`",
-        figures=_table(figures),
+        metrics=_table(performance),
         population=_population(config.population),
         quantile=f"{config.ood.quantile:.0%}",
         ood_films=config.ood.films,
@@ -75,10 +75,10 @@ def _by_class(classes: dict[str, int]) -> str:
     return ", ".join(f"{films} {name}" for name, films in classes.items())
 
 
-def _table(figures: dict[str, Any]) -> str:
+def _table(performance: dict[str, Any]) -> str:
     """A table of the reported split; a figure that is not defined says why."""
-    block = figures[figures["reported_split"]]
-    rows = [f"| figure | {figures['reported_split']}, {block['films']} films |", "|---|---|"]
+    block = performance[performance["reported_split"]]
+    rows = [f"| metric | {performance['reported_split']}, {block['films']} films |", "|---|---|"]
     for name in SHOWN:
         if name not in block:
             continue

@@ -16,7 +16,7 @@ from cxr.evaluate.metrics import LOSSES
 from cxr.evaluate.scored import ScoredFilms
 from cxr.evaluate.task import task_of
 
-SEEDS = "metrics/seeds.json"  # written by `python -m cxr seeds`; figures by their dotted name in metrics.json
+SEEDS = "metrics/seeds.json"  # written by `python -m cxr seeds`; metrics by their dotted name in metrics.json
 LOWER_IS_BETTER = (*LOSSES, "ece")
 LEVEL = 0.05  # of significance
 NO_DIFFERENCE = "no difference shown"
@@ -34,7 +34,7 @@ class Noise:
 class TrainingNoise:
     """Training noise of the metrics of one split, and its source."""
 
-    figures: dict[str, Noise]
+    metrics: dict[str, Noise]
     source: str  # such as `sd over 5 seeds, main: metrics/seeds.json`
 
 
@@ -42,10 +42,10 @@ def noise_of_file(text: str, split: str, where: str) -> TrainingNoise:
     """The training noise of a split in `metrics/seeds.json`; raises CxrError when the text is damaged."""
     try:
         document: dict[str, Any] = json.loads(text)
-        seeds, figures = len(document["seeds"]), document["figures"]
+        seeds, metrics = len(document["seeds"]), document["figures"]
         found = {
             name.removeprefix(f"{split}."): Noise(float(facts["sd"]), seeds - 1)
-            for name, facts in figures.items()
+            for name, facts in metrics.items()
             if name.startswith(f"{split}.") and facts["sd"] is not None
         }
     except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -62,13 +62,13 @@ def noise_of_runs(*runs: dict[str, list[float]]) -> TrainingNoise | None:
     several = [one for one in runs if len(next(iter(one.values()))) > 1]
     if not several:
         return None
-    figures = {}
+    metrics = {}
     for name in several[0]:
         squares = sum(float(np.square(np.subtract(one[name], np.mean(one[name]))).sum()) for one in several)
         freedom = sum(len(one[name]) - 1 for one in several)
-        figures[name] = Noise(float(np.sqrt(squares / freedom)), freedom)
+        metrics[name] = Noise(float(np.sqrt(squares / freedom)), freedom)
     return TrainingNoise(
-        figures, f"sd over the {' and '.join(str(len(next(iter(one.values())))) for one in several)} runs"
+        metrics, f"sd over the {' and '.join(str(len(next(iter(one.values())))) for one in several)} runs"
     )
 
 
@@ -157,7 +157,7 @@ def compare(
     runs = [ScoredFilms(table, run.point) for table, run in zip(tables, [*a, *b], strict=True)]
     of_a, of_b, table = runs[: len(a)], runs[len(a) :], tables[0]
     same_weights = len({run.point.classifier for run in (*a, *b)}) == 1
-    names = task_of(a[0].point.classes).figures
+    names = task_of(a[0].point.classes).metrics
     estimates = [films.point_estimates() for films in runs]
     runs_of = [
         {name: [one[name] for one in part] for name in names} for part in (estimates[: len(a)], estimates[len(a) :])
@@ -169,9 +169,9 @@ def compare(
         mean_a, mean_b = (float(np.mean(one[name])) for one in runs_of)
         values = gap[name]
         known = same_weights
-        if noise is not None and name in noise.figures:
+        if noise is not None and name in noise.metrics:
             known = True
-            values = values + draws(noise.figures[name], len(a), len(b), len(values), section.seed)
+            values = values + draws(noise.metrics[name], len(a), len(b), len(values), section.seed)
         found.append(_difference(name, mean_a, mean_b, values, known))
     only_a, only_b = (int((group[0].table["split"] == split).sum()) - len(table) for group in (a, b))
     patients = int(table["patient_id"].nunique())

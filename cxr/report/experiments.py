@@ -73,7 +73,7 @@ def run_recipes(names: Sequence[str], seeds: int, settings: Sequence[str], out: 
             if not experiment_exists(name):
                 log.info("%s, seed %d: training (experiment %s)", recipe, seed, name)
                 run_experiment(name, changed)
-            rows.setdefault(recipe, []).append(figures(Revision(name)))
+            rows.setdefault(recipe, []).append(view_metrics(Revision(name)))
     text = table(rows)
     print(text)
     write_text(out, text)
@@ -132,12 +132,12 @@ def scalars(document: dict[str, Any], prefix: str = "") -> Scalars:
 def summary(seeds: dict[str, Scalars]) -> dict[str, Any]:
     """Mean, sample standard deviation and range of each metric that all seeds have, and the values of each seed."""
     first, *others = seeds.values()
-    figures = {}
+    metrics = {}
     for name in (name for name in first if all(name in other for other in others)):
-        values = [figures_of[name] for figures_of in seeds.values()]
+        values = [metrics_of[name] for metrics_of in seeds.values()]
         facts = {"mean": fmean(values), "sd": stdev(values), "min": min(values), "max": max(values)}
-        figures[name] = {fact: round(value, 5) for fact, value in facts.items()}
-    return {"figures": figures, "seeds": seeds}
+        metrics[name] = {fact: round(value, 5) for fact, value in facts.items()}
+    return {"figures": metrics, "seeds": seeds}
 
 
 def chosen(recipes: dict[str, Any], names: Sequence[str]) -> dict[str, dict[str, Any]]:
@@ -175,7 +175,7 @@ def table(rows: dict[str, list[Block]]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def figures(revision: Revision) -> Block:
+def view_metrics(revision: Revision) -> Block:
     """Metrics of each view and of the test films; macro AUROC counts as AUROC for three classes or more."""
     shift, metrics, checks = revision.json(SHIFT), revision.json(METRICS), revision.json(CHECKS)
     test = metrics.get("test")

@@ -16,7 +16,7 @@ from cxr.evaluate.config import EvaluateSection
 from cxr.evaluate.results import split_block
 from cxr.evaluate.table import LOGIT, put_decisions
 from cxr.predict.batch import Record
-from cxr.report.tables import Rows, figure, markdown, title
+from cxr.report.tables import Rows, cell, markdown, title
 
 PATIENT, LABEL, PATH = "patient_id", "label", "path"
 SPLIT = "test"
@@ -123,7 +123,7 @@ def labelled_table(records: Sequence[Record], labels: pd.DataFrame, patients: "p
     return table.astype(dict.fromkeys(scores, float))
 
 
-def frozen_figures(table: pd.DataFrame, config: InferenceConfig, section: EvaluateSection) -> dict[str, Any]:
+def frozen_metrics(table: pd.DataFrame, config: InferenceConfig, section: EvaluateSection) -> dict[str, Any]:
     """Metrics with 95 % CI of all labelled films, and of those without a reliability flag.
 
     Raises:
@@ -167,17 +167,17 @@ def _share_up_to(at: Floats, values: Floats) -> Floats:
     return np.searchsorted(values, at, side="right") / len(values)
 
 
-def figures_text(figures: dict[str, Any]) -> str:
+def metrics_text(metrics: dict[str, Any]) -> str:
     """A table: each metric with its 95 % CI, of all films and of those without a flag."""
-    blocks = [block for block in figures.values() if block["films"]]
+    blocks = [block for block in metrics.values() if block["films"]]
     names = [name.removesuffix("_low") for name in blocks[0] if name.endswith("_low")]
     header = [
         "metric, at the bundle's operating point",
-        *(f"{name}, {figures[name]['films']} films" for name in figures),
+        *(f"{name}, {metrics[name]['films']} films" for name in metrics),
     ]
-    rows: Rows = [[title(name), *(figure(block, name) for block in figures.values())] for name in names]
+    rows: Rows = [[title(name), *(cell(block, name) for block in metrics.values())] for name in names]
     if "counts" in blocks[0] and "tp" in blocks[0]["counts"]:
-        rows.append(["TP / FP / FN / TN", *(_counts(block) for block in figures.values())])
+        rows.append(["TP / FP / FN / TN", *(_counts(block) for block in metrics.values())])
     return markdown(header, rows)
 
 

@@ -36,12 +36,12 @@ def report_markdown(
         parts += ["## Parameters", "", _changed(changes(base.params, head.params), "No parameter differs."), ""]
         other = changes(base.metrics, head.metrics)
         parts += ["## Headline metrics that differ", "", _folded(_changed(other, "None.")), ""]
-    figures = head.details["performance"]
+    performance = head.details["performance"]
     parts += [f"## Metrics of {head.name}", "", INTERVALS, ""]
-    parts += [markdown(["metric", "test", "validation"], headline_rows(figures)), ""]
-    if calibration_rows(figures):
-        parts += ["## Calibration", "", markdown(["metric", "value"], calibration_rows(figures)), ""]
-        parts += ["## Predictive values", "", markdown(["prevalence", "PPV", "NPV"], predictive_rows(figures)), ""]
+    parts += [markdown(["metric", "test", "validation"], headline_rows(performance)), ""]
+    if calibration_rows(performance):
+        parts += ["## Calibration", "", markdown(["metric", "value"], calibration_rows(performance)), ""]
+        parts += ["## Predictive values", "", markdown(["prevalence", "PPV", "NPV"], predictive_rows(performance)), ""]
     parts += ["## Subgroups", "", _folded(markdown(*subgroup_table(head.details["subgroups"]))), ""]
     parts += ["## Curves", ""]
     parts += [f"![{title}]({path.relative_to(folder).as_posix()})" for title, path in images.items()]

@@ -8,8 +8,8 @@ from typing import Any
 from cxr.report.revisions import Results
 from cxr.report.tables import (
     calibration_rows,
+    cell,
     check_rows,
-    figure,
     headline_rows,
     markdown,
     predictive_rows,
@@ -25,24 +25,24 @@ TEMPLATE = Path(__file__).with_name("model_card.template.md")
 def model_card(results: Results) -> str:
     """The text of the card; raises KeyError where the metrics have another version."""
     details, params, point = results.details, results.params, results.run.point
-    figures, data, cohort = details["performance"], details["data"], params.get("data", {})
+    performance, data, cohort = details["performance"], details["data"], params.get("data", {})
     root = str(cohort.get("root", "unknown"))
     return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
         model=_facts(results),
         root=root,
         layout=cohort.get("layout", "unknown"),
-        synthetic=": **synthetic films**, drawn by this repository; no person is in them" if root == DEMO else "",
+        synthetic=": **synthetic films** drawn by this repository, which show no person" if root == DEMO else "",
         splits=_splits(data),
         quarantined=data.get("quarantined", "unknown"),
         dropped=data.get("dropped_for_leakage", "unknown"),
         classes=", ".join(point.classes),
         patients=_patients(cohort),
-        scope=_scope(figures),
+        scope=_scope(performance),
         operating_point=_operating_point(results),
-        figures=markdown(["figure", "test", "validation"], headline_rows(figures)),
-        at_threshold_0_5=_at_threshold_0_5(figures),
-        calibration_figures=_table(["figure", "value"], calibration_rows(figures)),
-        prevalence=_table(["prevalence", "PPV", "NPV"], predictive_rows(figures)),
+        metrics=markdown(["metric", "test", "validation"], headline_rows(performance)),
+        at_threshold_0_5=_at_threshold_0_5(performance),
+        calibration_metrics=_table(["metric", "value"], calibration_rows(performance)),
+        prevalence=_table(["prevalence", "PPV", "NPV"], predictive_rows(performance)),
         subgroups=markdown(*subgroup_table(details["subgroups"])),
         checks=markdown(["check", "value", "chance"], check_rows(details["checks"])),
         segment=_segment(details["segmentation"]),
@@ -55,10 +55,10 @@ def model_card(results: Results) -> str:
 def _patients(cohort: dict[str, Any]) -> str:
     if cohort.get("patient_from") == "image":
         return (
-            "**Films are not grouped by patient** (`patient_from: image`): films of one person may lie in several "
-            "splits, and intervals take every film for a person of its own; both flatter."
+            "**Films are not grouped by patient** (`patient_from: image`): films of one person may be in several "
+            "splits, and intervals count each film as a patient. The metrics are optimistic and the intervals narrow."
         )
-    return "Patients never cross splits."
+    return "All films of a patient are in one split."
 
 
 def _facts(results: Results) -> str:
@@ -70,8 +70,8 @@ def _facts(results: Results) -> str:
         ["input", f"{results.params.get('preprocess', {}).get('image_px', '?')} px, region "
                   f"`{results.params.get('preprocess', {}).get('region', '?')}`, lung mask channel "
                   f"`{train.get('mask_channel', '?')}`"],
-        ["weights' fingerprint", f"`{results.run.point.classifier}`"],
-        ["training data's fingerprint", f"`{results.details['training']['provenance']['data']}`"],
+        ["fingerprint of the weights", f"`{results.run.point.classifier}`"],
+        ["fingerprint of the training data", f"`{results.details['training']['provenance']['data']}`"],
         ["decision", _operating_point(results)],
     ]  # fmt: skip
     return "\n".join(f"| {name} | {value} |" for name, value in rows)
@@ -80,7 +80,7 @@ def _facts(results: Results) -> str:
 def _operating_point(results: Results) -> str:
     point = results.run.point
     if point.threshold is None:
-        return f"the likeliest class; temperature {point.temperature:.3f}"
+        return f"the most probable class; temperature {point.temperature:.3f}"
     return f"rule `{point.rule}`: probability ≥ {point.threshold:.3f}; temperature {point.temperature:.3f}"
 
 
@@ -91,49 +91,51 @@ def _splits(data: dict[str, Any]) -> str:
     return markdown(["split", *names], rows)
 
 
-def _scope(figures: dict[str, Any]) -> str:
-    if figures["reported_split"] == "test":
-        return "Test films were set aside before training."
-    return "**This cohort has no test set: validation films chose the model, so these figures flatter it.**"
+def _scope(performance: dict[str, Any]) -> str:
+    if performance["reported_split"] == "test":
+        return "Test films were held out from training."
+    return (
+        "**This cohort has no test set: the model was selected on validation films, so these metrics are optimistic.**"
+    )
 
 
-def _at_threshold_0_5(figures: dict[str, Any]) -> str:
-    block = reported(figures).get("at_threshold_0_5")
+def _at_threshold_0_5(performance: dict[str, Any]) -> str:
+    block = reported(performance).get("at_threshold_0_5")
     if block is None:
-        return "given for two classes only"
-    return ", ".join(f"{title(name)} {figure(block, name)}" for name in block if not name.endswith("_reason"))
+        return "defined for two classes only"
+    return ", ".join(f"{title(name)} {cell(block, name)}" for name in block if not name.endswith("_reason"))
 
 
 def _table(header: list[str], rows: list[list[str]]) -> str:
-    return markdown(header, rows) if rows else "Given for two classes only."
+    return markdown(header, rows) if rows else "Defined for two classes only."
 
 
 def _seeds(results: Results) -> str:
     if results.seeds is None:
-        return "Training with another seed gives other metrics; `python -m cxr seeds` measures by how much."
+        return "Metrics vary with the training seed; `python -m cxr seeds` measures by how much."
     document = json.loads(results.seeds)
     rows = [
         [name, *(f"{facts[key]:.3f}" for key in ("mean", "sd", "min", "max"))]
         for name, facts in document["figures"].items()
         if not name.endswith(("_low", "_high")) and facts["sd"] is not None
     ]
-    told = f"Over {len(document['seeds'])} training seeds, of which the weights described here are one:"
-    return told + "\n\n" + markdown(["figure", "mean", "sd", "lowest", "highest"], rows)
+    heading = f"Over {len(document['seeds'])} training seeds, including that of the weights described here:"
+    return heading + "\n\n" + markdown(["metric", "mean", "sd", "lowest", "highest"], rows)
 
 
 def _segment(segment: dict[str, Any]) -> str:
     names = [name for name in segment if not name.endswith("_reason")]
-    return markdown(["figure", "value"], [[name.replace("_", " "), _plain(segment, name)] for name in names])
+    return markdown(["metric", "value"], [[name.replace("_", " "), _plain(segment, name)] for name in names])
 
 
 def _plain(block: dict[str, Any], name: str) -> str:
-    return figure(block, name) if block[name] is None else str(block[name])
+    return cell(block, name) if block[name] is None else str(block[name])
 
 
 def _threshold_interval(results: Results) -> str:
     low, high = results.run.point.threshold_low, results.run.point.threshold_high
     if results.run.point.rule.startswith("fixed"):
-        return "it was set beforehand and fitted to no film"
+        return "it was set in advance"
     if low is None or high is None:
-        return "no interval could be given here"
-    return f"resampled validation patients put it between {low:.3f} and {high:.3f}"
+        return "it has no interval"
+    return f"its 95 % CI over validation patients is {low:.3f} to {high:.3f}"

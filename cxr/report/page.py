@@ -67,7 +67,7 @@ def report_page(
         comparison=_comparison(found, base, head),
         intervals=INTERVALS,
         operating_point=escape(_operating_point(head)),
-        figures=html(["metric", "test", "validation"], headline_rows(details["performance"])),
+        metrics=html(["metric", "test", "validation"], headline_rows(details["performance"])),
         calibration=_calibration(details["performance"]),
         checks=html(["check", "value", "chance"], check_rows(details["checks"])),
         subgroups=html(*subgroup_table(details["subgroups"])),
@@ -120,11 +120,11 @@ def _comparison(found: Comparison | str, base: RunResults | None, head: Results)
     return size + html(header, rows) + remarks + params
 
 
-def _calibration(figures: dict[str, Any]) -> str:
-    rows = calibration_rows(figures)
+def _calibration(performance: dict[str, Any]) -> str:
+    rows = calibration_rows(performance)
     if not rows:
         return ""
-    predictive = html(["prevalence", "PPV", "NPV"], predictive_rows(figures))
+    predictive = html(["prevalence", "PPV", "NPV"], predictive_rows(performance))
     return (
         f"<section><h2>Calibration</h2>{html(['metric', 'value'], rows)}</section>"
         f"<section><h2>Predictive values</h2>{predictive}</section>"

@@ -38,7 +38,7 @@ def title(name: str) -> str:
     return NAMES.get(stem, stem.replace("_", " ")) + rest.replace("_", " ").replace("hog", "HOG")
 
 
-def figure(block: dict[str, Any], name: str, digits: int = 3) -> str:
+def cell(block: dict[str, Any], name: str, digits: int = 3) -> str:
     """A metric with its 95 % CI, such as `0.912 [0.890, 0.931]`, or the reason why there is none."""
     value = block.get(name)
     if value is None:
@@ -48,19 +48,22 @@ def figure(block: dict[str, Any], name: str, digits: int = 3) -> str:
     return f"{value:.{digits}f}{interval}"
 
 
-def headline_rows(figures: dict[str, Any]) -> Rows:
-    """Each figure with its interval, on test and on validation films; `figures` as in details/performance.json."""
-    blocks = [figures["test"], figures["validation"]]
+def headline_rows(performance: dict[str, Any]) -> Rows:
+    """Each metric with its interval, on test and on validation films; `performance` as in details/performance.json."""
+    blocks = [performance["test"], performance["validation"]]
     names = [name[: -len("_low")] for name in blocks[1] if name.endswith("_low")]
     names += [name[: -len("_reason")] for name in blocks[1] if name.endswith("_reason")]
     sizes = ["films"] + [str(block["films"]) for block in blocks]
-    return [sizes, *([title(n), *(figure(b, n) if b["films"] else "no films" for b in blocks)] for n in _known(names))]
+    return [
+        sizes,
+        *([title(n), *(cell(b, n) if b["films"] else "no films" for b in blocks)] for n in _known(names)),
+    ]
 
 
-def headline(figures: dict[str, Any]) -> str:
+def headline(performance: dict[str, Any]) -> str:
     """The main metric of the reported films, as one line."""
-    sizes, main = headline_rows(figures)[:2]
-    split = figures["reported_split"]
+    sizes, main = headline_rows(performance)[:2]
+    split = performance["reported_split"]
     column = 1 if split == "test" else 2
     return f"{main[0]} {main[column]} on {sizes[column]} {split} films"
 
@@ -69,25 +72,25 @@ def _known(names: Iterable[str]) -> list[str]:
     return [name for name in dict.fromkeys(names) if not name.endswith("_interval")]
 
 
-def reported(figures: dict[str, Any]) -> dict[str, Any]:
+def reported(performance: dict[str, Any]) -> dict[str, Any]:
     """The block of the reported films: test, or validation where there is no test set."""
-    return dict(figures[figures["reported_split"]])
+    return dict(performance[performance["reported_split"]])
 
 
-def calibration_rows(figures: dict[str, Any]) -> Rows:
+def calibration_rows(performance: dict[str, Any]) -> Rows:
     """Calibration of the reported films; empty for three or more classes."""
-    block = reported(figures).get("calibration", {})
-    return [[title(name), figure(block, name)] for name in _figures(block)]
+    block = reported(performance).get("calibration", {})
+    return [[title(name), cell(block, name)] for name in _metrics(block)]
 
 
-def predictive_rows(figures: dict[str, Any]) -> Rows:
+def predictive_rows(performance: dict[str, Any]) -> Rows:
     """Prevalence, PPV and NPV of the reported films; empty for three or more classes."""
-    block = reported(figures).get("prevalence", {})
-    percents = list(dict.fromkeys(name.rpartition("_")[2] for name in _figures(block)))
-    return [[f"{share} %", figure(block, f"ppv_at_{share}"), figure(block, f"npv_at_{share}")] for share in percents]
+    block = reported(performance).get("prevalence", {})
+    percents = list(dict.fromkeys(name.rpartition("_")[2] for name in _metrics(block)))
+    return [[f"{share} %", cell(block, f"ppv_at_{share}"), cell(block, f"npv_at_{share}")] for share in percents]
 
 
-def _figures(block: dict[str, Any]) -> list[str]:
+def _metrics(block: dict[str, Any]) -> list[str]:
     """The metrics of a block, without the names of bounds and reasons."""
     return [name for name in block if name not in BOUNDS and not name.endswith(("_low", "_reason", "_high"))] + [
         name for name in block if name in BOUNDS
@@ -112,8 +115,8 @@ def subgroup_table(subgroups: dict[str, Any]) -> tuple[list[str], Rows]:
                 continue
             size = f"{block['films']} ({block['patients']})"
             p_value = block.get("difference_p_holm")
-            against = [figure(block, "difference"), "–" if p_value is None else f"{p_value:.2f}"]
-            rows.append([column, group, size, *(figure(block, n) for n in names), *against])
+            against = [cell(block, "difference"), "–" if p_value is None else f"{p_value:.2f}"]
+            rows.append([column, group, size, *(cell(block, n) for n in names), *against])
     return ["column", "value", "films (patients)", *map(title, names), "against the others", "p (Holm)"], rows
 
 
@@ -170,19 +173,19 @@ def check_rows(checks: dict[str, Any]) -> Rows:
     chance = _chance(shortcuts, main)
     return [
         *rows,
-        [f"HOG baseline, {title(main)}", figure(hog, main), chance],
-        ["gain over it", figure(hog, "gain"), "0"],
+        [f"HOG baseline, {title(main)}", cell(hog, main), chance],
+        ["gain over it", cell(hog, "gain"), "0"],
     ]
 
 
 def _value(shortcuts: dict[str, Any], name: str) -> str:
     missing = shortcuts.get(f"{name}_missing")
-    return figure(shortcuts, name) + (f" ({missing} films left out)" if missing else "")
+    return cell(shortcuts, name) + (f" ({missing} films left out)" if missing else "")
 
 
 def _chance(shortcuts: dict[str, Any], name: str) -> str:
     """The chance level of the check that the name begins with."""
     for known in (key.removesuffix("_chance") for key in shortcuts if key.endswith("_chance")):
         if name.startswith(known):
-            return figure(shortcuts, f"{known}_chance", 3 if known == "lung_share" else 1)
+            return cell(shortcuts, f"{known}_chance", 3 if known == "lung_share" else 1)
     return ""

@@ -50,7 +50,7 @@ def as_text(found: Comparison, a: str, b: str) -> str:
         return "\n".join(lines)
     lines += ["", f"{'metric':<18}{'A':>9}{'B':>9}{'B - A':>9}  {'95 % CI':<18} {'p':<7} verdict"]
     for one in found.differences:
-        numbers = f"{one.name:<18}{_figure(one.a):>9}{_figure(one.b):>9}{_gap(one):>9}"
+        numbers = f"{one.name:<18}{_value(one.a):>9}{_value(one.b):>9}{_gap(one):>9}"
         lines.append(f"{numbers}  {_interval(one):<18} {_p_value(one):<7} {one.verdict}".rstrip())
     return "\n".join([*lines, "", *notes(found)])
 
@@ -68,7 +68,7 @@ def as_markdown(found: Comparison, a: str, b: str) -> str:
 def as_rows(found: Comparison) -> list[list[str]]:
     """Metric, A, B, B - A, 95 % CI, p-value and verdict, one row per metric."""
     return [
-        [title(one.name), _figure(one.a), _figure(one.b), _gap(one), _interval(one), _p_value(one), one.verdict]
+        [title(one.name), _value(one.a), _value(one.b), _gap(one), _interval(one), _p_value(one), one.verdict]
         for one in found.differences
     ]
 
@@ -107,7 +107,7 @@ def _noise_note(found: Comparison) -> str:
     return f"95 % CI: hierarchical bootstrap over patients and training noise ({found.noise.source})."
 
 
-def _figure(value: float) -> str:
+def _value(value: float) -> str:
     return "–" if value != value else f"{value:.4f}"
 
 

@@ -75,11 +75,11 @@ def disagreements(within: float) -> list[str]:
     """Metrics and predictions that differ too much between the workspace and the last commit."""
     found = []
     old, new = json.loads(git_output("show", f"HEAD:{METRICS}")), json.loads(Path(METRICS).read_text(encoding="utf-8"))
-    for part, figures in new.items():
-        for name in (name for name in figures if name == "auroc"):
+    for part, metrics in new.items():
+        for name in (name for name in metrics if name == "auroc"):
             was = old.get(part, {}).get(name)
-            if was is None or abs(figures[name] - was) > within:
-                found.append(f"{part} {name} is {figures[name]}, committed {was}")
+            if was is None or abs(metrics[name] - was) > within:
+                found.append(f"{part} {name} is {metrics[name]}, committed {was}")
     was, now = (
         pd.read_csv(io.StringIO(text)).set_index(["image_id", "split"])["decision"]
         for text in (git_output("show", f"HEAD:{PREDICTIONS}"), Path(PREDICTIONS).read_text(encoding="utf-8"))

@@ -8,7 +8,7 @@ import pytest
 from cxr.__main__ import main
 from cxr.core.config import read_yaml
 from cxr.core.errors import CxrError
-from cxr.report.experiments import CHECKS, SHIFT, VIEWS, figures, table
+from cxr.report.experiments import CHECKS, SHIFT, VIEWS, table, view_metrics
 from cxr.report.revisions import METRICS, Revision
 
 
@@ -58,7 +58,7 @@ def test_the_table_shows_the_macro_auroc_for_three_classes() -> None:
             views = {view: {"macro_auroc": 0.9, "macro_auroc_hog": 0.8} for view in VIEWS}
             return {METRICS: {"test": {"macro_auroc": 0.7}}, CHECKS: hog, SHIFT: views}[path]
 
-    text = table({"default": [figures(Run("workspace"))]})
+    text = table({"default": [view_metrics(Run("workspace"))]})
     assert "| default | 1 | 0.900 | 0.900 | 0.900 | 0.900 | 0.700 | – | – |" in text
     assert "| HOG features, default | – | 0.800 | 0.800 | 0.800 | 0.800 | 0.600 | – | – |" in text
 

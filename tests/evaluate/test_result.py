@@ -228,7 +228,7 @@ def test_metrics_json_holds_at_most_15_numbers_of_all_parts(classes: tuple[str, 
     found = conclude(table, SECTION, classes)
     leaves = _leaves(found.metrics)
     assert len(leaves) <= 15
-    main = task_of(classes).main_figure
+    main = task_of(classes).main_metric
     figures = found.details["performance"]
     assert leaves[f"test.{main}"] == figures["test"][main]
     assert leaves[f"test.{main}_low"] == figures["test"][f"{main}_low"]

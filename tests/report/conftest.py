@@ -74,5 +74,5 @@ def two_revisions(_two_revisions: Path, tmp_path: Path, monkeypatch: pytest.Monk
     return root
 
 
-def figures(root: Path) -> dict:
+def performance(root: Path) -> dict:
     return json.loads((root / "metrics" / "details" / "performance.json").read_text())

@@ -11,7 +11,7 @@ from cxr.report.build import build_report
 from cxr.report.page import report_page
 from cxr.report.revisions import WORKSPACE, read_results
 from tests.evaluate.conftest import THREE
-from tests.report.conftest import figures, write_results
+from tests.report.conftest import performance, write_results
 
 
 def _open(browser, report: Path) -> tuple[Page, list[str], list[str]]:
@@ -44,7 +44,7 @@ def test_the_report_asks_the_network_for_nothing_and_its_slider_recomputes_the_f
     build_report("base", Path("reports"))
     page, requests, faults = _open(browser, Path("reports/report.html"))
 
-    test = figures(two_revisions)["test"]
+    test = performance(two_revisions)["test"]
     at_start = _numbers(page)
     assert at_start["sensitivity"] == pytest.approx(test["sensitivity"], abs=6e-4)
     assert at_start["specificity"] == pytest.approx(test["specificity"], abs=6e-4)
@@ -72,7 +72,7 @@ def test_the_report_asks_the_network_for_nothing_and_its_slider_recomputes_the_f
     page.click("#reset")
     assert _numbers(page) == at_start
     page.select_option("#series", label="validation: pneumonia")
-    assert page.inner_text("#tp") == str(figures(two_revisions)["validation"]["counts"]["tp"])
+    assert page.inner_text("#tp") == str(performance(two_revisions)["validation"]["counts"]["tp"])
 
     assert faults == []
     assert [url for url in requests if not url.startswith(("file:", "data:", "blob:"))] == []

@@ -38,7 +38,7 @@ def _compare(
     return compare([Run(a, point)], [Run(b, other)], "test", SECTION, noise)
 
 
-def _figure(found: Comparison, name: str) -> Difference:
+def _difference(found: Comparison, name: str) -> Difference:
     return next(one for one in found.differences if one.name == name)
 
 
@@ -46,7 +46,7 @@ def test_a_clearly_worse_classifier_is_told_apart():
     found = _compare(_noisy(0), _noisy(4))
     assert found.differences[0].name == "auroc"
     assert found.verdict == "worse"
-    brier = _figure(found, "brier")
+    brier = _difference(found, "brier")
     assert brier.b > brier.a
     assert brier.verdict == "worse"
 
@@ -71,8 +71,8 @@ def test_training_noise_widens_the_interval_and_takes_a_verdict_back():
 
 def test_a_figure_without_known_noise_carries_no_verdict():
     found = _compare(_noisy(0), _noisy(4))
-    assert _figure(found, "npv").verdict == ""
-    assert not np.isnan(_figure(found, "npv").low)
+    assert _difference(found, "npv").verdict == ""
+    assert not np.isnan(_difference(found, "npv").low)
 
 
 def test_the_same_weights_need_no_training_noise():
@@ -83,7 +83,7 @@ def test_the_same_weights_need_no_training_noise():
     found = compare([Run(table, points[0])], [Run(table, points[1])], "test", many)
     assert found.same_weights
     assert not found.identical
-    assert _figure(found, "sensitivity").verdict == "worse"
+    assert _difference(found, "sensitivity").verdict == "worse"
     assert found.verdict == "no difference shown"
 
 
@@ -95,8 +95,8 @@ def test_the_other_figures_are_adjusted_for_their_number():
     found = _compare(_noisy(0), _noisy(0.6), noise=TrainingNoise({n: Noise(1e-4, 9) for n in ("auroc", "brier")}, ""))
     alone = _compare(_noisy(0), _noisy(0.6), noise=TrainingNoise({"brier": Noise(1e-4, 9)}, ""))
     many = TrainingNoise({n: Noise(1e-4, 9) for n in ("brier", "accuracy", "sensitivity", "npv", "f1")}, "")
-    assert _figure(found, "brier").p == _figure(alone, "brier").p
-    assert _figure(_compare(_noisy(0), _noisy(0.6), noise=many), "brier").p > _figure(alone, "brier").p
+    assert _difference(found, "brier").p == _difference(alone, "brier").p
+    assert _difference(_compare(_noisy(0), _noisy(0.6), noise=many), "brier").p > _difference(alone, "brier").p
 
 
 def test_one_patient_gives_no_verdict_and_says_why():
@@ -141,14 +141,14 @@ def test_a_higher_loss_is_worse():
 
 def test_the_noise_of_runs_is_pooled_over_the_sides_that_have_several():
     found = noise_of_runs({"auroc": [0.9, 0.92, 0.94]}, {"auroc": [0.8, 0.84]})
-    assert found.figures["auroc"].freedom == 3
-    assert found.figures["auroc"].sd == pytest.approx(np.sqrt((0.0008 + 0.0008) / 3))
+    assert found.metrics["auroc"].freedom == 3
+    assert found.metrics["auroc"].sd == pytest.approx(np.sqrt((0.0008 + 0.0008) / 3))
     assert noise_of_runs({"auroc": [0.9]}, {"auroc": [0.8]}) is None
 
 
 def test_the_noise_of_a_file_is_that_of_the_split_asked_for():
     text = '{"figures": {"test.auroc": {"sd": 0.01}, "val.auroc": {"sd": 0.02}}, "seeds": {"1": {}, "2": {}, "3": {}}}'
-    assert noise_of_file(text, "val", "main: metrics/seeds.json").figures == {"auroc": Noise(0.02, 2)}
+    assert noise_of_file(text, "val", "main: metrics/seeds.json").metrics == {"auroc": Noise(0.02, 2)}
     with pytest.raises(CxrError, match=r"main: metrics/seeds.json: not readable; run `python -m cxr"):
         noise_of_file('{"figures": 3}', "val", "main: metrics/seeds.json")
 

@@ -19,7 +19,7 @@ from cxr.report.model_card import model_card
 from cxr.report.page import report_page
 from cxr.report.revisions import WORKSPACE, read_results, staleness
 from tests.evaluate.conftest import THREE
-from tests.report.conftest import figures, git, write_results
+from tests.report.conftest import git, performance, write_results
 
 SEEDS = '{"figures": {"test.auroc": {"sd": 0.005}}, "seeds": {"13": {}, "14": {}, "15": {}, "16": {}, "17": {}}}'
 
@@ -171,7 +171,10 @@ def test_a_new_threshold_reaches_the_curves_as_well(two_revisions: Path, caplog:
     assert after.keys() == before.keys()
     assert {name for name in after if after[name] != before[name]} == {"confusion.csv", "decision_curve.csv"}
     called = pd.read_csv("plots/confusion.csv")["predicted"].eq("pneumonia").sum()
-    assert called == figures(two_revisions)["test"]["counts"]["tp"] + figures(two_revisions)["test"]["counts"]["fp"]
+    assert (
+        called
+        == performance(two_revisions)["test"]["counts"]["tp"] + performance(two_revisions)["test"]["counts"]["fp"]
+    )
 
 
 @pytest.mark.parametrize("command", [["metrics"], ["compare", "base", "HEAD"]])
@@ -248,22 +251,22 @@ def test_a_base_of_other_classes_is_reported_without_a_comparison(two_revisions:
     assert "AUROC (macro)" in text
 
 
-def test_the_model_card_tells_figures_limits_and_that_films_are_synthetic(two_revisions: Path):
+def test_the_model_card_gives_metrics_limits_and_that_films_are_synthetic(two_revisions: Path):
     path = Path("params.yaml")
     path.write_text(path.read_text() + "data:\n  root: data/demo\n  layout: folders\n")
     card = model_card(read_results(WORKSPACE))
     assert "**Not a medical device.**" in card
     assert "**synthetic films**" in card
-    test = figures(two_revisions)["test"]
+    test = performance(two_revisions)["test"]
     assert f"| AUROC | {test['auroc']:.3f} [{test['auroc_low']:.3f}, {test['auroc_high']:.3f}] |" in card
-    assert "it was set beforehand and fitted to no film" in card
-    assert f"| training data's fingerprint | `{'d' * 32}` |" in card
+    assert "it was set in advance" in card
+    assert f"| fingerprint of the training data | `{'d' * 32}` |" in card
 
 
 def test_the_card_of_a_cohort_without_a_test_set_warns(two_revisions: Path):
     write_results(two_revisions, 0.5, "0.01", splits=("val",))
     card = model_card(read_results(WORKSPACE))
-    assert "has no test set: validation films chose the model, so these figures flatter it" in card
+    assert "has no test set: the model was selected on validation films, so these metrics are optimistic" in card
 
 
 def test_text_from_results_cannot_become_markup(two_revisions: Path):
@@ -273,7 +276,7 @@ def test_text_from_results_cannot_become_markup(two_revisions: Path):
     assert "<b>x" not in page
 
 
-def test_a_page_without_a_base_leads_with_the_main_figure_and_its_interval(two_revisions: Path):
+def test_a_page_without_a_base_leads_with_the_main_metric_and_its_interval(two_revisions: Path):
     page = report_page(read_results(WORKSPACE), None, "no base revision was named", Path("plots"), [])
     assert re.search(
         r'"verdict">AUROC \d\.\d{3} \[\d\.\d{3}, \d\.\d{3}\] on 80 test films; no base revision was named<', page
