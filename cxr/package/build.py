@@ -76,7 +76,7 @@ def build_bundle(places: Places, section: PackageSection, folder: Path, archive:
     preparation = _preparation(places, rows)
     with atomic_folder(folder) as bundle:
         parity = _write_networks(bundle, classifier, _parity_films(places.npz, rows), section)
-        network = load_network(bundle / CLASSIFIER)
+        network = load_network(bundle / CLASSIFIER, portable=True)
         reference, ood = fit_reference(network, places.npz, rows, places.acquisition, section.ood_quantile)
         write_reference(bundle / REFERENCE, reference)
         config = _config(classifier, preparation, point, ood, places)

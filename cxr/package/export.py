@@ -1,5 +1,6 @@
 """The classifier as ONNX and TorchScript, and the proof that both agree with it."""
 
+import copy
 import io
 import math
 import tempfile
@@ -10,6 +11,7 @@ import numpy as np
 import onnx
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from cxr.bundle.network import ACTIVATION, FEATURES, FILMS, INPUT, LOGITS, Network
 from cxr.core.errors import CxrError
@@ -83,6 +85,7 @@ def to_onnx(served: ServedClassifier, weights: str) -> bytes:
     faster or more exact file for a convolutional network.
     """
     outputs = [LOGITS, FEATURES, *([ACTIVATION] if served.mapped else [])]
+    served = with_unit_variances(served)
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of the exporter itself, that it will go one day
         path = f"{folder}/classifier.onnx"
@@ -117,6 +120,22 @@ def declare_shapes(model: onnx.ModelProto, served: ServedClassifier) -> None:
         declared.dim.add().dim_param = FILMS
         for length in lengths:
             declared.dim.add().dim_value = length
+
+
+def with_unit_variances(served: ServedClassifier) -> ServedClassifier:
+    """A copy whose batch norms have variance 1, with the standard deviation divided out of their weights.
+
+    The exporter folds batch norms into convolutions with torch's square root, which MKL computes: its last bit depends
+    on the processor. numpy's square root is correctly rounded, and that of 1 is 1 everywhere.
+    """
+    served = copy.deepcopy(served)
+    for norm in served.modules():
+        if isinstance(norm, _BatchNorm) and norm.affine and norm.running_var is not None:
+            weight, variance = norm.weight.detach().numpy(), norm.running_var.numpy()
+            weight[:] = weight / np.sqrt(variance.astype(np.float64) + norm.eps)
+            variance[:] = 1
+            norm.eps = 0.0
+    return served
 
 
 def quantize_int16(model: onnx.ModelProto) -> None:

@@ -7,12 +7,21 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from torch import nn
 
 from cxr.bundle.network import Network, load_network
 from cxr.core.errors import CxrError
 from cxr.evaluate.inference import logits_and_cam
 from cxr.models.classifier import Classifier, new_classifier, score
-from cxr.package.export import ServedClassifier, check_onnx, check_script, probe, to_onnx, to_torchscript
+from cxr.package.export import (
+    ServedClassifier,
+    check_onnx,
+    check_script,
+    probe,
+    to_onnx,
+    to_torchscript,
+    with_unit_variances,
+)
 from tests.bundles import BACKBONE, THREE, TWO
 from tests.conftest import phantom
 
@@ -68,6 +77,38 @@ def test_export_leaves_the_classifier_as_it_was() -> None:
     before = score(made, images)
     to_onnx(ServedClassifier(made), "float32")
     assert not made.training
+    assert np.array_equal(score(made, images), before)
+
+
+def trained_norms(made: Classifier) -> list[nn.BatchNorm2d]:
+    """Give the batch norms statistics and weights as training does."""
+    norms = [module for module in made.modules() if isinstance(module, nn.BatchNorm2d)]
+    for norm in norms:
+        assert norm.running_var is not None
+        norm.running_var.uniform_(0.2, 3)
+        nn.init.uniform_(norm.weight, 0.5, 1.5)
+    return norms
+
+
+def test_folded_weights_have_correctly_rounded_roots(tmp_path: Path) -> None:
+    made = classifier()
+    norm = trained_norms(made)[0]
+    assert norm.running_var is not None
+    root = np.sqrt(norm.running_var.numpy().astype(np.float64) + norm.eps)
+    scale = (norm.weight.detach().numpy() / root).astype(np.float32)
+    convolution = next(module for module in made.modules() if isinstance(module, nn.Conv2d))
+    expected = convolution.weight.detach().numpy() * scale[:, None, None, None]
+    exported(made, tmp_path / "c.onnx")
+    stored = [onnx.numpy_helper.to_array(one) for one in onnx.load(tmp_path / "c.onnx").graph.initializer]
+    assert any(np.array_equal(one, expected) for one in stored)
+
+
+def test_unit_variances_leave_the_logits_and_the_classifier_as_they_were() -> None:
+    made, images = classifier(), films(3)
+    trained_norms(made)
+    before = score(made, images)
+    scaled = with_unit_variances(ServedClassifier(made))
+    assert score(scaled.classifier, images) == pytest.approx(before, rel=1e-4, abs=1e-4)
     assert np.array_equal(score(made, images), before)
 
 
