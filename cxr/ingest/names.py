@@ -38,8 +38,9 @@ class FilmNames:
         in a table of another machine; at last the file name is tried with another case.
         """
         name = self.relative(given)
-        if name in self.exact:
-            return [self.exact[name]]
+        for whole in (nfc(given), name):  # a file name may contain a backslash
+            if whole in self.exact:
+                return [self.exact[whole]]
         parts = [part for part in name.split("/") if part not in ("", ".", "..")]
         for at in range(len(parts)):
             found = self.endings.get("/".join(parts[at:]))

@@ -60,7 +60,8 @@ def from_csv(path: str, films: Sequence[str], classes: Sequence[str]) -> pd.Data
     for name in (PATH, LABEL):
         if columns[name] is None:
             raise CxrError(f"{path}: {table.no_column(name)}")
-    names, rows, unknown = FilmNames(films), {}, Counter[str]()
+    rows: dict[str, dict[str, str]] = {}
+    names, unknown = FilmNames(films), Counter[str]()
     for line, row in zip(table.lines, table.rows, strict=True):
         given = {name: row[column] for name, column in columns.items() if column}
         meant = names.find(given[PATH])
