@@ -9,15 +9,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import cv2
-import numpy as np
 
 from cxr.aws.config import load_sagemaker
-from cxr.core.config import load_section
+from cxr.commands.cohorts import as_yaml, recognise, write_data_section
+from cxr.commands.propose import propose
+from cxr.commands.sheet import contact_sheet
+from cxr.core.config import load_section, parse_section
 from cxr.core.errors import CxrError
 from cxr.core.files import utf8, write_bytes
-from cxr.films.letterbox import Image, Letterbox
 from cxr.films.manifest import SPLITS
-from cxr.films.read import decode, read_source
 from cxr.ingest.config import DataSection, demo_not_drawn, missing_films
 from cxr.ingest.entries import FilmEntry
 from cxr.ingest.masks import mask_folders
@@ -32,7 +32,6 @@ log = logging.getLogger(__name__)
 GB = 1e9
 COPIES = 3  # of each stored image: the out, DVC's cache and the per-film cache
 CHANNELS = 4  # bytes per pixel of a stored image: RGB and the mask
-SIDE, CAPTION, COLUMNS = 200, 36, 6  # contact sheet: pixels, pixels, films
 
 
 @dataclass
@@ -85,6 +84,32 @@ def check(sheet: Path) -> None:
     if report.faults:
         raise CxrError("\n".join(report.faults))
     log.info("ready for `dvc repro`")
+
+
+def check_folder(folder: Path, write: bool, sheet: Path) -> None:
+    """Print what a folder of films is and the section `data` for it; with `write`, put it into params.yaml and check.
+
+    Raises:
+        CxrError: the films are not recognised, or the cohort has errors.
+    """
+    found = recognise(folder) or propose(folder)
+    print(f"{found.name}: {', '.join(found.why)}")
+    for line in found.know:
+        print(f"  {line}")
+    print(f"\n{as_yaml(found.data)}")
+    if write:
+        write_data_section(found.data)
+        log.info("params.yaml: section data written; `git diff params.yaml` shows it")
+        check(sheet)
+        return
+    report = CheckReport()
+    check_cohort(parse_section(found.data, DataSection, "data"), load_section("train", TrainSection), report)
+    print(report.as_text())
+    for line in report.warnings:
+        log.warning("%s", line)
+    if report.faults:
+        raise CxrError("\n".join(report.faults))
+    log.info("`python -m cxr check %s --write` puts this section into params.yaml", folder)
 
 
 def check_cohort(settings: DataSection, train: TrainSection, report: CheckReport) -> list[FilmEntry]:
@@ -194,42 +219,9 @@ def _place(compute: Compute) -> str:
     return f"on SageMaker: {found.instance_count} x {found.instance_type} in {found.region}, bucket {found.bucket}"
 
 
-def contact_sheet(films: Sequence[FilmEntry], classes: Sequence[str], most: int = 24) -> tuple[Image, list[str]]:
-    """Up to `most` films, evenly spaced within each class, and the reason for each that cannot be read.
-
-    The picture is grey, (rows * (SIDE + CAPTION), COLUMNS * SIDE).
-    """
-    chosen: list[FilmEntry] = []
-    for name in classes:
-        some = [film for film in films if film.label == name]
-        places = np.linspace(0, len(some) - 1, min(len(some), most // len(classes)))
-        chosen += [some[int(place)] for place in places]
-    drawn = [_tile(film) for film in chosen]
-    tiles = [tile for tile, _ in drawn]
-    tiles += [np.full_like(tiles[0], 255)] * (-len(tiles) % COLUMNS)
-    rows = [np.hstack(tiles[start : start + COLUMNS]) for start in range(0, len(tiles), COLUMNS)]
-    return np.asarray(np.vstack(rows), np.uint8), [reason for _, reason in drawn]
-
-
 def _report_unreadable(reasons: Sequence[str], report: CheckReport) -> None:
     """Add an error when most films of the contact sheet cannot be read, and a warning when some cannot."""
     found = [reason for reason in reasons if reason]
     if found:
         text = f"{len(found)} of {len(reasons)} films of the contact sheet cannot be read, such as {found[0]}"
         (report.faults if len(found) > len(reasons) / 2 else report.warnings).append(text)
-
-
-def _tile(film: FilmEntry) -> tuple[Image, str]:
-    """A film with its caption, and why it cannot be read, or an empty text."""
-    reason = ""
-    tile = np.full((SIDE + CAPTION, SIDE), 255, np.uint8)
-    try:
-        grey = decode(read_source(film.address)).grey
-        tile[:SIDE] = Letterbox(grey.shape[1], grey.shape[0], SIDE).to_frame(grey)
-    except CxrError as error:
-        reason = str(error)
-        cv2.putText(tile, "unreadable", (50, SIDE // 2), cv2.FONT_HERSHEY_SIMPLEX, 0.5, 0, 1, cv2.LINE_AA)
-    patient = f"patient {film.patient_id}" if film.patient_id else film.name.rsplit("/", 1)[-1]
-    for line, text in enumerate((f"{film.label}  {film.split or ''}", patient)):
-        cv2.putText(tile, text[:30], (4, SIDE + 14 + 16 * line), cv2.FONT_HERSHEY_SIMPLEX, 0.4, 0, 1, cv2.LINE_AA)
-    return tile, reason
