@@ -27,9 +27,14 @@ class Columns(Section):
 class LabelRule(Section):
     """A class, or `exclude`, for rows with a finding or with a value in a column."""
 
-    column: str = ""  # empty: the findings of columns.label
+    column: str  # empty, as in a rule that names none: the findings of columns.label
     value: str  # a finding or a value; * is any
     label: str
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_findings(cls, rule: Any) -> Any:
+        return {"column": "", **rule} if isinstance(rule, dict) else rule
 
     @field_validator("value", mode="before")
     @classmethod
