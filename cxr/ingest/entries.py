@@ -17,6 +17,7 @@ from cxr.ingest.table import nfc
 SUFFIXES = (*IMAGE_SUFFIXES, *DICOM_SUFFIXES)
 SPLIT_NAMES = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 MAGIC = (b"\x89PNG", b"\xff\xd8\xff", b"BM", b"II*\0", b"MM\0*", b"RIFF")
+LEFTOVERS = ("Thumbs.db", "desktop.ini")  # of Windows
 OTHER_SUFFIXES = (".csv", ".txt", ".md", ".json", ".xml", ".xlsx", ".xls", ".pdf", ".zip", ".gz", ".npz", ".db")
 
 
@@ -52,7 +53,7 @@ def files_under(root: Path, settings: DataSection) -> list[str]:
             if name.lower().endswith(SUFFIXES):
                 found.append(path)
         below[:] = kept
-        found += [f"{prefix}{name}" for name in files if not name.startswith(".")]
+        found += [f"{prefix}{name}" for name in files if not name.startswith(".") and name not in LEFTOVERS]
     return sorted(found)
 
 

@@ -236,3 +236,10 @@ def test_every_entry_names_its_source_and_has_valid_settings(clone: Path) -> Non
             assert entry["know"]
             assert entry["settings"].keys() <= current.keys()
             DataSection.model_validate({**current, **NEUTRAL, **entry["settings"]})
+
+
+def test_the_page_lists_every_cohort_that_is_recognised() -> None:
+    page = (ROOT / "docs/data.md").read_text(encoding="utf-8")
+    for entry in read_yaml(KNOWN).values():
+        if "settings" in entry:
+            assert f"| [{entry['name']}]({entry['link']}) | {entry['licence']} |" in page
