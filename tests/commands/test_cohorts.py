@@ -17,7 +17,9 @@ from cxr.core.errors import CxrError
 from cxr.films.manifest import read_manifest
 from cxr.films.medmnist import medmnist_array
 from cxr.ingest.config import DataSection
+from cxr.ingest.findings import errors
 from cxr.ingest.ingest import ingest
+from cxr.ingest.validate import validate_cohort
 from tests.conftest import phantom, write_dicom, write_image
 from tests.settings import machine
 
@@ -173,6 +175,9 @@ def test_a_cohort_is_recognised_and_its_settings_read_all_its_films(clone: Path,
     records, classes = read_manifest(Path("data/manifest.csv"))
     labels = [record.label for record in records]
     assert {one: labels.count(one) for one in classes} == expected
+    there = {(record.split, record.label) for record in records}
+    ready = {(split, one) for split in ("train", "val") for one in classes} <= there
+    assert (not errors(validate_cohort(section, b"", 1)[1])) == ready  # the check approves what training can use
 
 
 @pytest.mark.parametrize(

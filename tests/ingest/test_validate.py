@@ -1,5 +1,7 @@
 """What stops a run is found before any film is opened, and all of it at once."""
 
+import re
+import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +10,7 @@ import pytest
 
 from cxr.core.errors import CxrError
 from cxr.films.medmnist import medmnist_array
+from cxr.ingest.config import missing_films
 from cxr.ingest.findings import Finding
 from cxr.ingest.validate import validate_cohort
 from tests.conftest import phantom, write_dicom, write_image
@@ -191,3 +194,57 @@ def test_an_identical_film_with_another_label_is_reported(workspace: Path, caplo
         write_image(workspace / f"films/{label}/P{patient}.png", phantom(77)[0])
     run(settings())
     assert "1 films have an identical copy with another label, such as films/NORMAL/P500.png" in caplog.text
+
+
+@pytest.mark.parametrize("on_disk", ["NFC", "NFD"])
+def test_korean_folders_of_a_mac_are_the_classes_that_were_typed(workspace: Path, on_disk: Any) -> None:
+    for patient in range(12):
+        label = unicodedata.normalize(on_disk, ("정상", "폐렴")[patient % 2])
+        name = unicodedata.normalize(on_disk, f"환자{patient}_흉부.png")
+        write_image(workspace / f"films/{label}/{name}", phantom(patient, 64, 64)[0])
+    given = {"classes": ("정상", "폐렴"), "path_pattern": r"(?P<patient_id>환자\d+)"}
+    assert findings(training=None, **given) == []
+    assert {record.patient_id for record in run(settings(**given))} == {f"환자{patient}" for patient in range(12)}
+    names = [str(path.relative_to("films")) for path in sorted(Path("films").rglob("*.png"))]
+    rows = [unicodedata.normalize("NFC", f"{name},{name.split('/')[0]}") for name in names]
+    Path("films/labels.csv").write_text("\n".join(["path,label", *rows, ""]), encoding="utf-8")
+    assert len(run(settings(**given, layout="csv"))) == 12
+
+
+def test_a_root_in_another_unicode_form_is_named_with_the_command_that_renames_it(workspace: Path) -> None:
+    write_cohort(workspace / unicodedata.normalize("NFD", "data/흉부 사진"))
+    (line,) = missing_films(settings(root="data/흉부 사진"))
+    command = re.search(r"`mv '(.*)' '(.*)'`", line)
+    assert command
+    Path(command[1]).rename(command[2])
+    assert missing_films(settings(root="data/흉부 사진")) == []
+
+
+def test_yaml_numbers_are_spellings_of_labels(workspace: Path) -> None:
+    write_table([f"{index}.png,{1.0 - index % 2},p{index},train" for index in range(12)])
+    records = run(settings(**TABLE, label_map={1.0: "pneumonia", 0.0: "normal"}))
+    assert [record.label for record in records].count("pneumonia") == 6
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"label_map": {"x": "tuberculosis"}},
+        {"label_rules": [{"value": "x", "label": "tuberculosis"}]},
+        {"classes": ("normal", "exclude")},
+        {"split_map": {"a": "trial"}},
+    ],
+)
+def test_settings_that_name_no_class_or_split_are_rejected(changes: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"tuberculosis|exclude|trial"):
+        settings(**changes)
+
+
+def test_leftovers_of_windows_and_macs_are_no_films(workspace: Path) -> None:
+    write_cohort(workspace / "films", patients=10)
+    for name in ("NORMAL/Thumbs.db", "NORMAL/.DS_Store", "__MACOSX/NORMAL/._P000_0.png", "NORMAL/desktop.ini"):
+        path = workspace / "films" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"leftover")
+    assert len(run(settings())) == 20
+    assert Path("data/quarantine.csv").read_text() == "path,reason\n"
