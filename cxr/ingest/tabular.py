@@ -159,7 +159,8 @@ def _row_findings(csv: Path, faults: _Faults, films: int, settings: DataSection)
         found.append(
             kind(
                 f"{csv}: {len(faults.missing)} of {films} rows name a missing file",
-                "add the file, or correct or remove the row",
+                "add the file, or correct or remove the row"
+                + (", or set data.layout: csv for films that are not DICOM" if settings.layout == "dicom" else ""),
                 faults.missing,
             )
         )
