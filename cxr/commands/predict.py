@@ -78,8 +78,12 @@ def _validate(options: argparse.Namespace) -> None:
     temperature are those of the bundle. Writes predictions.csv and external.json, and prints metrics and drift.
     """
     from cxr.predict.batch import predict_into
+    from cxr.predict.inputs import find_films
+    from cxr.report.external import from_csv
 
     predictor = _load(options.bundle)
+    if options.labels:  # a faulty table is reported before the first film is scored
+        from_csv(options.labels, [film.address for film in find_films(options.films)], predictor.config.classes)
     records = predict_into(options.out / "predictions.csv", predictor, options.films, options.workers, statistics=True)
     _compare(records, predictor, options.labels, options.patient, options.out / "external.json")
 
