@@ -101,7 +101,9 @@ def _film_files(root: Path, settings: DataSection) -> list[str]:
     if settings.layout == "dicom":
         names = [name for name in names if is_dicom_file(root / name)]
         folders = {name for name in names if (root / name).is_dir()}
-        stems = {film_stem(Path(name).name) for name in names if name not in folders}
+        stems = {film_stem(Path(name).name) for name in names if name not in folders} | {
+            Path(name).name for name in names
+        }
         names = [name for name in names if name not in folders or film_stem(Path(name).name) not in stems]
     return names
 
