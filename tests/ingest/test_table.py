@@ -29,7 +29,7 @@ def read(tmp_path: Path, content: bytes) -> list[dict[str, str]]:
         PLAIN.replace("1\n", "1,\n").replace("0\n", "0,,\n").encode(),
         (PLAIN + ",\n\n").encode(),
         b",path,label\n0,a.png,1\n1,b.png,0\n",
-        gzip.compress(PLAIN.encode()),
+        gzip.compress(PLAIN.encode(), mtime=0),
         PLAIN.encode("utf-16-le"),
     ],
 )
