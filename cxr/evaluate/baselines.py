@@ -1,4 +1,4 @@
-"""Logits of simple classifiers to compare with: HOG features, and acquisition features alone."""
+"""Logits of the baselines: logistic regression on HOG features, and on acquisition features alone."""
 
 import numpy as np
 import pandas as pd
@@ -16,8 +16,8 @@ from cxr.npz.films import NpzRow
 from cxr.runtime.compute import Compute
 from cxr.runtime.parallel import map_films
 
-ACQUISITION_STRENGTH = 0.1  # inverse of the L2 penalty for standardised statistics, tuned on nothing
-HOG_STRENGTH = 0.01  # inverse of the L2 penalty, fixed beforehand for standardised features, tuned on nothing
+ACQUISITION_STRENGTH = 0.1  # inverse of the L2 penalty for standardised statistics; not tuned
+HOG_STRENGTH = 0.01  # inverse of the L2 penalty for standardised features; not tuned
 
 
 def acquisition_logits(
@@ -53,7 +53,7 @@ def baseline_logits(
 ) -> Floats | None:
     """Fit on the training films and score the films `ids`: (films,) for two classes, (films, classes) for more.
 
-    Without `lungs`, these are painted over on all of them.
+    If `lungs` is false, the lungs of all films are masked.
 
     Returns:
         None where the training films lack a class.
@@ -68,7 +68,7 @@ def baseline_logits(
     table = np.stack(list(map_films(compute_features, paths, compute, "baseline features")))
     label = [classes.index(row.label) for row in training.rows]
     model = make_pipeline(StandardScaler(), LogisticRegression(C=HOG_STRENGTH, max_iter=500))
-    with threadpool_limits(1):  # the order of additions, and so the last digits, depend on the number of threads
+    with threadpool_limits(1):  # the number of threads changes the order of additions and so the last digits
         model.fit(table[: len(label)], label)
         values = np.asarray(model.decision_function(table[len(label) :]))
     place = {row.image_id: index for index, row in enumerate(scored.rows)}

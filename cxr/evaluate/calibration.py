@@ -25,7 +25,7 @@ PREVALENCES = (0.05, 0.1, 0.2)
 
 
 def calibration_block(positive: Floats, probability: Floats, logit: Floats, patients: Sequence[str]) -> Block:
-    """As `line_block`, with the calibration error that a perfect classifier would show on these films."""
+    """As `line_block`, with the ECE that perfectly calibrated probabilities have on these films."""
     mean, high = error_if_calibrated(probability)
     errors = {"ece_if_calibrated": rounded(mean), "ece_if_calibrated_high": rounded(high)}
     return line_block(positive, probability, logit, patients) | errors
@@ -78,7 +78,9 @@ def slopes(positive: Floats, logit: Floats, weights: Floats) -> Floats:
             line = line + np.clip(step, -1, 1)
             if np.nanmax(np.abs(step), initial=0.0) < TOLERANCE:
                 break
-    separated = (weights * np.abs(positive - p)).max(axis=1) < 1e-6  # no error is left, so steeper is always better
+    separated = (weights * np.abs(positive - p)).max(
+        axis=1
+    ) < 1e-6  # no error is left, so the slope has no finite optimum
     settled = (np.abs(step).max(axis=1) < 1e-6) & ~separated
     return np.where(settled, line[:, 1], np.nan)
 
@@ -97,7 +99,7 @@ def intercepts(positive: Floats, logit: Floats, weights: Floats) -> Floats:
 
 
 def error_if_calibrated(probability: Floats) -> tuple[float, float]:
-    """Mean and 95th percentile of ECE if labels were drawn from these very probabilities (Bröcker & Smith 2007)."""
+    """Mean and 95th percentile of ECE if labels were drawn from these probabilities (Bröcker & Smith 2007)."""
     random, member = np.random.default_rng(0), bin_members(probability)
     rows, found = max(1, CELLS // len(probability)), []
     for start in range(0, DRAWS, rows):
@@ -114,22 +116,22 @@ def _expit(values: Floats) -> Floats:
 def predictive_value_block(films: ScoredFilms, prevalence: float) -> Block:
     """`ppv_at_10`, `npv_at_10` … (percent) with intervals, at PREVALENCES and at one more prevalence.
 
-    By Bayes' theorem from sensitivity and specificity; the interval follows from that of the likelihood ratio, as the
-    two come of different films.
+    By Bayes' theorem from sensitivity and specificity. The interval follows from that of the likelihood ratio, because
+    the two are measured on different films.
     """
     values, errors = films.point_estimates(), standard_errors(films.measure, films.patients)
     s, c = Share(films, "sensitivity", values, errors), Share(films, "specificity", values, errors)
     block: Block = {}
     for share in sorted({*PREVALENCES, prevalence}):
-        for name, right, other, called in (("ppv", s, c, share), ("npv", c, s, 1 - share)):
+        for name, right, other, prior in (("ppv", s, c, share), ("npv", c, s, 1 - share)):
             title = f"{name}_at_{100 * share:g}"
             undefined = next((one.name for one in (s, c) if np.isnan(one.value)), None)
             if undefined is not None:
                 block |= {title: None, f"{title}_reason": films.why_undefined(undefined)}
                 continue
             ratio = right.value / (1 - other.value) if other.value < 1 else np.inf
-            block[title] = rounded(predictive_value(ratio, called))
-            block |= interval_entries(title, _interval(right, other, called))
+            block[title] = rounded(predictive_value(ratio, prior))
+            block |= interval_entries(title, _interval(right, other, prior))
     return block
 
 
@@ -142,13 +144,13 @@ class Share:
 
 
 def predictive_value(ratio: float, share: float) -> float:
-    """Share of right calls where `share` of the people are of the called class and calls are `ratio` times likelier."""
+    """Share of correct predictions when `share` of the people have the class and `ratio` is its likelihood ratio."""
     return 1.0 if np.isinf(ratio) else ratio * share / (ratio * share + 1 - share)
 
 
-def _interval(right: Share, other: Share, called: float) -> Interval | None:
+def _interval(right: Share, other: Share, prior: float) -> Interval | None:
     if right.interval is None or other.interval is None:
         return None
     wrong = (1 - other.interval[1], 1 - other.interval[0])
     low, high = likelihood_ratio_interval(right.value, right.interval, 1 - other.value, wrong)
-    return predictive_value(low, called), predictive_value(high, called)
+    return predictive_value(low, prior), predictive_value(high, prior)

@@ -10,7 +10,7 @@ RULE = r"^(youden|f1|sensitivity@0?\.\d+|fixed|fixed@0?\.\d+)$"
 
 
 class EvaluateSection(Section):
-    """What evaluation reports, and how the operating point is chosen."""
+    """The reported metrics and pictures, and the rule for the operating point."""
 
     threshold: str = Field(pattern=RULE, description="youden | f1 | sensitivity@0.95 | fixed | fixed@0.3")
     subgroups: tuple[str, ...]

@@ -15,9 +15,9 @@ from cxr.evaluate.metrics import reliability_table
 from cxr.evaluate.table import LOGIT, films_of, labels, reported_split, scores
 from cxr.evaluate.task import task_of
 
-MAX_POINTS = 400  # of a curve; more cannot be seen and swell the diff
+MAX_POINTS = 400  # per curve; more are not visible and enlarge the diff
 DIGITS = 5
-LOWEST = -0.1  # net benefits below are cut, so that the rest stays readable
+LOWEST = -0.1  # lower net benefits are clipped for readability
 SPLITS = ("val", "test")
 
 
@@ -56,7 +56,7 @@ def histogram_table(positive: Floats, probability: Floats, bins: int = 20) -> pd
 
 
 def confusion_table(label: list[str], decision: list[str]) -> pd.DataFrame:
-    """One row a film: `actual`, `predicted`; DVC's confusion templates count them."""
+    """One row per film: `actual`, `predicted`; DVC's confusion templates count them."""
     return pd.DataFrame({"actual": label, "predicted": decision}).sort_values(["actual", "predicted"])
 
 
@@ -71,11 +71,11 @@ def _thinned(curve: pd.DataFrame) -> pd.DataFrame:
 def decision_curve_table(
     positive: Floats, probability: Floats, patients: Sequence[str], prevalence: float
 ) -> pd.DataFrame:
-    """Net benefit over the threshold probability: `threshold`, one column a strategy, and the classifier's interval.
+    """Net benefit over the threshold probability: `threshold`, one column per strategy, and the classifier's interval.
 
-    Net benefit = sensitivity * prevalence - (1 - specificity) * (1 - prevalence) * odds of the threshold: true calls
-    per person, after paying for the false ones. The reference strategies call everyone or no one. Intervals are
-    pointwise, by combining those of sensitivity and specificity (MOVER, Zou & Donner 2008).
+    Net benefit = sensitivity * prevalence - (1 - specificity) * (1 - prevalence) * odds of the threshold: true
+    positives per person minus weighted false positives. The reference strategies predict everyone or no one positive.
+    Intervals are pointwise and combine those of sensitivity and specificity (MOVER, Zou & Donner 2008).
 
     Args:
         positive: 1 or 0, (films,).
@@ -85,9 +85,9 @@ def decision_curve_table(
     """
     grid = np.linspace(0.01, 0.99, 99)
     odds = grid / (1 - grid)
-    called = (probability[:, None] >= grid).astype(np.float64)
-    hit, hit_low, hit_high = _shares(called, positive == 1, patients)
-    alarm, alarm_low, alarm_high = _shares(called, positive == 0, patients)
+    predicted = (probability[:, None] >= grid).astype(np.float64)
+    hit, hit_low, hit_high = _shares(predicted, positive == 1, patients)
+    alarm, alarm_low, alarm_high = _shares(predicted, positive == 0, patients)
     gain, cost = prevalence, (1 - prevalence) * odds
     benefit = gain * hit - cost * alarm
     table = pd.DataFrame(
@@ -103,13 +103,13 @@ def decision_curve_table(
     return table.clip(lower=LOWEST).round(DIGITS)
 
 
-def _shares(called: Floats, chosen: Bools, patients: Sequence[str]) -> tuple[Floats, Floats, Floats]:
-    """Share of the chosen films that are called at each threshold, and its interval; NaN without such films."""
-    count = called.shape[1]
+def _shares(predicted: Floats, chosen: Bools, patients: Sequence[str]) -> tuple[Floats, Floats, Floats]:
+    """Share of the chosen films predicted positive at each threshold, and its interval; NaN without such films."""
+    count = predicted.shape[1]
     if not chosen.any():
         return np.full(count, np.nan), np.full(count, np.nan), np.full(count, np.nan)
     own = [patient for patient, one in zip(patients, chosen, strict=True) if one]
-    weights, films = leave_out_weights(own), called[chosen]
+    weights, films = leave_out_weights(own), predicted[chosen]
     share = films.mean(axis=0)
     with np.errstate(invalid="ignore", divide="ignore"):
         left_out = weights @ films / weights.sum(axis=1, keepdims=True)
@@ -122,7 +122,7 @@ def _shares(called: Floats, chosen: Bools, patients: Sequence[str]) -> tuple[Flo
 def write_plots(folder: Path, table: pd.DataFrame, point: OperatingPoint, prevalence: float) -> None:
     """Write the CSVs of all curves.
 
-    ROC, PR and reliability have one file a split, so that splits and revisions overlay; the others show the test
+    ROC, PR and reliability have one file per split, so that splits and revisions overlay. The others show the test
     films, or validation where there is no test set. Three or more classes are drawn one-versus-rest, all classes
     pooled (micro-average).
     """
@@ -130,7 +130,7 @@ def write_plots(folder: Path, table: pd.DataFrame, point: OperatingPoint, preval
         films = table[table["split"] == split]
         positive, score = one_versus_rest(films, point)
         if len(np.unique(positive)) < 2:
-            continue  # no curve of one class; metrics.json says so
+            continue  # one class has no curve; metrics.json has the reason
         write_csv(folder / f"roc_{split}.csv", roc_table(positive, score))
         write_csv(folder / f"pr_{split}.csv", pr_table(positive, score))
         write_csv(folder / f"reliability_{split}.csv", reliability(positive, score))
@@ -138,20 +138,20 @@ def write_plots(folder: Path, table: pd.DataFrame, point: OperatingPoint, preval
     positive, probability = one_versus_rest(films, point)
     write_csv(folder / "thresholds.csv", thresholds_table(positive, probability))
     write_csv(folder / "scores.csv", histogram_table(positive, probability))
-    each = len(positive) // len(films)  # with three or more classes each film counts once a class
+    each = len(positive) // len(films)  # with three or more classes each film counts once per class
     patients = films["patient_id"].repeat(each).tolist()
     write_csv(folder / "decision_curve.csv", decision_curve_table(positive, probability, patients, prevalence))
-    called = [point.classes[index] for index in point.decide(point.probability(scores(films, LOGIT, point.classes)))]
-    write_csv(folder / "confusion.csv", confusion_table(films["label"].tolist(), called))
+    predicted = [point.classes[index] for index in point.decide(point.probability(scores(films, LOGIT, point.classes)))]
+    write_csv(folder / "confusion.csv", confusion_table(films["label"].tolist(), predicted))
 
 
 def one_versus_rest(films: pd.DataFrame, point: OperatingPoint) -> tuple[Floats, Floats]:
-    """Reference (1 or 0) and calibrated probability; with three or more classes each film counts once a class."""
+    """Reference (1 or 0) and calibrated probability; with three or more classes each film counts once per class."""
     probability = point.probability(scores(films, LOGIT, point.classes))
     found = task_of(point.classes).one_versus_rest(labels(films, point.classes), probability)
     return np.stack([one[1] for one in found], axis=1).ravel(), np.stack([one[2] for one in found], axis=1).ravel()
 
 
 def write_learning_curves(path: Path, history: Path) -> None:
-    """Copy the training history, one row an epoch, to where `dvc plots` finds it."""
+    """Copy the training history, one row per epoch, to where `dvc plots` finds it."""
     write_csv(path, pd.read_csv(history).round(6))

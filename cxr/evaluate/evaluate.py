@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class ResultPaths:
-    """Where the results of an evaluation go."""
+    """Output paths of an evaluation."""
 
     metrics: Path  # folder
     plots: Path  # folder
@@ -56,17 +56,17 @@ def evaluate(
     """Score validation and test films; write predictions, metrics, plots, and the operating point.
 
     Args:
-        classifier: moved to the device that `compute` names.
+        classifier: is moved to the device of `compute`.
         npz: folder of the stored films.
-        statistics: of their acquisition, by image id.
-        section: what is reported.
-        compute: where.
+        statistics: acquisition features by image id.
+        section: evaluate section.
+        compute: device and workers.
         earlier: metrics of the earlier stages, see `evaluation_result`; the classifier's facts are added.
-        paths: where results go.
+        paths: output paths.
 
     Raises:
-        CxrError: there are no validation films, the NPZ set has other classes than the classifier or was prepared
-            otherwise than its training films, or a logit is not finite.
+        CxrError: there are no validation films, the NPZ set differs from the training films in classes or preparation,
+            or a logit is not finite.
     """
     classes = tuple(classifier.facts["classes"])
     films = NpzSet(npz, read_index(npz))
@@ -116,7 +116,7 @@ def _check_films(films: NpzSet, facts: dict[str, Any]) -> None:
     found, classes = films.rows[0].classes, tuple(facts["classes"])
     if found != classes:
         raise CxrError(
-            f"{films.folder}: classes {'|'.join(found)}, but the classifier knows {'|'.join(classes)}; "
+            f"{films.folder}: classes {'|'.join(found)}, but the classifier has {'|'.join(classes)}; "
             "run `dvc repro train` to train on these classes"
         )
     where = films.folder / films.rows[0].file
@@ -125,7 +125,7 @@ def _check_films(films: NpzSet, facts: dict[str, Any]) -> None:
     other = first_difference(trained_on, scored)
     if other:
         raise CxrError(
-            f"{films.folder}: prepared otherwise than the films that the classifier was trained on ({other}); "
+            f"{films.folder}: preparation differs from that of the training films ({other}); "
             "run `dvc repro` to train on these"
         )
     if not films.split("val").rows:

@@ -14,39 +14,39 @@ SIDE, CELL, ORIENTATIONS, GREYS = 128, 16, 9, 32
 
 
 def lungs_masked(images: Images) -> Images:
-    """Films (N, H, W, 4) with their lungs painted in the mean grey of the rest; the outline stays visible."""
+    """Films (N, H, W, 4) with their lungs masked by the mean grey of the rest; the outline stays visible."""
     lungs = images[..., 3] > 127
-    return _paint(images, lungs, ~lungs & ~padding(images))
+    return _mask(images, lungs, ~lungs & ~padding(images))
 
 
 def lungs_only(images: Images) -> Images:
-    """Films (N, H, W, 4) with everything but the lungs, padding included, painted in the lungs' mean grey."""
+    """Films (N, H, W, 4) with everything but the lungs, padding included, masked by the lungs' mean grey."""
     lungs = images[..., 3] > 127
-    return _paint(images, ~lungs, lungs)
+    return _mask(images, ~lungs, lungs)
 
 
 def padding(images: Images) -> Bools:
-    """Where films (N, H, W, 4) hold no film: rows and columns at the edge that are black throughout, (N, H, W)."""
+    """The padding of films (N, H, W, 4): entirely black rows and columns at the edges, (N, H, W)."""
     dark: Bools = images[..., :3].max(axis=3) <= BLACK
     rows, columns = (_from_both_ends(np.asarray(dark.all(axis=axis))) for axis in (2, 1))
     return np.asarray(rows[:, :, None] | columns[:, None, :])
 
 
 def _from_both_ends(black: Bools) -> Bools:
-    """Whether a line is black and so is every line between it and one of the two edges, (N, lines)."""
+    """Whether a line and all lines between it and one of the two edges are black, (N, lines)."""
     first = np.logical_and.accumulate(black, axis=1)
     last = np.logical_and.accumulate(black[:, ::-1], axis=1)[:, ::-1]
     return np.asarray(first | last)
 
 
-def _paint(images: Images, where: Bools, visible: Bools) -> Images:
-    """Paint `where` in the mean of `visible`; films of which nothing stays visible are painted black."""
+def _mask(images: Images, where: Bools, visible: Bools) -> Images:
+    """Fill `where` with the mean of `visible`; black if nothing is visible."""
     count = visible.sum(axis=(1, 2))
     total = (images[..., :3].sum(axis=3, dtype=np.int64) * visible).sum(axis=(1, 2))
     grey = np.rint(total / np.maximum(3 * count, 1)).astype(np.uint8)
-    painted = images.copy()
-    painted[..., :3] = np.where(where[..., None], grey[:, None, None, None], images[..., :3])
-    return painted
+    masked = images.copy()
+    masked[..., :3] = np.where(where[..., None], grey[:, None, None, None], images[..., :3])
+    return masked
 
 
 def features_of(path: Path) -> Floats:
@@ -55,7 +55,7 @@ def features_of(path: Path) -> Floats:
 
 
 def features_lungs_masked(path: Path) -> Floats:
-    """The features of an NPZ film whose lungs are painted over."""
+    """The features of an NPZ film with masked lungs."""
     return features(lungs_masked(read_npz(path).image[None])[0])
 
 

@@ -10,13 +10,16 @@ from cxr.core.errors import CxrError
 from cxr.decision.operating_point import ARGMAX, OperatingPoint, calibrated, sigmoid
 from cxr.evaluate.intervals import Floats, Indices, patient_weights, percentile_interval
 
-RANGE = (1e-3, 20.0)  # temperatures over the largest logit; a fit at the upper edge says that the sample cannot tell
+RANGE = (
+    1e-3,
+    20.0,
+)  # temperatures relative to the largest logit; a fit at the upper edge means that no temperature is best
 DIGITS = 6  # of the temperature and of the threshold's interval
 
 
 @dataclass(frozen=True)
 class Temperature:
-    """The divisor of the logits, and why it is 1 when it could not be fitted."""
+    """The divisor of the logits, and the reason if it could not be fitted and is 1."""
 
     value: float
     reason: str = ""
@@ -39,11 +42,11 @@ def fit_temperature(logits: Floats, labels: Indices) -> Temperature:
         return float(-np.mean(log_softmax(scaled, axis=1)[np.arange(len(labels)), labels]))
 
     if bool((_margin(logits, labels) > 0).all()):
-        return Temperature(1.0, "validation is separated without error, so its best temperature is 0")
+        return Temperature(1.0, "validation films are separated without error, so the best temperature is 0")
     low, high = np.log(np.array(RANGE) * (float(np.abs(logits).max()) or 1.0))
     best = float(minimize_scalar(loss, bounds=(low, high), method="bounded", options={"xatol": 1e-6}).x)
     if high - best < 0.01:
-        return Temperature(1.0, "validation logits say nothing about the label, so its best temperature is infinite")
+        return Temperature(1.0, "validation logits do not predict the label, so the best temperature is infinite")
     return Temperature(float(np.exp(best)))
 
 
@@ -56,10 +59,10 @@ def _margin(logits: Floats, labels: Indices) -> Floats:
 
 
 def choose_threshold(rule: str, positive: Floats, probability: Floats, weights: Floats) -> Floats:
-    """The probability at and above which a film is called positive, for each row of weights.
+    """The probability at and above which a film is predicted positive, for each row of weights.
 
-    Candidates lie half-way between neighbouring probabilities (in logits), so that the choice does not sit on one
-    film. Among equally good ones the candidate nearest to 0.5 wins.
+    Candidates lie half-way between neighbouring probabilities (in logits), so that no film lies on the threshold. Of
+    equally good candidates, the one nearest to 0.5 is chosen.
 
     Args:
         rule: `youden` (sensitivity + specificity), `f1`, `sensitivity@0.95` (the highest threshold that reaches that
@@ -69,10 +72,10 @@ def choose_threshold(rule: str, positive: Floats, probability: Floats, weights: 
         weights: (resamples, films).
 
     Returns:
-        (resamples,), NaN for a row whose weights leave a class out, unless the rule is `fixed`.
+        (resamples,); NaN for a row with weight on one class only, unless the rule is `fixed`.
 
     Raises:
-        CxrError: the films are of one class, so that no rule but `fixed` can choose.
+        CxrError: the films are of one class and the rule is not `fixed`.
     """
     name, _, value = rule.partition("@")
     if name == "fixed":
@@ -99,8 +102,8 @@ def choose_threshold(rule: str, positive: Floats, probability: Floats, weights: 
 def threshold_table(positive: Floats, probability: Floats, steps: int = 101) -> dict[str, Floats]:
     """Metrics at evenly spaced thresholds: `threshold`, `sensitivity`, `specificity`, `f1`."""
     grid = np.linspace(0, 1, steps)
-    called = probability[None, :] >= grid[:, None]
-    tp, fp = called @ positive, called @ (1 - positive)
+    predicted = probability[None, :] >= grid[:, None]
+    tp, fp = predicted @ positive, predicted @ (1 - positive)
     positives, negatives = positive.sum(), (1 - positive).sum()
     with np.errstate(invalid="ignore", divide="ignore"):
         return {
@@ -112,11 +115,11 @@ def threshold_table(positive: Floats, probability: Floats, steps: int = 101) -> 
 
 
 def _counts(positive: Floats, probability: Floats, weights: Floats) -> tuple[Floats, Floats, Floats]:
-    """Candidate thresholds and the weight of true and false calls at each: (k,), (resamples, k), (resamples, k)."""
+    """Candidate thresholds (k,), and the weight of true and of false positives at each, (resamples, k)."""
     order = np.argsort(-probability, kind="stable")
     ends = np.flatnonzero(np.r_[np.diff(probability[order]) < 0, True])
     logit = _logit(probability[order][ends])
-    # The last digits of a logarithm differ between processors, so that the threshold is kept to those that do not.
+    # The last digits of a logarithm differ between processors; the threshold keeps only those that do not.
     thresholds = np.r_[sigmoid(np.round((logit[:-1] + logit[1:]) / 2, 9)), 0.0]
     sorted_weights = weights[:, order]
     tp = np.cumsum(sorted_weights * positive[order], axis=1)[:, ends]
@@ -142,12 +145,12 @@ def fit_operating_point(
     """Fit temperature and threshold on the validation films: logits (films,) or (films, classes), labels (films,).
 
     Raises:
-        CxrError: there are no validation films, or the rule cannot choose on them.
+        CxrError: there are no validation films, or they are of one class and the rule is not `fixed`.
     """
     if len(labels) == 0:
         raise CxrError("data/npz/index.csv: no film with split 'val'; the operating point is fitted on validation only")
     fitted = fit_temperature(logits, labels)
-    # Rounded, because the search ends within 1e-6 of the best and its last digits differ between processors.
+    # Rounded: the search ends within 1e-6 of the optimum, and its last digits differ between processors.
     temperature = round(fitted.value, DIGITS) or fitted.value
     threshold: float | None = None
     interval = None
@@ -159,7 +162,9 @@ def fit_operating_point(
         interval = percentile_interval(
             np.concatenate([choose_threshold(rule, positive, probability, weights) for weights in draws])
         )
-        if interval is not None and interval[0] == interval[1]:  # a fixed threshold, or too few patients to vary it
+        if (
+            interval is not None and interval[0] == interval[1]
+        ):  # a fixed threshold, or too few patients for an interval
             interval = None
     low, high = (None, None) if interval is None else (round(interval[0], DIGITS), round(interval[1], DIGITS))
     return OperatingPoint(

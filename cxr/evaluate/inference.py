@@ -18,22 +18,22 @@ from cxr.npz.films import NpzRow, read_npz
 from cxr.runtime.compute import Compute
 from cxr.runtime.console import progress
 
-WHOLE_FILM = 0.95  # share of the picture above which a mask is no outline of lungs
-BATCH = 8  # what lies between the layers then fits a processor's cache; a GPU is busy enough with it here
+WHOLE_FILM = 0.95  # share of the image above which a mask does not outline lungs
+BATCH = 8  # activations then fit a processor's cache, and a GPU is busy enough
 
 
 def logits_and_cam(classifier: Classifier, images: Images) -> tuple[Logits, Floats | None]:
     """Logits as `score` gives them, and the Grad-CAM of the plain films; only the head is differentiated.
 
-    The map is that of the positive class (two classes) or of the likeliest class (more).
+    The map is that of the positive class (two classes) or of the most probable class (more).
 
     Args:
         classifier: in evaluation mode.
         images: stored films, uint8 (N, H, W, 4).
 
     Returns:
-        Logits as `score` gives them, and maps (N, H, W) of non-negative evidence; None for a backbone whose features
-        are no map (N, C, h, w) or (N, h, w, C).
+        Logits as `score` gives them, and maps (N, H, W) of non-negative evidence; None if the backbone's features are
+        not a map (N, C, h, w) or (N, h, w, C).
     """
     films = as_input(classifier, images)
     with torch.no_grad():
@@ -58,7 +58,7 @@ def logits_and_cam(classifier: Classifier, images: Images) -> tuple[Logits, Floa
 def lung_share(cam: Floats, masks: Images) -> Floats:
     """Share of each map's mass inside the lungs, (N,).
 
-    NaN without evidence, without lungs, and where the mask is the whole film because segmentation gave up.
+    NaN without evidence, without lungs, and for the fallback mask.
 
     Args:
         cam: (N, H, W), not negative.
@@ -70,7 +70,7 @@ def lung_share(cam: Floats, masks: Images) -> Floats:
 
 
 def outlined(masks: Images) -> Bools:
-    """Whether each mask (N, H, W) outlines lungs: it is neither empty nor the whole film, (N,)."""
+    """Whether each mask (N, H, W) outlines lungs, that is, is neither empty nor the whole film, (N,)."""
     area = (masks > 127).mean(axis=(1, 2))
     return np.asarray((area > 0) & (area < WHOLE_FILM))
 
@@ -99,10 +99,10 @@ class NpzSet:
 
 
 def pick_device(compute: Compute) -> torch.device:
-    """The GPU where there is one and compute.yaml does not say cpu."""
+    """The GPU if there is one, unless compute.yaml has `accelerator: cpu`; raises CxrError for a missing GPU."""
     if compute.accelerator == "cpu" or not torch.cuda.is_available():
         if compute.accelerator == "gpu":
-            raise CxrError("compute.yaml: accelerator: gpu, and torch finds no GPU; use auto or cpu")
+            raise CxrError("compute.yaml: accelerator: gpu, but torch finds no GPU; use auto or cpu")
         return torch.device("cpu")
     return torch.device("cuda")
 
@@ -131,9 +131,9 @@ def predict(classifier: Classifier, films: NpzSet) -> pd.DataFrame:
 
 
 def put_shortcut_scores(table: pd.DataFrame, classifier: Classifier, films: NpzSet) -> None:
-    """Add the logits of the same films without lungs and with nothing but lungs; other rows stay empty.
+    """Add the logits of the same films with masked lungs and with lungs only.
 
-    So do films whose mask outlines no lungs: segmentation gave up on them.
+    Other rows, and films whose mask does not outline lungs, stay empty.
     """
     removed, kept, usable = [], [], []
     for images in films.batches("shortcut checks"):
@@ -151,7 +151,7 @@ def put_shortcut_scores(table: pd.DataFrame, classifier: Classifier, films: NpzS
 def fill_scores(
     table: pd.DataFrame, score: str, classes: tuple[str, ...], image_ids: list[str], values: Floats
 ) -> None:
-    """Add a score that only some films have: (len(image_ids),) or (len(image_ids), classes)."""
+    """Add a score of some films: (len(image_ids),) or (len(image_ids), classes); other rows stay empty."""
     wide = np.full((len(table), *values.shape[1:]), np.nan)
     wide[pd.Index(table["image_id"]).get_indexer(pd.Index(image_ids))] = values
     put_scores(table, score, classes, wide)

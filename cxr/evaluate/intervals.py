@@ -14,22 +14,22 @@ Images = np.ndarray[Any, np.dtype[np.uint8]]  # stored films, (films, height, wi
 Metrics = dict[str, Floats]  # values by the metric's name, one for each row of weights
 Measure = Callable[[Floats], Metrics]  # weights (rows, films) -> values (rows,) by name
 Interval = tuple[float, float]
-GROUPS = 1000  # with more patients, that many groups of patients are left out instead
-SAME = 1e-12  # a standard error below this is none: no patient changes the metric
+GROUPS = 1000  # with more patients, this many groups of patients are left out instead
+SAME = 1e-12  # a standard error below this counts as zero: no patient changes the metric
 CELLS = 2_000_000  # weights in memory at a time: 16 MB
-MAX_UNDEFINED = 0.05  # share of resamples without a value (one class only) up to which an interval is given
+MAX_UNDEFINED = 0.05  # an interval needs a value in all but this share of resamples; those of one class have none
 
 
 @dataclass(frozen=True)
 class Sample:
-    """How much a metric rests on."""
+    """Patients and films behind a metric."""
 
     patients: int
     films: int
 
 
 def leave_out_weights(patients: Sequence[str]) -> Floats:
-    """Weights (groups, films) that leave out one patient after another, or one of GROUPS groups of patients."""
+    """Weights (groups, films) that leave out one patient, or one of GROUPS groups of patients, at a time."""
     names, member = np.unique(np.asarray(patients, dtype=str), return_inverse=True)
     groups = min(len(names), GROUPS)
     shuffled = np.random.default_rng(0).permutation(len(names)) if groups < len(names) else np.arange(len(names))
@@ -39,13 +39,13 @@ def leave_out_weights(patients: Sequence[str]) -> Floats:
 
 
 def standard_errors(metrics: Measure, patients: Sequence[str]) -> dict[str, float]:
-    """Jackknife standard error of each metric; NaN where leaving someone out leaves the metric undefined."""
+    """Jackknife standard error of each metric; NaN if the metric is undefined without some patient."""
     left_out = metrics(leave_out_weights(patients))
     return {name: standard_error(values) for name, values in left_out.items()}
 
 
 def standard_error(left_out: Floats) -> float:
-    """Of the values (groups,) that a metric takes without each group."""
+    """Jackknife standard error from the values (groups,) of a metric without each group."""
     groups = len(left_out)
     return float(np.sqrt((groups - 1) / groups * np.square(left_out - left_out.mean()).sum())) if groups > 1 else np.nan
 
@@ -53,8 +53,8 @@ def standard_error(left_out: Floats) -> float:
 def share_interval(share: float, error: float, sample: Sample) -> Interval | None:
     """Wilson's interval of a metric between 0 and 1; None without two patients or a standard error.
 
-    The sample is worth share (1 - share) / error² films, and never more than its films. Where no patient changes the
-    metric, as when no film is wrong, it is worth its patients.
+    The effective sample size is share (1 - share) / error², at most the number of films. If no patient changes the
+    metric, for instance because no film is wrong, it is the number of patients.
     """
     if sample.patients < 2 or not np.isfinite(error):
         return None
@@ -74,7 +74,7 @@ def signed_interval(value: float, error: float, sample: Sample) -> Interval | No
 
 
 def ratio_interval(value: float, error: float, sample: Sample) -> Interval | None:
-    """Student's interval on the logarithm, of a positive metric without an upper bound."""
+    """Student's interval on the logarithm of a positive metric without an upper bound."""
     if sample.patients < 2 or not error > SAME or value <= 0:
         return None
     spread = float(np.exp(student.ppf(0.975, sample.patients - 1) * error / value))
@@ -119,7 +119,7 @@ def resampled(
 
 
 def percentile_interval(values: Floats, level: float = 0.95) -> tuple[float, float] | None:
-    """The central interval of resampled values; None when too many resamples had no value."""
+    """The central interval of resampled values; None if too many resamples have no value."""
     defined = values[np.isfinite(values)]
     if len(defined) < (1 - MAX_UNDEFINED) * len(values):
         return None
@@ -128,7 +128,7 @@ def percentile_interval(values: Floats, level: float = 0.95) -> tuple[float, flo
 
 
 def holm(p_values: Mapping[str, float]) -> dict[str, float]:
-    """Adjusted p-values by name: below 0.05 the finding holds even if the best of all comparisons was picked."""
+    """Holm's adjusted p-values by name, which control the family-wise error."""
     adjusted, highest = {}, 0.0
     for rank, name in enumerate(sorted(p_values, key=lambda name: p_values[name])):
         highest = max(highest, min(1.0, (len(p_values) - rank) * p_values[name]))

@@ -53,7 +53,7 @@ def weighted_auroc(positive: Floats, score: Floats, weights: Floats) -> Floats:
 
     Args:
         positive: 1 or 0 for each film.
-        score: any score that rises with suspicion, (films,).
+        score: any score that is higher for positive films, (films,).
         weights: (resamples, films).
 
     Returns:
@@ -88,10 +88,10 @@ def _by_score(positive: Floats, score: Floats, weights: Floats) -> tuple[Floats,
 
 @dataclass(frozen=True)
 class Scored:
-    """Films with a reference label and what the classifier said, each (films,)."""
+    """Reference labels and scores of films, each (films,)."""
 
     positive: Floats  # 1 or 0
-    score: Floats  # rises with suspicion; only its order matters
+    score: Floats  # higher = more suspicious; only its order matters
     probability: Floats  # of the positive class, calibrated
     decision: Floats  # 1 or 0 at the operating point
 
@@ -101,7 +101,7 @@ def binary_metrics(films: Scored, weights: Floats) -> Metrics:
 
     Args:
         films: labels and scores.
-        weights: (resamples, films); a row of ones gives the plain metrics.
+        weights: (resamples, films); a row of ones gives the unweighted metrics.
 
     Returns:
         Arrays (resamples,) by name: those of METRICS and the counts tp, fp, fn, tn.
@@ -140,30 +140,30 @@ def decision_metrics(positive: Floats, decision: Floats, weights: Floats) -> Met
     return metrics | {"tp": tp, "fp": fp, "fn": fn, "tn": tn}
 
 
-def denominator_mask(metric: str, label: Indices, called: Indices) -> Bools:
+def denominator_mask(metric: str, label: Indices, predicted: Indices) -> Bools:
     """The films in the denominator of a metric."""
     chosen = {
         "sensitivity": label == 1,
         "specificity": label == 0,
-        "precision": called == 1,
-        "npv": called == 0,
-        "f1": (label == 1) | (called == 1),
+        "precision": predicted == 1,
+        "npv": predicted == 0,
+        "f1": (label == 1) | (predicted == 1),
     }
     return np.asarray(chosen.get(metric, np.ones(len(label), bool)))
 
 
-def why_undefined(metric: str, label: Indices, called: Indices) -> str:
+def why_undefined(metric: str, label: Indices, predicted: Indices) -> str:
     """Why a metric of the plain sample has no value."""
     if not (label == 1).any() and metric not in ("specificity", "precision", "npv"):
         return "no film of the positive class"
     if not (label == 0).any() and metric not in ("sensitivity", "precision", "npv"):
         return "no film of the negative class"
-    return f"no film is called {'positive' if not called.any() else 'negative'}"
+    return f"no film is predicted {'positive' if not predicted.any() else 'negative'}"
 
 
 @dataclass(frozen=True)
 class ScoredClasses:
-    """Films with a reference class and what the classifier said."""
+    """Reference classes, probabilities and predictions of films."""
 
     label: Indices  # class index, (films,)
     probability: Floats  # calibrated, (films, classes)
@@ -178,9 +178,9 @@ def multiclass_metrics(films: ScoredClasses, weights: Floats) -> Metrics:
         that, and for class k those of PER_CLASS as `k:auroc` ….
     """
     classes = films.probability.shape[1]
-    truth, called = one_hot(films.label, classes), one_hot(films.decision, classes)
+    truth, predicted = one_hot(films.label, classes), one_hot(films.decision, classes)
     total = weights.sum(axis=1)
-    table = np.einsum("bn,ni,nj->bij", weights, truth, called, optimize=True)  # (resamples, reference, called)
+    table = np.einsum("bn,ni,nj->bij", weights, truth, predicted, optimize=True)  # (resamples, reference, predicted)
     hits, present, calls = np.diagonal(table, axis1=1, axis2=2), table.sum(axis=2), table.sum(axis=1)
     with np.errstate(invalid="ignore", divide="ignore"):
         sensitivity, precision, f1 = hits / present, hits / calls, 2 * hits / (present + calls)
@@ -190,22 +190,22 @@ def multiclass_metrics(films: ScoredClasses, weights: Floats) -> Metrics:
     auroc = np.stack([weighted_auroc(truth[:, k], films.probability[:, k], weights) for k in range(classes)], axis=1)
     auprc = np.stack([weighted_auprc(truth[:, k], films.probability[:, k], weights) for k in range(classes)], axis=1)
     own = films.probability[np.arange(len(films.label)), films.label]
-    likeliest = films.probability.argmax(axis=1)
+    top = films.probability.argmax(axis=1)
     metrics = {
         "macro_auroc": auroc.mean(axis=1),
         "macro_auprc": auprc.mean(axis=1),
         "accuracy": hits.sum(axis=1) / total,
         "balanced_accuracy": sensitivity.mean(axis=1),
         "macro_f1": f1.mean(axis=1),
-        "micro_f1": hits.sum(axis=1) / total,  # each film has one label and one call, so it equals the accuracy
+        "micro_f1": hits.sum(axis=1) / total,  # each film has one label and one prediction, so it equals the accuracy
         "mcc": mcc,
         "brier": weights @ np.square(films.probability - truth).sum(axis=1) / total,
         "ece": expected_calibration_error(
-            (likeliest == films.label).astype(np.float64), films.probability.max(axis=1), weights
+            (top == films.label).astype(np.float64), films.probability.max(axis=1), weights
         ),
         "log_loss": weights @ -np.log(np.clip(own, TINY, 1)) / total,
     }
-    rank = (films.probability > own[:, None]).sum(axis=1)  # how many classes are thought likelier than the true one
+    rank = (films.probability > own[:, None]).sum(axis=1)  # number of classes more probable than the true one
     for k in (2, 3, 5):
         if k == 2 or k < classes:
             metrics[f"top{k}_accuracy"] = weights @ (rank < k).astype(np.float64) / total
@@ -223,7 +223,7 @@ def why_class_undefined(name: str, labels: Indices, classes: tuple[str, ...]) ->
         index = int(name.partition(":")[0])
         if index not in present:
             return f"no film of class {classes[index]}"
-        return "all films are of one class" if len(present) == 1 else f"no film is called {classes[index]}"
+        return "all films are of one class" if len(present) == 1 else f"no film is predicted {classes[index]}"
     if missing:
         return f"no film of class {', '.join(missing)}"
-    return "some class is never called"
+    return "some class is never predicted"

@@ -1,4 +1,4 @@
-"""Pictures of films: Grad-CAM gallery, sheet of lung masks, what Git may keep."""
+"""Pictures of films: the Grad-CAM gallery, the lung contact sheet, and which of them Git tracks."""
 
 import logging
 import shutil
@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 matplotlib.use("Agg")
 GALLERY_COLUMNS = 6
 ORANGE, BLUE, GREY = "#D55E00", "#56B4E9", "#666666"  # Okabe & Ito 2008
-STRONGEST = 0.55  # opacity of the overlay where the evidence is greatest
+STRONGEST = 0.55  # of the overlay at the strongest evidence
 Image = np.ndarray[Any, np.dtype[np.uint8]]
 TILE_PX, CAPTION_PX = 192, 32
 FONT, LETTERS = cv2.FONT_HERSHEY_SIMPLEX, 0.36  # height of letters, at most
@@ -36,19 +36,19 @@ OUTLINE = {False: (80, 220, 255), True: (80, 80, 255)}  # BGR: yellow, red for a
 
 
 def publish_pictures(pictures: Path, plots: Path, setting: str, audit: Block) -> None:
-    """Copy the pictures of films into `plots`, which Git keeps, where the setting and the cohort allow it.
+    """Copy the pictures of films into `plots`, which Git tracks, if setting and cohort allow it.
 
     Args:
-        pictures: folder of all pictures, which Git never sees.
+        pictures: folder of all pictures, which Git ignores.
         plots: folder of the plots.
-        setting: `evaluate.pictures_in_git`; auto means only of a synthetic cohort.
-        audit: what ingest found, with the fact `synthetic`.
+        setting: `evaluate.pictures_in_git`; auto allows a synthetic cohort only.
+        audit: the audit of ingest, with the key `synthetic`.
 
     Raises:
-        CxrError: the audit does not say whether the cohort is synthetic.
+        CxrError: the audit has no key `synthetic`.
     """
     if "synthetic" not in audit:
-        raise CxrError("data/audit.json: does not say whether the cohort is synthetic; run `dvc repro --force ingest`")
+        raise CxrError("data/audit.json: no key 'synthetic'; run `dvc repro --force ingest`")
     if setting == "always" or (setting == "auto" and audit["synthetic"]):
         for picture in sorted(pictures.glob("*.png")):
             shutil.copyfile(picture, plots / picture.name)
@@ -57,21 +57,21 @@ def publish_pictures(pictures: Path, plots: Path, setting: str, audit: Block) ->
 
 
 def choose_films(table: pd.DataFrame, point: OperatingPoint, count: int) -> list[tuple[int, str]]:
-    """Rows of the table to show, with what each is: a third false negatives, a third false positives, then correct.
+    """Rows of the table to show, each with its kind: a third false negatives, a third false positives, then correct.
 
-    Within a kind the most confident come first; places that a kind does not fill go to the next.
+    Within a kind the most confident come first. Unused places of a kind go to the next.
     """
     label = labels(table, point.classes)
     probability = point.probability(scores(table, LOGIT, point.classes))
-    called = point.decide(probability)
+    predicted = point.decide(probability)
     task = task_of(point.classes)
-    kinds = task.mistakes(label, called)
-    ranked = np.argsort(-task.confidence(probability, called), kind="stable")
+    kinds = task.mistakes(label, predicted)
+    ranked = np.argsort(-task.confidence(probability, predicted), kind="stable")
     chosen: list[tuple[int, str]] = []
     for number, (kind, where) in enumerate(kinds.items(), start=1):
         places = count * 2 * number // (3 * len(kinds)) - len(chosen)
         chosen += [(int(index), kind) for index in ranked if where[index]][:places]
-    correct = [[int(i) for i in ranked if label[i] == called[i] == k] for k in reversed(range(len(point.classes)))]
+    correct = [[int(i) for i in ranked if label[i] == predicted[i] == k] for k in reversed(range(len(point.classes)))]
     turn = [row[depth] for depth in range(max(map(len, correct), default=0)) for row in correct if depth < len(row)]
     return chosen + [(index, "correct") for index in turn[: count - len(chosen)]]
 
@@ -79,7 +79,7 @@ def choose_films(table: pd.DataFrame, point: OperatingPoint, count: int) -> list
 def draw_gallery(
     path: Path, classifier: Classifier, films: NpzSet, table: pd.DataFrame, point: OperatingPoint, count: int
 ) -> None:
-    """Write the gallery of `count` films as PNG; a classifier without a feature map gives films without evidence."""
+    """Write the gallery of `count` films as PNG; without a feature map of the classifier, films have no overlay."""
     chosen = choose_films(table, point, count)
     files = {row.image_id: row.file for row in films.rows}
     rows = max(1, -(-len(chosen) // GALLERY_COLUMNS))
@@ -90,7 +90,7 @@ def draw_gallery(
         axis.axis("off")
     images = [read_npz(films.folder / files[table["image_id"].iloc[index]]).image for index, _ in chosen]
     _, cams = logits_and_cam(classifier, np.stack(images))
-    # One scale for all: a film with little evidence stays grey instead of showing its noise in full colour.
+    # One scale for all films, so that noise on a film with little evidence stays grey.
     most = 0.0 if cams is None else float(cams.max())
     for place, (axis, (index, kind)) in enumerate(zip(axes.ravel(), chosen, strict=False)):
         _draw_film(axis, images[place], None if cams is None or most == 0 else cams[place] / most)
@@ -119,13 +119,13 @@ def _gallery_caption(row: pd.Series, point: OperatingPoint, kind: str) -> str:
     shown = float(probability[0] if probability.ndim == 1 else probability[0].max())
     name = str(row["image_id"])
     name = name if len(name) <= 26 else f"…{name[-25:]}"
-    called = point.classes[int(point.decide(probability)[0])]
-    verdict = f"{row['label']}, called {called}" if kind == "mistake" else f"{kind}: {row['label']}"
+    predicted = point.classes[int(point.decide(probability)[0])]
+    verdict = f"{row['label']}, predicted {predicted}" if kind == "mistake" else f"{kind}: {row['label']}"
     return f"{name}\n{verdict}\np = {shown:.2f}"
 
 
 def contact_sheet(masks_csv: Path, npz_folder: Path, out: Path) -> None:
-    """Write a PNG of the films whose masks deserve a look: fallbacks, then the lowest Dice, measured or expected."""
+    """Write a PNG of the films with the worst masks: fallbacks, then the lowest Dice, measured or expected."""
     files = {row.image_id: row.file for row in read_index(npz_folder)}
     table = worst_first(read_mask_table(masks_csv))
     chosen = [row for row in table.to_dict("records") if row["image_id"] in files][: COLUMNS * ROWS]
@@ -135,7 +135,7 @@ def contact_sheet(masks_csv: Path, npz_folder: Path, out: Path) -> None:
 
 
 def worst_first(table: pd.DataFrame) -> pd.DataFrame:
-    """Order a mask table by trust: fallbacks, then by Dice or, without a reference, by the Dice to expect."""
+    """Sort a mask table from worst to best: fallbacks, then by Dice or, without a reference, by expected Dice."""
     trust = table["dice"].fillna(table["expected_dice"]) - 2 * table["fallback"]
     return table.assign(trust=trust).sort_values(["trust", "image_id"], kind="stable", ignore_index=True)
 
@@ -144,7 +144,9 @@ def tile(image: Image, caption: tuple[str, str], fallback: bool) -> Image:
     """One film (h, w, 4) = [R, G, B, mask], outlined, two lines below it: (TILE_PX + CAPTION_PX, TILE_PX, 3) BGR."""
     side = (TILE_PX, TILE_PX)
     picture = cv2.resize(np.ascontiguousarray(image[..., 2::-1]), side, interpolation=cv2.INTER_AREA)
-    picture = picture // LEVEL_STEP * LEVEL_STEP  # Git keeps every sheet: fewer grey levels, half the bytes
+    picture = (
+        picture // LEVEL_STEP * LEVEL_STEP
+    )  # Git keeps every version of the sheet; fewer grey levels halve the bytes
     mask = cv2.resize(np.ascontiguousarray(image[..., 3]), side, interpolation=cv2.INTER_LINEAR)
     outlines, _ = cv2.findContours((mask > 127).astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     cv2.drawContours(picture, outlines, -1, OUTLINE[fallback], 1)

@@ -1,4 +1,4 @@
-"""metrics.json and metrics/details: every number that evaluate writes."""
+"""metrics.json and metrics/details: all metrics that evaluate writes."""
 
 import json
 from dataclasses import dataclass
@@ -35,7 +35,11 @@ from cxr.segment.table import read_mask_table
 MASK_SCORES = ("dice", "iou", "hd95")
 AT_THRESHOLD_0_5 = ("accuracy", "balanced_accuracy", "sensitivity", "specificity", "precision", "npv", "f1", "mcc")
 DETAILS = "details"
-EARLIER = ("data", "segmentation", "training")  # details that evaluation carries over; `metrics` reads them back
+EARLIER = (
+    "data",
+    "segmentation",
+    "training",
+)  # details copied from earlier stages; `python -m cxr metrics` reads them back
 
 
 def data_details(audit: Path) -> dict[str, Any]:
@@ -68,7 +72,7 @@ def segmentation_details(masks: Path) -> Block:
 
 
 def performance_details(table: pd.DataFrame, point: OperatingPoint, section: EvaluateSection) -> Block:
-    """Blocks `test` and `validation`, the operating point, and the name of the split that counts."""
+    """Blocks `test` and `validation`, the operating point, and the name of the reported split."""
     splits = {name: split_block(films_of(table, split), point, section) for split, name in SPLIT_NAMES.items()}
     return {
         **splits,
@@ -78,7 +82,7 @@ def performance_details(table: pd.DataFrame, point: OperatingPoint, section: Eva
 
 
 def split_block(table: pd.DataFrame, point: OperatingPoint, section: EvaluateSection) -> Block:
-    """Sizes, metrics with intervals, and what the task adds."""
+    """Sizes, metrics with intervals, and the blocks of the task."""
     if table.empty:
         return {"films": 0, "reason": "the cohort has no film in this split"}
     films = ScoredFilms(table, point)
@@ -108,7 +112,7 @@ def _of_more(films: ScoredFilms, table: pd.DataFrame, point: OperatingPoint, sec
         reasons = {metric: films.why_undefined(f"{index}:{metric}") for metric in PER_CLASS}
         own = {metric: values[f"{index}:{metric}"] for metric in PER_CLASS}
         per_class[name] = with_reasons(own, PER_CLASS, reasons.__getitem__)
-    counts = one_hot(films.label, len(classes)).T @ one_hot(films.called, len(classes))
+    counts = one_hot(films.label, len(classes)).T @ one_hot(films.predicted, len(classes))
     return {
         **{name: rounded(values[name]) for name in ("top3_accuracy", "top5_accuracy") if name in values},
         "per_class": per_class,
@@ -119,26 +123,26 @@ def _of_more(films: ScoredFilms, table: pd.DataFrame, point: OperatingPoint, sec
 
 
 def operating_point_block(point: OperatingPoint) -> Block:
-    """The operating point, so that a change of it shows in the report."""
+    """The operating point, for reports and `dvc metrics diff`."""
     block: Block = {"rule": point.rule}
     if point.threshold is None:
-        block |= {"threshold": None, "threshold_reason": "three or more classes: the likeliest is called"}
+        block |= {"threshold": None, "threshold_reason": "three or more classes: the most probable one is predicted"}
     else:
         block |= {"threshold": rounded(point.threshold)}
         block |= {"threshold_low": point.threshold_low, "threshold_high": point.threshold_high}
         if point.threshold_low is None:
             fixed = point.rule.startswith("fixed")
-            varies = "too many resamples of the validation patients hold one class only, or all choose the same"
-            block["threshold_interval_reason"] = "the threshold was given" if fixed else varies
+            varies = "too many resamples of the validation patients have one class only, or all give the same threshold"
+            block["threshold_interval_reason"] = "the threshold is fixed" if fixed else varies
     block["temperature"] = rounded(point.temperature)
     return block | ({"temperature_reason": point.temperature_reason} if point.temperature_reason else {})
 
 
 def metrics_json(task: Task, metrics: Block, shift: Block, segmentation: Block) -> Block:
-    """At most 15 scalars: test, validation, two copies of it, lungs; null where a metric cannot be had.
+    """At most 15 scalars of test, validation, its two copies and the lung masks; null for an undefined metric.
 
     Args:
-        task: names the metrics.
+        task: selects the metrics.
         metrics: as in metrics/details/performance.json.
         shift: as in metrics/details/shift.json.
         segmentation: as in metrics/details/segmentation.json.
@@ -161,7 +165,7 @@ def metrics_json(task: Task, metrics: Block, shift: Block, segmentation: Block) 
 
 @dataclass(frozen=True)
 class EvaluationResult:
-    """What follows from a table of logits."""
+    """All results that follow from a table of logits."""
 
     table: pd.DataFrame  # with calibrated probabilities and decisions
     operating_point: OperatingPoint
@@ -185,7 +189,7 @@ def evaluation_result(
     earlier: dict[str, Block],
     where: str,
 ) -> EvaluationResult:
-    """Fit the operating point on the validation films, decide every film with it, and compute the metrics.
+    """Fit the operating point on the validation films, apply it to all films, and compute the metrics.
 
     Args:
         table: predictions of validation and test films.
@@ -193,10 +197,10 @@ def evaluation_result(
         classes: the classifier's classes, in the order of their index.
         section: the rule of the threshold, subgroups, bootstrap.
         earlier: metrics of the earlier stages by name: those of EARLIER.
-        where: named in errors.
+        where: name of the table in errors.
 
     Raises:
-        CxrError: a logit is not finite, there are no validation films, or the rule cannot choose on them.
+        CxrError: a logit is not finite, there are no validation films, or they do not suffice for the rule.
     """
     check_predictions(table, classes, where)
     films = table[table["split"] == "val"]

@@ -1,4 +1,4 @@
-"""Robustness: shortcut tests, and the views on which acquisition no longer predicts the label."""
+"""Robustness: occlusion tests, baselines, and views of the validation films."""
 
 from dataclasses import replace
 
@@ -34,7 +34,7 @@ AT_THRESHOLD = ("sensitivity", "specificity", "ece")
 
 
 def check_details(table: pd.DataFrame, point: OperatingPoint, section: EvaluateSection) -> Block:
-    """Shortcut checks and baselines of the test films, or of validation where there is no test set."""
+    """Occlusion tests and baselines of the test films, or of validation where there is no test set."""
     split = reported_split(table)
     films = films_of(table, split)
     return {
@@ -45,7 +45,7 @@ def check_details(table: pd.DataFrame, point: OperatingPoint, section: EvaluateS
 
 
 def shortcut_block(table: pd.DataFrame, point: OperatingPoint, section: EvaluateSection) -> Block:
-    """What the classifier still says without lungs, and where it looks, each beside its chance level."""
+    """Metrics with masked lungs and with lungs only, and the lung share, each with its chance level."""
     task = task_of(point.classes)
     name = task.main_metric
     block: Block = {f"{name}_chance": task.chance}
@@ -70,8 +70,8 @@ def shortcut_block(table: pd.DataFrame, point: OperatingPoint, section: Evaluate
 def lung_share_block(table: pd.DataFrame, point: OperatingPoint) -> Block:
     """Mean share of the Grad-CAM mass inside the lungs, of all films and by reference class.
 
-    `lung_share_chance` is the mean share of the film that the lungs of the same films cover: what evidence that is
-    spread evenly would show.
+    `lung_share_chance` is the mean share of the film covered by the lungs of the same films, that is, the lung share of
+    evenly spread evidence.
     """
     if LUNG_SHARE not in table.columns or not bool(table[LUNG_SHARE].notna().any()):
         return {LUNG_SHARE: None, f"{LUNG_SHARE}_reason": "no film has a Grad-CAM and a lung mask"}
@@ -90,7 +90,7 @@ def lung_share_block(table: pd.DataFrame, point: OperatingPoint) -> Block:
 
 
 def baseline_block(table: pd.DataFrame, point: OperatingPoint, section: EvaluateSection) -> Block:
-    """What the classifier must beat: calling every film positive, and logistic regression on HOG and histogram.
+    """Baselines: every film predicted positive, and logistic regression on HOG and histogram.
 
     `gain` is the classifier's main metric minus the baseline's, with its interval over patients.
     """
@@ -120,7 +120,7 @@ def hog_films(table: pd.DataFrame, point: OperatingPoint) -> ScoredFilms | None:
 
 
 def _all_positive(films: ScoredFilms) -> Block:
-    """Every film called positive with the same probability: the share of positives, which nothing beats blindly."""
+    """Every film predicted positive with the share of positives as its probability."""
     positive, ones = films.label.astype(np.float64), np.ones(len(films.label))
     scored = Scored(positive, ones, ones * positive.mean(), ones)
     values = {name: float(value[0]) for name, value in binary_metrics(scored, ones[None]).items()}
@@ -142,13 +142,13 @@ def shift_details(table: pd.DataFrame, point: OperatingPoint) -> Block:
 
 
 def bias_conflicting_films(validation: pd.DataFrame, classes: tuple[str, ...]) -> pd.DataFrame:
-    """The bias-conflicting validation films; none where acquisition was not scored."""
+    """The bias-conflicting validation films; none without acquisition logits."""
     scored = with_score(validation, ACQUISITION, classes)
     return scored[bias_conflicting(*_acquisition(scored, classes))].reset_index(drop=True)
 
 
 def _acquisition(films: pd.DataFrame, classes: tuple[str, ...]) -> tuple[Indices, Floats]:
-    """Places of the classes (films,), and the logit of each class against all others (films, classes)."""
+    """Class indices (films,), and the logit of each class against all others (films, classes)."""
     logits = scores(films, ACQUISITION, classes) if len(films) else np.empty((0, len(classes)))
     return labels(films, classes), np.column_stack([-logits, logits]) if logits.ndim == 1 else logits
 
@@ -157,7 +157,7 @@ def _metrics(films: pd.DataFrame, point: OperatingPoint) -> Block:
     if films.empty:
         return {
             "films": 0,
-            "reason": "no such films; they need validation films, some of them bias-conflicting",
+            "reason": "no such validation films",
         }
     task = task_of(point.classes)
     names = (task.main_metric, *(AT_THRESHOLD if isinstance(task, Binary) else ("accuracy",)))

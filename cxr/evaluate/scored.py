@@ -1,4 +1,4 @@
-"""Metrics of some rows of the table of predictions, as JSON blocks: with an interval, or the reason why not."""
+"""Metrics of rows of the table of predictions as JSON blocks, each with its interval or a reason."""
 
 from collections.abc import Callable
 from typing import Any
@@ -26,7 +26,7 @@ NO_INTERVAL = {"ece": "biased upwards in small samples; see ece_if_calibrated"}
 
 
 class ScoredFilms:
-    """Some films with what the classifier, or another score of the table, says of them."""
+    """Some films of the table with their predictions, from the logits or from another score."""
 
     def __init__(
         self, table: pd.DataFrame, point: OperatingPoint, score: str = LOGIT, threshold: float | None = None
@@ -36,7 +36,7 @@ class ScoredFilms:
         Args:
             table: rows of the table of predictions.
             point: calibration and threshold.
-            score: which score of the table counts as the logit.
+            score: score of the table to use as the logit.
             threshold: on the probability, instead of the operating point's; two classes only.
         """
         self.task = task_of(point.classes)
@@ -44,10 +44,10 @@ class ScoredFilms:
         self.label = labels(table, point.classes)
         self.logits = scores(table, score, point.classes)
         self.probability = point.probability(self.logits)
-        self.called = point.decide(self.probability)
+        self.predicted = point.decide(self.probability)
         if threshold is not None:
-            self.called = (self.probability >= threshold).astype(np.int64)
-        self.measure: Measure = self.task.measure(self.label, self.logits, self.probability, self.called)
+            self.predicted = (self.probability >= threshold).astype(np.int64)
+        self.measure: Measure = self.task.measure(self.label, self.logits, self.probability, self.predicted)
 
     def point_estimates(self) -> dict[str, float]:
         """All metrics of the films as they are."""
@@ -55,15 +55,15 @@ class ScoredFilms:
 
     def sample(self, metric: str) -> Sample:
         """The patients and films in the denominator of a metric."""
-        counted = self.task.counted(metric, self.label, self.called)
+        counted = self.task.counted(metric, self.label, self.predicted)
         return Sample(len({patient for patient, one in zip(self.patients, counted, strict=True) if one}), counted.sum())
 
     def why_undefined(self, metric: str) -> str:
         """Why a metric has no value."""
-        return self.task.why_undefined(metric, self.label, self.called)
+        return self.task.why_undefined(metric, self.label, self.predicted)
 
     def with_intervals(self, names: tuple[str, ...]) -> Block:
-        """Each named metric as `name`, `name_low`, `name_high`; null with `name_reason` where it is not defined."""
+        """Each named metric as `name`, `name_low`, `name_high`; null with `name_reason` if it is undefined."""
         values, errors = self.point_estimates(), standard_errors(self.measure, self.patients)
         block: Block = {}
         for name in names:
@@ -75,7 +75,7 @@ class ScoredFilms:
         return block
 
     def interval(self, name: str, value: float, error: float) -> Interval | None:
-        """The 95 % interval of a metric; None where it cannot be had."""
+        """The 95 % interval of a metric; None if there is none."""
         if name in NO_INTERVAL:
             return None
         kind = ratio_interval if name in LOSSES else signed_interval if name in SIGNED else share_interval
@@ -91,7 +91,7 @@ def interval_entries(name: str, interval: Interval | None) -> Block:
 
 
 def with_reasons(values: dict[str, float], names: tuple[str, ...], why: Callable[[str], str]) -> Block:
-    """Plain metrics, each null with `name_reason` where it is not defined."""
+    """Metrics without intervals, each null with `name_reason` if it is undefined."""
     block: Block = {}
     for name in names:
         block[name] = rounded(values[name])

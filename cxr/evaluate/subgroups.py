@@ -16,7 +16,7 @@ MAX_GROUPS = 20
 def subgroup_details(table: pd.DataFrame, point: OperatingPoint, section: EvaluateSection) -> Block:
     """Metrics of the reported split for each value of each column of `evaluate.subgroups`.
 
-    A group of fewer than `evaluate.subgroup_patients` patients is named with its size under `too_small` and has no
+    A group of fewer than `evaluate.subgroup_patients` patients is listed with its size under `too_small`, without
     metrics. `difference` is the main metric of the group minus that of all other films; its p-values are adjusted for
     all groups of all columns together (Holm 1979).
     """

@@ -15,15 +15,15 @@ from cxr.evaluate.task import task_of
 SPLIT_NAMES = {"test": "test", "val": "validation"}
 LOGIT = "logit"
 LUNGS_MASKED = "lungs_masked_logit"  # the same model on films with masked lungs
-LUNGS_ONLY = "lungs_only_logit"  # the same model on films with nothing but lungs
+LUNGS_ONLY = "lungs_only_logit"  # the same model on films with lungs only
 HOG = "hog_logit"  # logistic regression on HOG and histogram features
 HOG_LUNGS_MASKED = "hog_lungs_masked_logit"  # the same, fitted and scored on films with masked lungs
-ACQUISITION = "acquisition_logit"  # logistic regression on how the film was taken; validation only
+ACQUISITION = "acquisition_logit"  # logistic regression on acquisition features; validation only
 LUNG_SHARE = "lung_share"  # of the Grad-CAM mass, 0..1
-LUNG_AREA = "lung_area"  # the mask's share of the film, 0..1: the lung share of evidence that is spread evenly
+LUNG_AREA = "lung_area"  # share of the film in the mask, 0..1: the lung share of evenly spread evidence
 OLDER = ("lungs_removed_logit", "baseline_logit", "surroundings_logit")  # names of three of these until 732980e
 REQUIRED = ("image_id", "patient_id", "split", "label")
-DIGITS = 6  # decimals kept, so that a table read back gives the same metrics
+DIGITS = 6  # decimals; a table that is read back gives the same metrics
 
 
 def reported_split(table: pd.DataFrame) -> str:
@@ -67,7 +67,7 @@ def labels(table: pd.DataFrame, classes: tuple[str, ...]) -> Indices:
 
 
 def put_decisions(table: pd.DataFrame, point: OperatingPoint) -> pd.DataFrame:
-    """The table with calibrated probabilities and decisions put after the logits."""
+    """The table with columns of calibrated probabilities and decisions after the logits."""
     probability = point.probability(scores(table, LOGIT, point.classes))
     decided = table.copy()
     put_scores(decided, "probability", point.classes, probability)
@@ -80,7 +80,7 @@ def put_decisions(table: pd.DataFrame, point: OperatingPoint) -> pd.DataFrame:
 
 
 def check_predictions(table: pd.DataFrame, classes: tuple[str, ...], where: str) -> None:
-    """Raise CxrError where a column is missing, a film appears twice or a logit is not a number."""
+    """Raise CxrError if a column is missing, a film appears twice or a logit is not finite."""
     columns = task_of(classes).columns(LOGIT)
     missing = [name for name in (*REQUIRED, *columns) if name not in table.columns]
     if missing:
@@ -91,13 +91,13 @@ def check_predictions(table: pd.DataFrame, classes: tuple[str, ...], where: str)
     bad = table.loc[~np.isfinite(table[columns].to_numpy(np.float64)).all(axis=1), "image_id"]
     if len(bad):
         raise CxrError(
-            f"{where}: the classifier gives no finite logit for {len(bad)} of {len(table)} films "
-            f"(first: {bad.iloc[0]}); its weights have diverged: lower train.lr and train again"
+            f"{where}: no finite logit for {len(bad)} of {len(table)} films "
+            f"(first: {bad.iloc[0]}); the weights have diverged: lower train.lr and train again"
         )
 
 
 def check_operating_point(table: pd.DataFrame, point: OperatingPoint, where: str) -> None:
-    """Raise CxrError where the operating point is not the one that decided the table: another classifier's, say."""
+    """Raise CxrError if the decisions of the table are not those of the operating point."""
     columns = [*task_of(point.classes).columns("probability"), "decision"]
     if any(name not in table.columns for name in columns):
         raise CxrError(f"{where}: no column {columns[0]!r} or 'decision'; run `dvc repro evaluate` again")

@@ -1,4 +1,4 @@
-"""Two classes or more? Decided here, once; the rest of evaluation asks the task for columns, metrics, reasons."""
+"""All that depends on the number of classes: columns, metrics, reasons."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -22,41 +22,41 @@ from cxr.evaluate.metrics import (
 
 
 class Task(Protocol):
-    """What depends on the number of classes. `probability` is (films,) for two classes, else (films, classes)."""
+    """Columns, metrics and reasons of a task; `probability` is (films,) for two classes, else (films, classes)."""
 
     classes: tuple[str, ...]
     main_metric: str  # ranks classifiers and decides comparisons
-    metrics: tuple[str, ...]  # told of each split, with intervals
+    metrics: tuple[str, ...]  # reported for each split, with intervals
     short: tuple[str, ...]  # those of them in metrics.json
     subgroup_metrics: tuple[str, ...]
-    chance: float  # of the main metric
+    chance: float  # value of the main metric by chance
 
     def columns(self, score: str) -> list[str]:
         """Names of the columns that hold a score of each film."""
 
     def array(self, columns: Floats) -> Floats:
-        """Those columns, (films, columns), as logits or probabilities are passed on."""
+        """An array (films, columns) of these columns as logits or probabilities."""
 
-    def measure(self, label: Indices, logits: Floats, probability: Floats, called: Indices) -> Measure:
+    def measure(self, label: Indices, logits: Floats, probability: Floats, predicted: Indices) -> Measure:
         """The function from weights to all metrics of some films."""
 
-    def counted(self, metric: str, label: Indices, called: Indices) -> Bools:
+    def counted(self, metric: str, label: Indices, predicted: Indices) -> Bools:
         """The films in the denominator of a metric."""
 
-    def why_undefined(self, metric: str, label: Indices, called: Indices) -> str:
+    def why_undefined(self, metric: str, label: Indices, predicted: Indices) -> str:
         """Why a metric of these films has no value."""
 
     def one_versus_rest(self, label: Indices, probability: Floats) -> list[tuple[str, Floats, Floats]]:
         """Name, reference (1 or 0) and probability of each class that has a curve of its own."""
 
-    def confidence(self, probability: Floats, called: Indices) -> Floats:
-        """Probability of the class that is called, (films,)."""
+    def confidence(self, probability: Floats, predicted: Indices) -> Floats:
+        """Probability of the predicted class, (films,)."""
 
-    def mistakes(self, label: Indices, called: Indices) -> dict[str, Bools]:
-        """Films by the kind of mistake made on them."""
+    def mistakes(self, label: Indices, predicted: Indices) -> dict[str, Bools]:
+        """Films by kind of mistake."""
 
     def evidence_for(self) -> str:
-        """What a Grad-CAM shows evidence for."""
+        """The class that a Grad-CAM shows evidence for, in words."""
 
 
 def task_of(classes: tuple[str, ...]) -> Task:
@@ -84,31 +84,31 @@ class Binary(Task):
         return columns[:, 0]
 
     @override
-    def measure(self, label: Indices, logits: Floats, probability: Floats, called: Indices) -> Measure:
-        films = Scored(label.astype(np.float64), logits, probability, called.astype(np.float64))
+    def measure(self, label: Indices, logits: Floats, probability: Floats, predicted: Indices) -> Measure:
+        films = Scored(label.astype(np.float64), logits, probability, predicted.astype(np.float64))
         return lambda weights: binary_metrics(films, weights)
 
     @override
-    def counted(self, metric: str, label: Indices, called: Indices) -> Bools:
-        return denominator_mask(metric, label, called)
+    def counted(self, metric: str, label: Indices, predicted: Indices) -> Bools:
+        return denominator_mask(metric, label, predicted)
 
     @override
-    def why_undefined(self, metric: str, label: Indices, called: Indices) -> str:
-        return why_undefined(metric, label, called)
+    def why_undefined(self, metric: str, label: Indices, predicted: Indices) -> str:
+        return why_undefined(metric, label, predicted)
 
     @override
     def one_versus_rest(self, label: Indices, probability: Floats) -> list[tuple[str, Floats, Floats]]:
         return [(self.classes[1], label.astype(np.float64), probability)]
 
     @override
-    def confidence(self, probability: Floats, called: Indices) -> Floats:
-        return np.where(called == 1, probability, 1 - probability)
+    def confidence(self, probability: Floats, predicted: Indices) -> Floats:
+        return np.where(predicted == 1, probability, 1 - probability)
 
     @override
-    def mistakes(self, label: Indices, called: Indices) -> dict[str, Bools]:
+    def mistakes(self, label: Indices, predicted: Indices) -> dict[str, Bools]:
         return {
-            "false negative": np.asarray((label == 1) & (called == 0)),
-            "false positive": np.asarray((label == 0) & (called == 1)),
+            "false negative": np.asarray((label == 1) & (predicted == 0)),
+            "false positive": np.asarray((label == 0) & (predicted == 1)),
         }
 
     @override
@@ -118,7 +118,7 @@ class Binary(Task):
 
 @dataclass(frozen=True)
 class Multiclass(Task):
-    """Three classes or more; the likeliest is called."""
+    """Three classes or more; the most probable one is predicted."""
 
     classes: tuple[str, ...]
     main_metric: str = "macro_auroc"
@@ -136,16 +136,16 @@ class Multiclass(Task):
         return columns
 
     @override
-    def measure(self, label: Indices, logits: Floats, probability: Floats, called: Indices) -> Measure:
-        films = ScoredClasses(label, probability, called)
+    def measure(self, label: Indices, logits: Floats, probability: Floats, predicted: Indices) -> Measure:
+        films = ScoredClasses(label, probability, predicted)
         return lambda weights: multiclass_metrics(films, weights)
 
     @override
-    def counted(self, metric: str, label: Indices, called: Indices) -> Bools:
+    def counted(self, metric: str, label: Indices, predicted: Indices) -> Bools:
         return np.ones(len(label), bool)
 
     @override
-    def why_undefined(self, metric: str, label: Indices, called: Indices) -> str:
+    def why_undefined(self, metric: str, label: Indices, predicted: Indices) -> str:
         return why_class_undefined(metric, label, self.classes)
 
     @override
@@ -154,13 +154,13 @@ class Multiclass(Task):
         return [(name, truth[:, k], probability[:, k]) for k, name in enumerate(self.classes)]
 
     @override
-    def confidence(self, probability: Floats, called: Indices) -> Floats:
+    def confidence(self, probability: Floats, predicted: Indices) -> Floats:
         return np.asarray(probability.max(axis=1))
 
     @override
-    def mistakes(self, label: Indices, called: Indices) -> dict[str, Bools]:
-        return {"mistake": np.asarray(label != called)}
+    def mistakes(self, label: Indices, predicted: Indices) -> dict[str, Bools]:
+        return {"mistake": np.asarray(label != predicted)}
 
     @override
     def evidence_for(self) -> str:
-        return "the likeliest class"
+        return "the most probable class"

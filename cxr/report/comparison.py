@@ -243,6 +243,6 @@ def _identical(a: list[ScoredFilms], b: list[ScoredFilms]) -> bool:
     return len(a) == len(b) and all(
         np.array_equal(one.logits, other.logits)
         and np.array_equal(one.probability, other.probability)
-        and np.array_equal(one.called, other.called)
+        and np.array_equal(one.predicted, other.predicted)
         for one, other in zip(a, b, strict=True)
     )

@@ -54,4 +54,4 @@ def test_a_missing_class_is_named_as_the_reason():
     labels = np.array([0, 0, 1])
     assert why_class_undefined("macro_auroc", labels, ("a", "b", "c")) == "no film of class c"
     assert why_class_undefined("2:sensitivity", labels, ("a", "b", "c")) == "no film of class c"
-    assert why_class_undefined("0:precision", labels, ("a", "b", "c")) == "no film is called a"
+    assert why_class_undefined("0:precision", labels, ("a", "b", "c")) == "no film is predicted a"

@@ -26,5 +26,5 @@ def test_pictures_go_to_git_where_setting_and_cohort_allow_it(
 
 
 def test_an_audit_of_an_earlier_version_is_one_line(tmp_path: Path) -> None:
-    with pytest.raises(CxrError, match=r"data/audit\.json: does not say"):
+    with pytest.raises(CxrError, match=r"data/audit\.json: no key"):
         publish_pictures(tmp_path, tmp_path, "auto", {"films": 3})
