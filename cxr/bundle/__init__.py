@@ -1,1 +1,1 @@
-"""The bundle: one folder with all that is needed to answer about a film. Nothing here needs torch or pandas."""
+"""The bundle: one folder with everything that a prediction needs. Nothing here imports torch or pandas."""

@@ -22,28 +22,28 @@ RESEARCH USE ONLY. Not a medical device; not for diagnosis or treatment of anyon
 
 How this bundle reads a film: decode it to 8-bit grey, find the lungs (lung_segmenter.onnx, preparation.segment), make
 the stored image (preparation.preprocess), score it (classifier.onnx), divide the logit by the temperature, and compare
-the calibrated probability with the threshold (operating_point). SHA256SUMS covers this file: an edit is noticed.
+the calibrated probability with the threshold (operating_point). SHA256SUMS covers this file, so an edit is an error.
 """
 COMMENTS = {
     "format": "version of this file's layout",
-    "classes": "of two, the second is the finding",
+    "classes": "with two classes, the second is the finding",
     "backbone": "name of the network in timm",
     "image_px": "side of the stored image, pixels",
     "preparation": "from a film's bytes to the stored image",
-    "preparation.segment": "how the lungs are found",
-    "preparation.segment.code": "hash of the modules that did it for the training films",
-    "preparation.segment.versions": "of the libraries that did it for the training films",
+    "preparation.segment": "settings of the lung masks",
+    "preparation.segment.code": "hash of the modules that prepared the training films",
+    "preparation.segment.versions": "versions of the libraries that prepared the training films",
     "preparation.segment.lung_model": "hash of lung_segmenter.onnx",
-    "preparation.segment.settings.seg_on_gray": "true: the network sees the grey film; false: its own colours, if any",
-    "preparation.segment.settings.threshold": "probability of lung from which a pixel counts",
-    "preparation.segment.settings.min_area": "of both lungs, share of the film; outside, the whole film is the mask",
-    "preparation.segment.settings.max_area": "the same, upwards",
+    "preparation.segment.settings.seg_on_gray": "true: grey film as input; false: its own colours, if any",
+    "preparation.segment.settings.threshold": "lung probability at and above which a pixel is lung",
+    "preparation.segment.settings.min_area": "minimum area of both lungs, share of the film; else fallback to the whole film",
+    "preparation.segment.settings.max_area": "maximum area of both lungs; else fallback to the whole film",
     "preparation.segment.settings.min_lung_ratio": "area of the smaller lung over that of the larger",
     "preparation.segment.settings.max_offset": "of the lungs' centre from the film's, share of the film's side",
-    "preparation.segment.settings.min_quality": "Dice to expect of a mask; with less, the whole film is the mask",
-    "preparation.preprocess": "how the stored image is made from film and lungs",
-    "preparation.preprocess.code": "hash of the modules that did it for the training films",
-    "preparation.preprocess.versions": "of the libraries that did it for the training films",
+    "preparation.segment.settings.min_quality": "minimum expected Dice of a mask; else fallback to the whole film",
+    "preparation.preprocess": "settings of the stored image",
+    "preparation.preprocess.code": "hash of the modules that prepared the training films",
+    "preparation.preprocess.versions": "versions of the libraries that prepared the training films",
     "preparation.preprocess.settings.region": "crop to the lungs, mask (only lungs), none (the whole film)",
     "preparation.preprocess.settings.fit": "squash (fill the square) or letterbox (keep the aspect, black bars)",
     "preparation.preprocess.settings.margin": "around the lungs, share of the longer side of their box",
@@ -53,12 +53,12 @@ COMMENTS = {
     "preparation.preprocess.settings.sharpen": "amount of unsharp masking; 0 = off",
     "preparation.preprocess.settings.colour": "grey (three equal channels) or the film's own colours",
     "operating_point": "from logit to decision; fitted on validation films only",
-    "operating_point.classifier": "fingerprint of the weights that it belongs to",
-    "operating_point.rule": "how the threshold was chosen",
-    "operating_point.threshold": "calibrated probability from which a film is predicted positive",
+    "operating_point.classifier": "fingerprint of the weights",
+    "operating_point.rule": "rule for the threshold",
+    "operating_point.threshold": "calibrated probability at and above which a film is predicted positive",
     "operating_point.threshold_low": "95 % interval over resampled validation patients",
     "operating_point.temperature": "divides the logit before it becomes a probability",
-    "operating_point.films": "validation films that it was fitted on",
+    "operating_point.films": "number of validation films in the fit",
     "ood": "a film beyond the threshold is out of distribution",
     "ood.threshold": "distance from the training films in feature space",
     "ood.quantile": "share of the validation films within the threshold",
@@ -69,7 +69,7 @@ COMMENTS = {
 }
 FORMAT = 2
 READS_OLDER = "732980e"  # the last commit that reads bundles of format 1
-MIN_MEANING = 10  # films of a bin below which its share says nothing
+MIN_MEANING = 10  # films below which the share of a bin is not reported
 
 
 class Ood(Section):
@@ -105,11 +105,11 @@ FLAGS = (
     BundleFlag(code="not_frontal_chest", condition="lung confidence is low in every orientation"),
     BundleFlag(code="out_of_distribution", condition="the feature distance exceeds ood.threshold"),
     BundleFlag(code="low_resolution", condition="the film has fewer pixels than the stored image"),
-)  # that this version can raise; a bundle may list fewer, or more that a later version knows
+)  # flags of this version; a bundle may list fewer, or more of a later version
 
 
 class InferenceConfig(Section):
-    """All settings of a bundle; `cxr.bundle.config` says what each means."""
+    """All settings of a bundle; the comments of this module explain each."""
 
     format: Literal[2]
     classes: tuple[str, ...] = Field(min_length=2)
@@ -124,16 +124,16 @@ class InferenceConfig(Section):
 
     @property
     def segment(self) -> SegmentSection:
-        """How lungs are found, and when the whole film is the mask."""
+        """Settings of the lung masks and of the fallback."""
         return parse_section(self.preparation.segment.settings, SegmentSection, f"{CONFIG}: preparation.segment")
 
     @property
     def pixels(self) -> PixelSection:
-        """How the stored image is made from film and lungs."""
+        """Settings of the stored image."""
         return parse_section(self.preparation.preprocess.settings, PixelSection, f"{CONFIG}: preparation.preprocess")
 
     def meaning_of(self, probability: float) -> str:
-        """What films of this calibrated probability turned out to be on validation; empty where too few had it."""
+        """The share of findings on validation at this calibrated probability, in words; empty for few films."""
         for one in self.probability_bins:
             if (one.low <= probability < one.high or probability == one.high == 1) and one.films >= MIN_MEANING:
                 return (
@@ -144,7 +144,7 @@ class InferenceConfig(Section):
 
 
 def write_config(path: Path, config: InferenceConfig) -> None:
-    """Write the settings as YAML, each with what it means beside it."""
+    """Write the settings as YAML, each with its explanation."""
     values = config.model_dump(mode="json")
     if not config.population:
         del values["population"]
@@ -157,7 +157,7 @@ def write_config(path: Path, config: InferenceConfig) -> None:
 
 
 def read_config(path: Path) -> InferenceConfig:
-    """Read and check the settings; raises CxrError naming the key at fault, or the format of an older bundle."""
+    """Read and check the settings; raises CxrError for an invalid key or an older bundle format."""
     values = read_yaml(path)
     if values.get("format") != FORMAT:
         raise CxrError(

@@ -28,10 +28,10 @@ def write_sums(folder: Path) -> None:
 
 
 def verify_sums(folder: Path) -> str:
-    """Check every file of a bundle against SHA256SUMS; returns the hash that names the bundle, 64 hex digits.
+    """Check every file of a bundle against SHA256SUMS; returns the hash of the bundle, 64 hex digits.
 
     Raises:
-        CxrError: the folder is no bundle, or a file is missing, altered or not listed.
+        CxrError: the folder is not a bundle, or a file is missing, altered or not listed.
     """
     try:
         content = (folder / SUMS).read_bytes()
@@ -52,7 +52,7 @@ def verify_sums(folder: Path) -> str:
 
 
 def _files(folder: Path) -> list[Path]:
-    """Every file but the sums themselves and what Python or a file manager leaves behind."""
+    """All files except the sums and those that Python or a file manager adds."""
     found = (path for path in folder.rglob("*") if path.is_file() and path != folder / SUMS)
     return sorted(
         path for path in found if not any(part.startswith((".", "__")) for part in path.relative_to(folder).parts)
@@ -65,7 +65,7 @@ def _sha256(path: Path) -> str:
 
 
 def write_archive(folder: Path, path: Path) -> None:
-    """Pack every file of a folder, in the order of their names, without dates and owners."""
+    """Pack all files of a folder, sorted by name, without dates and owners."""
     buffer = io.BytesIO()
     with (
         gzip.GzipFile(filename="", mode="wb", fileobj=buffer, compresslevel=6, mtime=0) as packed,

@@ -1,7 +1,7 @@
 """The classifier of a bundle: classifier.onnx under ONNX Runtime.
 
-Contract of the file: input `image`, uint8 (films, 4, side, side) = [R, G, B, mask]; normalisation and mirrored scoring
-lie inside. Outputs, float32: `logits` (films,) or (films, classes); `features` (films, channels), the pooled last
+Contract of the file: input `image`, uint8 (films, 4, side, side) = [R, G, B, mask]; the file includes normalisation and
+mirrored scoring. Outputs, float32: `logits` (films,) or (films, classes); `features` (films, channels), the pooled last
 feature map; and, where the head is linear on it, `activation` (films, 1 or classes, h, w), the class activation map.
 """
 
@@ -17,13 +17,13 @@ from cxr.films.letterbox import Image
 
 Array = np.ndarray[Any, np.dtype[np.float32]]
 INPUT = "image"
-FILMS = "films"  # name of the dimension that may have any length
+FILMS = "films"  # name of the dimension of variable length
 LOGITS, FEATURES, ACTIVATION = "logits", "features", "activation"
 
 
 @dataclass(frozen=True)
 class Scores:
-    """What the classifier says of some films."""
+    """Outputs of the classifier for some films."""
 
     logits: Array  # (films,) for two classes, (films, classes) for more
     features: Array  # (films, channels)
@@ -65,9 +65,9 @@ def load_network(path: Path, threads: int = 1, portable: bool = False) -> Networ
     options.add_free_dimension_override_by_name(FILMS, 1)
     try:
         session = onnxruntime.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # ONNX Runtime raises a type of its own for each fault
+    except Exception as error:  # ONNX Runtime raises a different type for each fault
         raise CxrError(
-            f"{path}: no classifier ({' '.join(str(error).split())[:160]}); fetch the bundle again"
+            f"{path}: not a classifier ({' '.join(str(error).split())[:160]}); fetch the bundle again"
         ) from error
     names = [output.name for output in session.get_outputs()]
     if [one.name for one in session.get_inputs()] != [INPUT] or not {LOGITS, FEATURES} <= set(names):

@@ -14,14 +14,14 @@ from cxr.core.files import write_bytes
 
 Array = np.ndarray[Any, np.dtype[np.float32]]
 Floats = np.ndarray[Any, np.dtype[np.float64]]
-SPACE = "signed square root"  # of the features; a bundle names it, so that distances are not taken in another one
-DIRECTIONS = 64  # at most; a quarter of the films where there are fewer
+SPACE = "signed square root"  # applied to the features; stored, so that a bundle with another transform is rejected
+DIRECTIONS = 64  # at most; a quarter of the films if that is fewer
 DATE = (1980, 1, 1, 0, 0, 0)  # of every member, so that equal content gives equal bytes
 
 
 @dataclass(frozen=True)
 class FeatureSpace:
-    """The roots of the training films' features, as a mean and a covariance."""
+    """Mean and covariance of the signed square roots of the training films' features."""
 
     mean: Array  # (channels,)
     directions: Array  # (k, channels), orthonormal
@@ -52,7 +52,7 @@ def fit_feature_space(features: Array) -> FeatureSpace:
     variances = np.square(spread) / max(films - 1, 1)
     kept = max(1, min(DIRECTIONS, films // 4, channels - 1))
     left = channels - kept
-    floor = 1e-6 * float(variances[0]) + 1e-12  # channels that never fire would make every film infinitely far
+    floor = 1e-6 * float(variances[0]) + 1e-12  # channels that are always zero would make every distance infinite
     rest = max(float(variances[kept:].sum()) / left, floor)
     return FeatureSpace(
         mean.astype(np.float32),
@@ -72,7 +72,7 @@ class Reference:
 
 
 def write_reference(path: Path, reference: Reference) -> None:
-    """Write it as NPZ; equal content gives equal bytes."""
+    """Write reference.npz; equal content gives equal bytes."""
     space = reference.feature_space
     arrays: dict[str, Any] = {
         "space": np.array(SPACE),
@@ -94,13 +94,13 @@ def write_reference(path: Path, reference: Reference) -> None:
 
 
 def read_reference(path: Path) -> Reference:
-    """Read it; raises CxrError when it is missing, damaged or of another version."""
+    """Read reference.npz; raises CxrError if it is missing, damaged or of another version."""
     try:
         with np.load(path, allow_pickle=False) as arrays:
             if tuple(str(name) for name in arrays["statistics"]) != STATISTICS:
                 raise ValueError("other acquisition statistics")
             if "space" not in arrays or str(arrays["space"]) != SPACE:
-                raise ValueError("distances in another feature space")
+                raise ValueError("features in another space")
             space = FeatureSpace(arrays["mean"], arrays["directions"], arrays["variances"], float(arrays["rest"]))
             return Reference(space, arrays["acquisition"], int(arrays["films"]))
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:

@@ -51,7 +51,7 @@ PARITY_FILMS = 100
 
 @dataclass(frozen=True)
 class Places:
-    """What a bundle is made of."""
+    """Input paths of a bundle."""
 
     classifier: Path
     operating_point: Path
@@ -67,7 +67,7 @@ def build_bundle(places: Places, section: PackageSection, folder: Path, archive:
     """Write the bundle and its archive; both are replaced as a whole, at the end.
 
     Raises:
-        CxrError: parts do not belong together (operating point, lung segmenter, films), or the exported network does
+        CxrError: operating point, lung segmenter or films are of another run, or the exported network does
             not agree with PyTorch.
     """
     classifier = load_classifier(places.classifier)
@@ -115,7 +115,7 @@ def _write_networks(bundle: Path, classifier: Classifier, films: Images, section
 
 
 def _preparation(places: Places, rows: list[NpzRow]) -> Preparation:
-    """How the films were prepared; raises CxrError where they came from another lung segmenter."""
+    """The preparation of the films; raises CxrError if it used another lung segmenter."""
     first = places.npz / rows[0].file
     preparation = from_json(read_npz(first).spec, Preparation, str(first))
     if preparation.segment.lung_model != model_hash(places.segmenter):
@@ -124,7 +124,7 @@ def _preparation(places: Places, rows: list[NpzRow]) -> Preparation:
 
 
 def _parity_films(npz: Path, rows: list[NpzRow]) -> Images:
-    """Some films from all over the set, uint8 (films, side, side, 4)."""
+    """Films spread evenly over the set, uint8 (films, side, side, 4)."""
     at = np.unique(np.linspace(0, len(rows) - 1, PARITY_FILMS).astype(int))
     return np.stack([read_npz(npz / rows[index].file).image for index in at])
 
@@ -148,7 +148,7 @@ def _config(
 def _provenance(
     classifier: Classifier, rows: list[NpzRow], section: PackageSection, parity: dict[str, Any]
 ) -> dict[str, Any]:
-    """Where a bundle comes from: facts that equal runs share, so without commit and date."""
+    """Provenance of a bundle, without commit and date, so that equal runs give equal bytes."""
     facts = classifier.facts
     return {
         "classifier": classifier.fingerprint,

@@ -8,7 +8,7 @@ from cxr.core.config import Section
 
 
 class PackageSection(Section):
-    """What a bundle holds, and which films it flags as out of distribution."""
+    """Export format, and the share of validation films within the OOD threshold."""
 
     weights: Literal["float32", "int16"]
     torchscript: bool

@@ -27,7 +27,7 @@ PARTS = """\
 | code, settings, documents, `lung_segmenter.onnx` | MIT: LICENSE |
 | films behind `lung_segmenter.onnx` | Kermany et al. 2018, masks by V7 Labs, both CC BY 4.0; no film is in the file |
 | starting weights of `classifier.onnx` | {weights} |
-| films behind `classifier.onnx` | those of `data.root` at training: their owner's terms; no film is in the file |
+| films behind `classifier.onnx` | the training films from `data.root`: their owner's terms; no film is in the file |
 """
 NAME = "cxr-pneumonia-bundle"
 
@@ -41,7 +41,7 @@ def model_card(config: InferenceConfig, provenance: dict[str, Any], performance:
         performance: metrics/details/performance.json.
     """
     point = config.operating_point
-    rule = "the likeliest class is predicted" if point.threshold is None else (
+    rule = "the most probable class is predicted" if point.threshold is None else (
         f"{config.classes[1]} from a calibrated probability of {point.threshold:.3f} (rule `{point.rule}`)"
     )  # fmt: skip
     return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
@@ -76,7 +76,7 @@ def _by_class(classes: dict[str, int]) -> str:
 
 
 def _table(performance: dict[str, Any]) -> str:
-    """A table of the reported split; a figure that is not defined says why."""
+    """A table of the reported split, with a reason for each undefined metric."""
     block = performance[performance["reported_split"]]
     rows = [f"| metric | {performance['reported_split']}, {block['films']} films |", "|---|---|"]
     for name in SHOWN:
@@ -90,12 +90,12 @@ def _table(performance: dict[str, Any]) -> str:
 
 
 def write_licences(folder: Path, licence: Path, weights: str, backbone: str) -> None:
-    """Write the folder: this repository's licence, that of the starting weights, and which part has which.
+    """Write the folder: this repository's licence, that of the starting weights, and a list of parts and terms.
 
     Args:
         folder: to write.
         licence: this repository's.
-        weights: `train.weights`, as the checkpoint tells.
+        weights: `train.weights` of the checkpoint.
         backbone: `train.backbone`, which names the package of weights.
     """
     folder.mkdir()
@@ -118,13 +118,13 @@ def _licence_of(package: str) -> str:
 
 
 def write_sbom(path: Path, fingerprint: str, networks: list[Path], requirements: Path) -> None:
-    """Write the bill of materials of a bundle, without date and serial number, which would differ in equal runs.
+    """Write the bill of materials of a bundle, without date and serial number, so that equal runs give equal bytes.
 
     Args:
         path: to write.
-        fingerprint: of the classifier, which names the bundle's version.
-        networks: files of the bundle that hold weights.
-        requirements: the pinned packages that serving needs.
+        fingerprint: of the classifier; the version of the bundle.
+        networks: the bundle's files with weights.
+        requirements: the pinned packages for serving.
     """
     bundle = Component(name=NAME, version=fingerprint, type=ComponentType.APPLICATION, bom_ref=NAME)
     libraries = [_library(one) for one in _pinned(requirements)]

@@ -1,4 +1,4 @@
-"""The classifier as ONNX and TorchScript, and the proof that both agree with it."""
+"""Export of the classifier to ONNX and TorchScript, with parity checks."""
 
 import copy
 import io
@@ -17,9 +17,9 @@ from cxr.bundle.network import ACTIVATION, FEATURES, FILMS, INPUT, LOGITS, Netwo
 from cxr.core.errors import CxrError
 from cxr.models.classifier import Classifier, Images, Logits, score
 
-LINEAR_TOLERANCE = 1e-4  # of logits: the head is linear on the pooled map, or it is not
+LINEAR_TOLERANCE = 1e-4  # of logits, in the test whether the head is linear on the pooled map
 OPSET = 18
-LARGE = 1024  # elements from which a weight is worth shortening
+LARGE = 1024  # weights with fewer elements keep float32
 DROPPED = (".debug_pkl", "/.data/serialization_id")  # members of a TorchScript file
 STEPS = 32767  # of 16 bits, to either side of zero
 # Shares of the largest logit (at least 1); of ONNX by how the weights are stored.
@@ -28,16 +28,16 @@ SCRIPT_TOLERANCE = 1e-4
 
 
 class ServedClassifier(nn.Module):
-    """Wraps a classifier; what it gives is what `cxr.bundle.network` promises.
+    """A classifier with the outputs of the contract in `cxr.bundle.network`.
 
-    The class activation map (Zhou et al. 2016) is the head's weights over the last feature map. It is exact only where
-    the head is linear on the map's mean; `mapped` says whether it is, and without it the third output is left out.
+    The class activation map (Zhou et al. 2016) is the last feature map weighted by the head. It is exact only if the
+    head is linear on the map's mean. If so, `mapped` is true; otherwise the third output is left out.
     """
 
     def __init__(self, classifier: Classifier) -> None:
         super().__init__()
         self.classifier = classifier
-        self.eval()  # as a whole: an exporter sets what it exports back to the mode of the outermost module
+        self.eval()  # the whole module: exporters restore the mode of the outermost one
         self.mapped = False
         with torch.no_grad():
             self.mapped = self._head_is_linear(probe(classifier.facts["image_px"]))
@@ -70,7 +70,7 @@ class ServedClassifier(nn.Module):
 
 
 def probe(image_px: int, films: int = 2, seed: int = 0) -> Tensor:
-    """Stored images of nothing in particular, uint8 (films, 4, image_px, image_px): smooth, with a mask."""
+    """Random smooth images with a mask, uint8 (films, 4, image_px, image_px)."""
     rng = np.random.default_rng(seed)
     coarse = torch.from_numpy(rng.integers(0, 256, (films, 4, 7, 7)).astype(np.float32))
     fine = nn.functional.interpolate(coarse, size=(image_px, image_px), mode="bilinear")
@@ -81,13 +81,13 @@ def probe(image_px: int, films: int = 2, seed: int = 0) -> Tensor:
 def to_onnx(served: ServedClassifier, weights: str) -> bytes:
     """The bytes of an ONNX file for any number of films; `weights` is float32 or int16.
 
-    The exporter is the one that follows TorchScript: torch's newer one needs a further package and gives no smaller,
-    faster or more exact file for a convolutional network.
+    Uses torch's TorchScript-based exporter. The newer one needs another package, and its file of a convolutional
+    network is not smaller, faster or more exact.
     """
     outputs = [LOGITS, FEATURES, *([ACTIVATION] if served.mapped else [])]
     served = with_unit_variances(served)
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of the exporter itself, that it will go one day
+        warnings.simplefilter("ignore")  # the exporter is deprecated
         path = f"{folder}/classifier.onnx"
         torch.onnx.export(
             served,
@@ -139,10 +139,10 @@ def with_unit_variances(served: ServedClassifier) -> ServedClassifier:
 
 
 def quantize_int16(model: onnx.ModelProto) -> None:
-    """Keep large weights in 16 bits with a scale for each output channel; opening the file restores them.
+    """Store large weights in 16 bits with a scale per output channel; ONNX Runtime restores them on loading.
 
-    Half the bytes and the same speed. Steps are even over a channel's range, so that the largest weights, which carry
-    the sum, are some 20 times finer than in float16.
+    Half the bytes and the same speed. Steps are uniform over a channel's range, so the largest weights are about 20
+    times more precise than in float16.
     """
     restored, scales = [], []
     for weight in model.graph.initializer:
@@ -164,7 +164,7 @@ def quantize_int16(model: onnx.ModelProto) -> None:
 
 
 def to_torchscript(served: ServedClassifier) -> bytes:
-    """The bytes of a TorchScript file with the same inputs and outputs, without the paths of this machine."""
+    """The bytes of a TorchScript file with the same inputs and outputs, without paths of this machine."""
     buffer = io.BytesIO()
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # torch.jit is deprecated; the file is here for those who still load it
@@ -175,7 +175,7 @@ def to_torchscript(served: ServedClassifier) -> bytes:
 
 
 def _without_debug(script: bytes) -> bytes:
-    """Drop what names source files of this machine, and the hash that was made of them: equal weights, equal bytes."""
+    """Drop paths of this machine's source files and their hash, so that equal weights give equal bytes."""
     kept = io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(script)) as old, zipfile.ZipFile(kept, "w", zipfile.ZIP_STORED) as new:
         for member in old.infolist():
@@ -188,13 +188,13 @@ def check_onnx(classifier: Classifier, network: Network, images: Images, weights
     """The largest difference between the logits of PyTorch and ONNX Runtime on some stored images.
 
     Raises:
-        CxrError: it is larger than the stored weights explain.
+        CxrError: it is above the tolerance of the weight format.
     """
     return _within(score(classifier, images), network.score(images).logits, ONNX_TOLERANCE[weights], "classifier.onnx")
 
 
 def check_script(classifier: Classifier, script: bytes, images: Images) -> float:
-    """The same for TorchScript."""
+    """As `check_onnx`, for TorchScript."""
     with warnings.catch_warnings(), torch.inference_mode():
         warnings.simplefilter("ignore")  # torch.jit is deprecated; the file is for those who still load it
         loaded = torch.jit.load(io.BytesIO(script))  # type: ignore[no-untyped-call]

@@ -1,4 +1,4 @@
-"""What a bundle keeps of its training and validation films: distributions, and observed shares by probability."""
+"""Reference data of a bundle: feature and acquisition distributions, and observed shares by probability."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,14 +17,14 @@ from cxr.npz.films import NpzFilm, NpzRow, read_npz
 from cxr.runtime.console import progress
 
 BATCH = 16
-MIN_FILMS = 2  # of each split, without which nothing varies; few films make an imprecise threshold
-EDGES = np.array([0, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 1.0])  # narrow where films of a good classifier lie
+MIN_FILMS = 2  # of each split, for a variance; few films give an imprecise threshold
+EDGES = np.array([0, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 1.0])  # narrow where a good classifier has most films
 
 
 def fit_reference(
     network: Network, npz: Path, rows: list[NpzRow], acquisition: Path, quantile: float
 ) -> tuple[Reference, Ood]:
-    """Run the training and validation films through the packed classifier.
+    """Score the training and validation films with the packed classifier.
 
     Args:
         network: the packed classifier.
@@ -68,7 +68,7 @@ def _statistics(acquisition: Path, rows: list[NpzRow], sizes: list[tuple[int, in
 
 
 def batches(npz: Path, rows: list[NpzRow], description: str) -> Iterator[list[NpzFilm]]:
-    """The films of some rows, some at a time."""
+    """The films of some rows, in batches."""
     films: list[NpzFilm] = []
     for row in progress(rows, len(rows), description):
         films.append(read_npz(npz / row.file))
@@ -83,7 +83,7 @@ def probability_bins(predictions: Path, point: OperatingPoint) -> tuple[Probabil
     """Films and findings of the validation set by calibrated probability; none for three or more classes.
 
     Raises:
-        CxrError: the table of predictions is missing or of another classifier's classes.
+        CxrError: the table of predictions is missing or has other classes.
     """
     if len(point.classes) > 2:
         return ()

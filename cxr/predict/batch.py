@@ -1,4 +1,4 @@
-"""Predictions for many films: prepared ahead, batched, logged so that a killed run continues."""
+"""Predictions for many films: prefetched, batched, and logged, so that a killed run resumes."""
 
 import itertools
 import json
@@ -23,20 +23,20 @@ from cxr.predict.predictor import Predictor, PreparedFilm
 from cxr.runtime.console import progress
 
 BATCH = 8
-AHEAD = 4  # films in work or waiting, a thread
+AHEAD = 4  # films per thread, waiting or being prepared
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Record:
-    """What is kept of one film."""
+    """The stored result of one film."""
 
     row: dict[str, Any]  # as in predictions.csv
-    statistics: list[float]  # acquisition statistics; empty for a film that was rejected, or where nobody asked
+    statistics: list[float]  # acquisition statistics; empty if the film was rejected or they were not requested
 
 
 class ProgressLog:
-    """A file beside the output, that vanishes when the output is there."""
+    """A file beside the output with the results so far; it is removed when the output is complete."""
 
     def __init__(self, output: Path, bundle: str) -> None:
         self.path = output.with_name(f"{output.name}.partial")
@@ -44,12 +44,12 @@ class ProgressLog:
         self.records = dict(_read(self.path, bundle))
 
     def done(self, film: NamedFilm) -> Record | None:
-        """What an earlier run found on this film with this bundle, if the film is still the same."""
+        """The result of an earlier run for this film and bundle, if the film is unchanged."""
         return self.records.get(_key(film))
 
     @contextmanager
     def open(self) -> Iterator["ProgressLog"]:
-        """Add films until the end of the block; whole lines only, so that a kill costs one film."""
+        """Add films until the end of the block; a kill loses at most one line."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         anew = not self.records
         with self.path.open("w" if anew else "a", encoding="utf-8") as stream:
@@ -58,12 +58,12 @@ class ProgressLog:
             yield self
 
     def add(self, film: NamedFilm, record: Record) -> None:
-        """Keep what was found on a film."""
+        """Append the result of a film."""
         self.records[_key(film)] = record
         self._write({"key": _key(film), "row": record.row, "statistics": record.statistics})
 
     def remove(self) -> None:
-        """The output is written: nothing is left to resume."""
+        """Delete the log after the output is written."""
         self.path.unlink(missing_ok=True)
 
     def _write(self, entry: dict[str, Any]) -> None:
@@ -72,7 +72,7 @@ class ProgressLog:
 
 
 def _read(path: Path, bundle: str) -> Iterator[tuple[str, Record]]:
-    """The films of an earlier run; none where it used another bundle. A line cut short by a kill is skipped."""
+    """The films of an earlier run; none if it used another bundle. A truncated line is skipped."""
     if not path.is_file():
         return
     entries = []
@@ -93,11 +93,11 @@ def _key(film: NamedFilm) -> str:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a film."""
+    """Prediction or rejection of a film."""
 
     film: NamedFilm
-    answer: Prediction | str  # or why there is none
-    statistics: list[float]  # of its acquisition; empty without an answer, or where nobody asked for them
+    answer: Prediction | str  # or the reason for the rejection
+    statistics: list[float]  # acquisition statistics; empty without a prediction, or if they were not requested
 
 
 @dataclass(frozen=True)
@@ -117,15 +117,15 @@ def predict_all(
     overlays: Path | None = None,
     statistics: bool = False,
 ) -> list[Record]:
-    """Answer about each film, in order; films that the journal knows are not read again.
+    """Predict each film, in order; films in the log are not read again.
 
     Args:
         predictor: a loaded bundle.
         films: where they are.
         journal: of this output and bundle.
         workers: threads that read and prepare.
-        overlays: folder for one PNG a film, or None.
-        statistics: keep those of acquisition, too.
+        overlays: folder for one PNG per film, or None.
+        statistics: also record the acquisition statistics.
     """
     todo = [film for film in films if journal.done(film) is None]
     classes, bundle = predictor.config.classes, predictor.version
@@ -145,8 +145,8 @@ def predict_all(
 def outcomes(
     predictor: Predictor, films: Sequence[NamedFilm], workers: int, statistics: bool = False
 ) -> Iterator[Outcome]:
-    """Yield the answer about each film, or the reason why there is none, in order."""
-    cv2.setNumThreads(1)  # the threads share films, not pixels
+    """Yield the prediction of each film, or the reason for its rejection, in order."""
+    cv2.setNumThreads(1)  # parallel over films, not within a film
     with ThreadPoolExecutor(workers) as pool:
         for batch in _batches(_prepared(predictor, films, pool, workers * AHEAD, statistics)):
             ready = [one.film for _, one in batch if isinstance(one, _Ready)]
@@ -158,7 +158,7 @@ def outcomes(
 def _prepared(
     predictor: Predictor, films: Sequence[NamedFilm], pool: ThreadPoolExecutor, ahead: int, statistics: bool
 ) -> Iterator[_Waiting]:
-    """Prepare a few films ahead of the one that is asked for, so that memory does not grow with their number."""
+    """Prepare a few films ahead, so that memory does not grow with their number."""
     waiting: deque[tuple[NamedFilm, Future[_Ready | str]]] = deque()
     rest = iter(films)
     while True:
@@ -176,7 +176,7 @@ def _prepare(predictor: Predictor, film: NamedFilm, statistics: bool) -> _Ready 
         return _Ready(prepared, acquisition_of(prepared.film.grey).tolist() if statistics else [])
     except CxrError as error:
         return str(error)
-    except Exception as error:  # whatever a decoder raises must not end the run; its text may quote the film
+    except Exception as error:  # no decoder error may end the run; its text may quote the film
         return f"{film.address}: cannot be read ({type(error).__name__}); replace or remove it"
 
 
@@ -198,18 +198,18 @@ def predict_into(
     overlays: Path | None = None,
     statistics: bool = False,
 ) -> list[Record]:
-    """Write one row a film into `out`; a run that was stopped resumes.
+    """Write one row per film into `out`; a stopped run resumes.
 
     Args:
         out: CSV to write.
         predictor: a loaded bundle.
         names: films, folders or S3 addresses.
         workers: threads that prepare films.
-        overlays: folder for one picture a film, or None.
-        statistics: record those of acquisition, which drift is measured by.
+        overlays: folder for one picture per film, or None.
+        statistics: also record the acquisition statistics, for drift.
 
     Raises:
-        CxrError: a name stands for no film.
+        CxrError: a name matches no film.
     """
     journal = ProgressLog(out, f"{predictor.version}{' with statistics' if statistics else ''}")
     records = predict_all(predictor, find_films(names), journal, workers, overlays, statistics)

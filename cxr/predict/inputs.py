@@ -1,4 +1,4 @@
-"""Films that somebody names: files, folders, or addresses on S3."""
+"""Films given by name: files, folders, or S3 addresses."""
 
 import functools
 import logging
@@ -11,7 +11,7 @@ from cxr.core.errors import CxrError
 from cxr.films.find import FILM_SUFFIXES, HEAD, is_film, read_head
 from cxr.films.read import Source, read_source
 
-if TYPE_CHECKING:  # a machine that predicts local films needs no AWS SDK
+if TYPE_CHECKING:  # local films need no AWS SDK
     from cxr.aws.s3 import Store
 
 log = logging.getLogger(__name__)
@@ -20,7 +20,7 @@ S3 = "s3://"
 
 @dataclass(frozen=True)
 class NamedFilm:
-    """A film that is not read yet."""
+    """A film that has not been read."""
 
     address: str  # path, or s3://bucket/key
     version: str  # changes with the content: size and date, or the store's tag
@@ -34,13 +34,13 @@ class NamedFilm:
 
 
 def find_films(names: Sequence[str]) -> list[NamedFilm]:
-    """The films that files, folders and S3 addresses stand for, in the order given, folders sorted; each film once.
+    """The films in files, folders and S3 addresses, in the order given, folders sorted; each film once.
 
     In a folder, films are files with the suffix or the content of one, but no hidden ones. What is called like a film
     and is no file counts, too: reading it tells so. Other files are counted in the log.
 
     Raises:
-        CxrError: a name stands for nothing.
+        CxrError: a name matches nothing.
     """
     films: dict[str, NamedFilm] = {}
     for name in names:
@@ -68,7 +68,7 @@ def _local(path: Path) -> Iterator[NamedFilm]:
 
 
 def _local_film(path: Path) -> NamedFilm:
-    facts = path.stat() if path.exists() else path.lstat()  # a link may lead nowhere
+    facts = path.stat() if path.exists() else path.lstat()  # a link may be broken
     return NamedFilm(path.as_posix(), f"{facts.st_size}-{facts.st_mtime_ns}")
 
 

@@ -1,4 +1,4 @@
-"""Flags for inverted and turned films, and for pictures that are no frontal chest film, from lung confidence.
+"""Flags for inverted and turned films, and for pictures other than frontal chest films, from lung confidence.
 
 The lung segmenter is trained on upright films with dark lungs. Where lung confidence is lower than on most films, the
 negative and the turned film are segmented, too. If one of them has a higher confidence, the film is flagged as inverted
@@ -16,9 +16,9 @@ from cxr.segment.config import SegmentSection
 from cxr.segment.lungs import clean
 from cxr.segment.segmenter import Probability, Segmenter
 
-USUAL = 0.95  # lung confidence that 19 of 20 upright films of three hospitals reach
-BETTER = 0.01  # by which the confidence of another view must be higher
-LOWEST = 0.91  # lung confidence that nearly every chest film reaches, and hardly any other picture
+USUAL = 0.95  # lung confidence that 95 % of upright films from three hospitals reach
+BETTER = 0.01  # minimum gain in confidence of another view
+LOWEST = 0.91  # lung confidence that nearly all chest films reach and few other pictures do
 
 VIEWS: dict[str, tuple[str, Callable[[Image], Image]]] = {
     "inverted": ("greys look inverted", lambda film: np.asarray(255 - film, np.uint8)),
@@ -37,7 +37,7 @@ def lung_confidence(probability: Probability, found: Image) -> float:
 def orientation_flag(
     picture: Image, frame: Letterbox, confidence: float, segmenter: Segmenter, settings: SegmentSection
 ) -> Flag | None:
-    """The flag of a film that looks inverted, turned or not like a frontal chest film; None for most films.
+    """The flag of a film that appears inverted, turned or not frontal; None for most films.
 
     Args:
         picture: the film in the frame, grey or RGB.

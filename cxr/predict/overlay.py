@@ -1,4 +1,4 @@
-"""Where the classifier saw what it called: class activation and lung outline over the film."""
+"""Class activation and lung outline drawn over the film."""
 
 import cv2
 import numpy as np
@@ -7,7 +7,7 @@ from cxr.core.errors import CxrError
 from cxr.films.letterbox import Box, Image, Letterbox
 from cxr.predict.prediction import Array, Prediction
 
-OUTLINE = (86, 180, 233)  # RGB; a blue that stands apart from the heat map for every kind of colour vision
+OUTLINE = (86, 180, 233)  # RGB; a blue that contrasts with the heat map for all types of colour vision
 OPACITY = 0.45
 
 
@@ -16,7 +16,7 @@ def overlay(prediction: Prediction, opacity: float = OPACITY) -> Image:
 
     Args:
         prediction: of one film.
-        opacity: of the evidence where it is strongest, 0 to 1.
+        opacity: of the strongest evidence, 0 to 1.
     """
     picture, mask = in_film(prediction, prediction.picture), in_film(prediction, prediction.mask)
     colours = cv2.cvtColor(picture, cv2.COLOR_GRAY2RGB) if picture.ndim == 2 else picture.copy()
@@ -72,6 +72,6 @@ def box_in_frame(box: Box, frame: Letterbox) -> Box:
 
 
 def in_film(prediction: Prediction, picture: Image) -> Image:
-    """The part of a picture in the frame that is film."""
+    """A picture in the frame without its padding."""
     left, top, right, bottom = prediction.frame.inner
     return np.ascontiguousarray(picture[top:bottom, left:right])

@@ -22,36 +22,36 @@ class Flag:
     """One reason not to rely on a prediction."""
 
     code: str  # one of `cxr.bundle.config.FLAGS`
-    text: str  # the same for a person, with its figures
+    text: str  # for a person, with the measured values
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """The answer about one film. Pictures of the film lie in the square letterbox frame of the lung segmenter."""
+    """The prediction for one film. Pictures of the film are in the square letterbox frame of the lung segmenter."""
 
     name: str
     film_hash: str
     frame: Letterbox  # the film's place in the frame
     picture: Image  # the film as the lung segmenter saw it: grey (frame, frame), or with colours (frame, frame, 3)
-    mask: Image  # its lungs, 0 or 255, (frame, frame); the whole film where no lungs were found
-    image: Image  # what the classifier saw: uint8 (image_px, image_px, 4)
+    mask: Image  # lung mask, 0 or 255, (frame, frame); the whole film for the fallback
+    image: Image  # input of the classifier: uint8 (image_px, image_px, 4)
     crop_box: Box  # the part of the film that `image` shows, in the film's pixels
     stored: Letterbox  # the place of that part in `image`
     lung_area: float  # share of the film, as found
-    expected_dice: float  # Dice to expect of the lungs as found; 0 where they are implausible
-    logits: tuple[float, ...]  # one for two classes, else one a class
+    expected_dice: float  # expected Dice of the lungs as found; 0 if they are implausible
+    logits: tuple[float, ...]  # one for two classes, else one per class
     probabilities: dict[str, float]  # calibrated, by class
     probability: float  # of the second of two classes, else of the predicted class
     decision: str  # class name
-    threshold: float | None  # on `probability`; None where the likeliest class is predicted
+    threshold: float | None  # on `probability`; None if the most probable class is predicted
     distance: float  # from the training films, in units of ood.threshold: above 1 is out of distribution
-    meaning: str  # the probability in films of the validation set; empty for three or more classes
+    meaning: str  # observed share on validation, in words; empty for three or more classes
     flags: tuple[Flag, ...]
     activation: Array | None  # class activation of `decision`'s finding over `image`, (h, w); None for some networks
 
     @property
     def reliable(self) -> bool:
-        """Whether no flag was raised."""
+        """Whether the prediction has no flag."""
         return not self.flags
 
     @property
@@ -61,7 +61,7 @@ class Prediction:
 
 
 def columns(classes: Sequence[str]) -> list[str]:
-    """The columns; scores are one for two classes, else one a class."""
+    """The columns, with one score for two classes, else one per class."""
     return [
         "film", "decision", *_names("probability", classes), "reliable", "flags", "reasons", "rejected",
         *_names("logit", classes), "distance", "lung_area", "expected_dice", "width", "height", "film_hash", "bundle",
@@ -69,7 +69,7 @@ def columns(classes: Sequence[str]) -> list[str]:
 
 
 def answered(prediction: Prediction, classes: Sequence[str], bundle: str) -> Row:
-    """The row of a film that was read."""
+    """The row of a film with a prediction."""
     shown = [prediction.probability] if len(classes) == 2 else list(prediction.probabilities.values())
     width, height = prediction.film_size
     return {
@@ -92,7 +92,7 @@ def answered(prediction: Prediction, classes: Sequence[str], bundle: str) -> Row
 
 
 def rejected(film: str, reason: str, classes: Sequence[str], bundle: str) -> Row:
-    """The row of a film that could not be read, with the reason in one line."""
+    """The row of a rejected film, with the reason in one line."""
     short = " ".join(reason.removeprefix(f"{film}: ").split())
     return dict.fromkeys(columns(classes), "") | {
         "film": film, "reliable": "no", "rejected": short, "bundle": bundle[:12],
@@ -104,7 +104,7 @@ def write_rows(path: Path, rows: Sequence[Row], classes: Sequence[str]) -> None:
     stream = io.StringIO()
     names = columns(classes)
     writer = csv.DictWriter(stream, names, lineterminator="\n")
-    if any("\r" in str(row["film"]) for row in rows):  # which the writer does not quote by itself
+    if any("\r" in str(row["film"]) for row in rows):  # the writer does not quote it by itself
         writer = csv.DictWriter(stream, names, lineterminator="\n", quoting=csv.QUOTE_ALL)
     writer.writeheader()
     writer.writerows(rows)

@@ -1,4 +1,4 @@
-"""From a film's bytes to an answer, by the very functions of the stages and without torch."""
+"""From a film's bytes to a prediction, with the functions of the stages and without torch."""
 
 import logging
 from collections.abc import Sequence
@@ -22,24 +22,24 @@ from cxr.segment.lungs import POOR, Lungs, film_in_frame, lungs_in_frame
 from cxr.segment.segmenter import LungSegmenter, load_segmenter, model_hash
 
 log = logging.getLogger(__name__)
-MIN_PX = 64  # shorter side of a film that is read at all
+MIN_PX = 64  # minimum shorter side of a film
 
 
 @dataclass(frozen=True)
 class PreparedFilm:
-    """A film on its way: everything but what the classifier says."""
+    """A decoded film with its mask and stored image, before classification."""
 
     source: Source
     film: Film
     picture: Image  # in the segmenter's frame
     lungs: Lungs
-    image: Image  # as the classifier sees it
+    image: Image  # input of the classifier
     crop_box: Box
     flags: tuple[Flag, ...]
 
 
 class Predictor:
-    """A bundle, ready to answer. Films may be prepared by several threads at a time."""
+    """A loaded bundle. Several threads may prepare films at the same time."""
 
     def __init__(
         self,
@@ -54,13 +54,13 @@ class Predictor:
         self.segmenter = segmenter
         self.network = network
         self.reference = reference
-        self.version = version  # names the bundle: the hash of its checksums
+        self.version = version  # hash of the bundle's checksums
         self.card = card  # the bundle's model card, Markdown
         self.segment_settings, self.pixel_settings = config.segment, config.pixels
-        self.raised = {flag.code for flag in config.flags}  # the bundle decides which flags it raises
+        self.raised = {flag.code for flag in config.flags}  # only the flags that the bundle lists are raised
         unknown = sorted(self.raised - {flag.code for flag in FLAGS})
         if unknown:
-            log.warning("the bundle lists flags that this version cannot raise: %s", ", ".join(unknown))
+            log.warning("the bundle lists flags unknown to this version: %s", ", ".join(unknown))
 
     @classmethod
     def load(cls, bundle: Path | str, threads: int = 1) -> "Predictor":
@@ -68,10 +68,10 @@ class Predictor:
 
         Args:
             bundle: the folder that the package stage wrote.
-            threads: of the classifier; the lung segmenter keeps to one, so that its masks are those of the stages.
+            threads: of the classifier; the lung segmenter uses one, so that its masks equal those of the stages.
 
         Raises:
-            CxrError: a file is missing, altered or of another version, or the bundle was replaced meanwhile.
+            CxrError: a file is missing, altered or of another version, or the bundle was replaced while loading.
         """
         folder = Path(bundle)
         version = verify_sums(folder)
@@ -81,15 +81,15 @@ class Predictor:
             raise CxrError(f"{segmenter}: not the segmenter that made the training films' masks; make the bundle again")
         network, lungs = load_network(folder / CLASSIFIER, threads), load_segmenter(segmenter)
         reference, card = read_reference(folder / REFERENCE), (folder / CARD).read_text(encoding="utf-8")
-        if verify_sums(folder) != version:  # half of one bundle and half of another must not answer
+        if verify_sums(folder) != version:  # never mix the files of two bundles
             raise CxrError(f"{folder}: replaced while it was read; load it again")
         return cls(config, lungs, network, reference, version, card)
 
     def __call__(self, film: bytes | str | Path, name: str = "") -> Prediction:
-        """Answer about one film, given as bytes or as a path.
+        """Predict one film, given as bytes or as a path.
 
         Raises:
-            CxrError: the film cannot be read, or is no chest film that can be used. The message begins with its name.
+            CxrError: the film cannot be read, or is not a usable chest film. The message begins with its name.
         """
         source = Source(name or "film", film) if isinstance(film, bytes) else read_source(str(film))
         return self.answer([self.prepare(source)])[0]
@@ -110,7 +110,7 @@ class Predictor:
         return PreparedFilm(source, film, picture, lungs, image, box, flags)
 
     def answer(self, films: Sequence[PreparedFilm]) -> list[Prediction]:
-        """Score prepared films together."""
+        """Score prepared films in one batch."""
         scores = self.network.score(np.stack([film.image for film in films]))
         point = self.config.operating_point
         probabilities = point.probability(scores.logits.astype(np.float64))

@@ -30,5 +30,5 @@ def test_distances_of_another_feature_space_are_not_taken(
     with np.load(tmp_path / "reference.npz") as arrays:
         changed = {name: arrays[name] for name in arrays.files if name != "space"}
     np.savez(tmp_path / "other.npz", **changed, **({} if space is None else {"space": np.array(space)}))
-    with pytest.raises(CxrError, match="another feature space"):
+    with pytest.raises(CxrError, match="features in another space"):
         read_reference(tmp_path / "other.npz")

@@ -60,7 +60,7 @@ def test_an_archive_does_not_depend_on_dates(project: Project, tmp_path: Path) -
 def test_settings_are_explained_and_read_back_unchanged(project: Project) -> None:
     text = (project.bundle / files.CONFIG).read_text()
     assert text.startswith("# RESEARCH USE ONLY")
-    assert "threshold: 0.45 # calibrated probability from which a film is predicted positive" in text
+    assert "threshold: 0.45 # calibrated probability at and above which a film is predicted positive" in text
     config = read_config(project.bundle / files.CONFIG)
     assert (config.operating_point.threshold, config.operating_point.temperature) == (0.45, 1.5)
     assert config.pixels.image_px == config.image_px == 64

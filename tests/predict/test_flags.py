@@ -105,7 +105,7 @@ def test_a_bundle_decides_which_flags_it_raises(
         predictor.segmenter, predictor.network, predictor.reference, predictor.version, predictor.card,
     )  # fmt: skip
     assert "inverted" not in {flag.code for flag in other(png).flags}
-    assert "flags that this version cannot raise: lateral" in caplog.text
+    assert "flags unknown to this version: lateral" in caplog.text
 
 
 def test_the_overlay_shows_the_film_with_its_lungs_outlined(predictor: Predictor, project: Project) -> None:

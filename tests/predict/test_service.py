@@ -88,7 +88,7 @@ def test_pictures_for_a_page_are_three_layers_of_one_size(client, png) -> None:
         (b'{"films": [{"content": "data:image/png,AAAA"}]}', "application/json", 400, "the JSON has another form"),
         (b'{"films": [{"content": 7}]}', "application/json", 400, "the JSON has another form"),
         (b"[" * 100_000, "application/json", 400, "the JSON has another form"),
-        (b"x", "text/csv", 400, "content type 'text/csv' is not known"),
+        (b"x", "text/csv", 400, "content type 'text/csv' is not supported"),
         (bytes(300_001), "application/octet-stream", 413, "larger than 0 MB"),
     ],
 )

@@ -30,7 +30,7 @@ POLICY = "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 
 
 
 class Counters:
-    """The figures of one service."""
+    """The Prometheus metrics of one service."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -40,12 +40,12 @@ class Counters:
         self.waiting = Gauge("cxr_films_waiting", "films in the queue or at work", registry=self.registry)
 
     def text(self) -> bytes:
-        """The exposition format."""
+        """The metrics in Prometheus' exposition format."""
         return generate_latest(self.registry)
 
 
 class TooLarge(Exception):
-    """A request's body is over the limit."""
+    """The body of a request exceeds the limit."""
 
 
 def create_app(load: Callable[[], Predictor], limits: Limits, access: Access = ANYONE) -> FastAPI:
@@ -84,7 +84,7 @@ def create_app(load: Callable[[], Predictor], limits: Limits, access: Access = A
 
     @app.get("/execution-parameters")
     def execution_parameters() -> Response:
-        # AWS takes at most 100 MB for all requests of a batch transform that are in flight together.
+        # AWS limits all concurrent requests of a batch transform to 100 MB together.
         megabytes = max(1, min(TRANSFORM_MB, limits.max_bytes // 2**20))
         together = max(1, min(limits.workers, TRANSFORM_MB // megabytes))
         facts = {"MaxConcurrentTransforms": together, "BatchStrategy": "SINGLE_RECORD", "MaxPayloadInMB": megabytes}
@@ -158,11 +158,11 @@ def _synthetic_film() -> bytes:
 
 
 async def _body(request: Request, limit: int, keep: bool) -> bytes:
-    """The body, given up as soon as it is over the limit; read to its end but not kept while the queue is full.
+    """The body; reading stops at the limit. While the queue is full, the body is read and discarded.
 
     Raises:
-        TooLarge: it is over the limit.
-        Busy: it was not to be kept.
+        TooLarge: it exceeds the limit.
+        Busy: the queue is full.
     """
     if int(request.headers.get("content-length") or 0) > limit:
         raise TooLarge(f"the request is larger than {limit / 1e6:.0f} MB")

@@ -32,17 +32,17 @@ FORM = '{"films": [{"name": "a.dcm", "content": "<base64>"}]}'
 
 @dataclass(frozen=True)
 class Response:
-    """The prediction, or None where the film was rejected, and the facts as they are sent."""
+    """The prediction, or None for a rejected film, and the JSON that is sent."""
 
     facts: dict[str, Any]
     prediction: Prediction | None
 
 
 def response(name: str, content: bytes, predictor: Predictor, pictures: bool = False) -> Response:
-    """Read one film. A film that cannot be read is an answer with the reason, never an exception.
+    """Predict one film. A film that cannot be read gives a response with the reason, never an exception.
 
     Args:
-        name: as the client calls the film; it is sent back and used for nothing else.
+        name: the client's name of the film, which is only sent back.
         content: JPEG, PNG, TIFF, BMP or DICOM bytes.
         predictor: a loaded bundle.
         pictures: add the film, the heat map and the outline of the lungs, each as a PNG data URL.
@@ -52,23 +52,25 @@ def response(name: str, content: bytes, predictor: Predictor, pictures: bool = F
         prediction = predictor(content, address)
     except CxrError as error:
         return _refusal(name, str(error).removeprefix(f"{address}: "), predictor)
-    except Exception as error:  # a fault of a decoder: the film is rejected, the service stays
+    except Exception as error:  # a decoder error rejects the film; the service continues
         place, fault = traceback.extract_tb(error.__traceback__)[-1], type(error).__name__
-        log.error("a film could not be read: %s at %s:%s", fault, place.filename, place.lineno)  # its text may quote it
+        log.error(
+            "a film could not be read: %s at %s:%s", fault, place.filename, place.lineno
+        )  # the error's text may quote the film
         return _refusal(name, f"cannot be read ({fault}); export it again", predictor)
     facts = _facts(name, prediction, predictor)
     return Response(facts | ({"pictures": layers(prediction)} if pictures else {}), prediction)
 
 
 def suffix(content: bytes) -> str:
-    """The suffix that belongs to the bytes, which decides the decoder; empty where they are no film that is known."""
+    """The suffix for the bytes, which selects the decoder; empty for an unknown format."""
     if is_dicom("", content):
         return ".dcm"
     return next((name for magic, name in MAGIC.items() if content.startswith(magic)), "")
 
 
 def layers(prediction: Prediction) -> dict[str, str]:
-    """Film, heat map and lung outline as PNG data URLs of one size; the latter two are transparent elsewhere."""
+    """Film, heat map and lung outline as PNG data URLs of one size; the last two have a transparent background."""
     film, mask = in_film(prediction, prediction.picture), in_film(prediction, prediction.mask)
     heat = heat_map(prediction)
     tint = np.zeros((*film.shape[:2], 4), np.uint8)
@@ -86,7 +88,7 @@ def _facts(name: str, prediction: Prediction, predictor: Predictor) -> dict[str,
     classes, threshold = predictor.config.classes, prediction.threshold
     positive = threshold is not None and prediction.probability >= threshold
     if threshold is None:
-        verdict = f"Likeliest class: {prediction.decision}"
+        verdict = f"Most probable class: {prediction.decision}"
     else:
         verdict = f"{classes[1].capitalize()}: {'at or above' if positive else 'below'} the threshold"
     return {
@@ -117,14 +119,14 @@ def _data_url(picture: Image) -> str:
 
 
 class SentFilm(NamedTuple):
-    """A film as a client sent it."""
+    """A film sent by a client."""
 
     name: str
     content: bytes
 
 
 def model_fn(model_dir: str) -> Predictor:
-    """Load the bundle in a folder; raises CxrError when it is damaged."""
+    """Load the bundle in a folder; raises CxrError if it is damaged."""
     return Predictor.load(Path(model_dir))
 
 
@@ -132,7 +134,7 @@ def input_fn(body: bytes, content_type: str = RAW[0]) -> list[SentFilm]:
     """The films of a request: the bytes of one, or JSON with base64.
 
     Raises:
-        CxrError: the body is no film and no such JSON.
+        CxrError: the body is neither a film nor such JSON.
     """
     kind = content_type.split(";")[0].strip().lower()
     if kind in RAW:
@@ -140,7 +142,7 @@ def input_fn(body: bytes, content_type: str = RAW[0]) -> list[SentFilm]:
             raise CxrError("the request is empty; send the bytes of a film")
         return [SentFilm("film", body)]
     if kind != JSON:
-        raise CxrError(f"content type {kind!r} is not known; send {', '.join(RAW[:3])} or {JSON}")
+        raise CxrError(f"content type {kind!r} is not supported; send {', '.join(RAW[:3])} or {JSON}")
     try:
         films = json.loads(body)["films"]
         sent = [SentFilm(str(film.get("name", "film")), from_base64(film["content"])) for film in films]
@@ -160,12 +162,12 @@ def from_base64(text: str) -> bytes:
 
 
 def predict_fn(films: Sequence[SentFilm], predictor: Predictor) -> list[Response]:
-    """An answer or a refusal for each film, in order."""
+    """A prediction or a rejection for each film, in order."""
     return [response(film.name, film.content, predictor) for film in films]
 
 
 def output_fn(answers: Sequence[Response], accept: str = JSON) -> tuple[bytes, str]:
-    """The body and its content type: JSON, or for one film that was read the overlay as PNG."""
+    """The body and its content type: JSON, or the overlay of one film as PNG."""
     if PNG in accept and len(answers) == 1 and answers[0].prediction is not None:
         return overlay_png(answers[0].prediction), PNG
     facts: list[dict[str, Any]] = [one.facts for one in answers]

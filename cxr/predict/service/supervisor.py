@@ -21,7 +21,7 @@ from cxr.predict.service.workers import Limits
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
-GRACE = 30  # seconds for requests at work when a worker is to end
+GRACE = 30  # seconds for open requests when a worker ends
 START = 120  # seconds for a worker to load its bundle, on a busy machine
 
 
@@ -29,7 +29,7 @@ class JsonLines(logging.Formatter):
     """Time, level, message and the fields passed as `extra={"fields": {...}}`."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """One line."""
+        """One JSON line."""
         entry = {
             "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(record.created)),
             "level": record.levelname.lower(),
@@ -37,7 +37,7 @@ class JsonLines(logging.Formatter):
             **getattr(record, "fields", {}),
         }
         if record.exc_info:
-            # The type and the place only: an exception's text may hold what was in the file.
+            # Type and place only: an exception's text may quote the film.
             kind, _, trace = record.exc_info
             while trace is not None and trace.tb_next is not None:
                 trace = trace.tb_next
@@ -54,14 +54,14 @@ def log_as_json() -> None:
 
 
 class Worker(multiprocess.Process):
-    """The process that answers. Where it dies while it is asked for a sign of life, that is seen at once.
+    """The process that answers requests. Its death during a health check is noticed at once.
 
-    uvicorn leaves the worker's end of the pipe open in the watching process, which then waits for the answer of a dead
-    worker until its patience ends.
+    uvicorn leaves the worker's end of the pipe open in the supervising process, which then waits for a dead worker
+    until the timeout.
     """
 
     def start(self) -> None:
-        """Start it; its end of the pipe is its own from then on."""
+        """Start the worker, and close its end of the pipe in this process."""
         super().start()
         self.child_conn.close()
 
@@ -70,7 +70,7 @@ def supervise(bundle: Path, limits: Limits, access: Access, host: str, port: int
     """Serve a bundle until SIGTERM or SIGINT.
 
     Raises:
-        CxrError: the bundle cannot be loaded; the log says why.
+        CxrError: the bundle cannot be loaded; the log has the reason.
     """
     config = uvicorn.Config(
         functools.partial(_app, bundle, limits, access), factory=True, host=host, port=port, workers=1, lifespan="on",
@@ -80,7 +80,7 @@ def supervise(bundle: Path, limits: Limits, access: Access, host: str, port: int
     supervisor = multiprocess.Multiprocess(config, sockets=[config.bind_socket()])
     supervisor.run()
     if any(process.exitcode == uvicorn.config.STARTUP_FAILURE for process in supervisor.processes):
-        raise CxrError(f"{bundle}: cannot be served; the line before says why")
+        raise CxrError(f"{bundle}: cannot be served; see the line before")
 
 
 def _app(bundle: Path, limits: Limits, access: Access) -> "FastAPI":
@@ -94,7 +94,7 @@ def _app(bundle: Path, limits: Limits, access: Access) -> "FastAPI":
 
 
 def _end_with_parent() -> None:
-    """A worker must not hold the port when the process that watches it was killed."""
+    """End the worker when its supervisor is killed, so that it releases the port."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()

@@ -1,4 +1,4 @@
-"""Threads that predict, and their limits."""
+"""Threads that predict, with a bounded queue."""
 
 import asyncio
 import math
@@ -14,7 +14,7 @@ A = TypeVar("A")
 
 @dataclass(frozen=True)
 class Limits:
-    """Bounds that keep memory flat and waiting times short."""
+    """Limits on memory and waiting time."""
 
     max_bytes: int = 32_000_000  # of a request's body
     max_films: int = 64  # of a request
@@ -27,14 +27,14 @@ class Limits:
 
 
 class Busy(Exception):
-    """The queue is full, or a film took longer than its time limit: try again later."""
+    """The queue is full, or a film exceeded its time limit; try again later."""
 
 
 class Workers:
-    """Runs a function on films, never more of them at a time than the limits allow."""
+    """Runs a function on films, within the limits."""
 
     def __init__(self, limits: Limits) -> None:
-        self.limits, self.waiting = limits, 0  # films admitted and not yet answered
+        self.limits, self.waiting = limits, 0  # films accepted and not finished
         self.pool = ThreadPoolExecutor(limits.workers, thread_name_prefix="film")
 
     @property
@@ -46,7 +46,7 @@ class Workers:
         """`function(film)` of each film, in order.
 
         Raises:
-            Busy: there is no room for all of them, or one took too long; none is answered then.
+            Busy: there is no room for all films, or one took too long; none is answered.
         """
         if self.waiting + len(films) > self.limits.queue:
             raise Busy(f"{self.waiting} films are waiting")
@@ -54,7 +54,7 @@ class Workers:
         work = [self.pool.submit(function, film) for film in films]
         loop = asyncio.get_running_loop()
         for item in work:
-            # A film that outlasts its request keeps its place until its thread is free again.
+            # A film that exceeds its time limit keeps its place until its thread is free.
             item.add_done_callback(lambda _: loop.call_soon_threadsafe(self._done))
         try:
             async with asyncio.timeout(self.limits.seconds * math.ceil(len(films) / self.limits.workers)):
@@ -68,5 +68,5 @@ class Workers:
         self.waiting -= 1
 
     def close(self) -> None:
-        """Let films at work end, drop those that wait."""
+        """Finish running films and drop waiting ones."""
         self.pool.shutdown(wait=True, cancel_futures=True)
