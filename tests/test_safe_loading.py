@@ -208,7 +208,7 @@ def test_onnx_weights_outside_of_the_bundle(workspace: Path, monkeypatch: pytest
     location = str(workspace / "secret") if where == "absolute" else where
     (workspace / "here/classifier.onnx").write_bytes(with_external_weights(location))
     monkeypatch.chdir(workspace / "here")
-    refused(lambda: load_network(Path("classifier.onnx")), r"classifier\.onnx: no classifier")
+    refused(lambda: load_network(Path("classifier.onnx")), r"classifier\.onnx: not a classifier")
     refused(lambda: load_segmenter(Path("classifier.onnx")), r"classifier\.onnx: not a lung segmenter")
 
 
