@@ -1,8 +1,8 @@
-"""How much of the label the acquisition statistics tell on training films, plain and augmented (sharpness, contrast,
-black share, rim, percentiles and the like; nothing of the lungs).
+"""How well acquisition features (sharpness, contrast, exposure and others, none of the lungs) predict the label of
+training films, plain and augmented.
 
-A logistic regression on `cxr.acquisition.statistics` is cross-validated, grouped by patient. 0.5 means that the way a
-film was taken says nothing of its label; what lies above can be learned instead of the disease.
+A logistic regression on `cxr.acquisition.statistics` is cross-validated, grouped by patient. At an AUROC of 0.5,
+acquisition does not predict the label; above it, a network can learn acquisition instead of the disease.
 
     python -m benchmarks.augmentation                       # the NPZ set of this workspace, settings of params.yaml
     python -m benchmarks.augmentation --npz path --films 800
@@ -56,14 +56,14 @@ def main() -> None:
 
 
 def evenly(labels: Array, films: int) -> Array:
-    """Places of at most `films` films, drawn from each class alike."""
+    """Indices of at most `films` films, with equal numbers per class."""
     random, classes = np.random.default_rng(0), np.unique(labels)
     chosen = [random.permutation(np.flatnonzero(labels == one))[: films // len(classes)] for one in classes]
     return np.sort(np.concatenate(chosen))
 
 
 def as_drawn(films: torch.Tensor, label: Array, patients: list[str], seed: int) -> Array:
-    """Places of as many films as there are, as an epoch of `train.balance: acquisition` draws them."""
+    """Indices of one epoch of films, drawn as with `train.balance: acquisition`."""
     drawn = Films(films.numpy(), label)
     weights = sampling_weights(FilmSet(drawn, patients, drawn, {}, ("other", "positive"), films.shape[-1], "", ""))
     return epoch_order(label, seed, 0, balanced=True, films=len(label), weights=weights)

@@ -1,4 +1,4 @@
-"""The bad films: each kind is a function that gives file names and contents, or that makes what is no file."""
+"""The bad films: each kind is a function that returns file names and contents, or creates a non-regular file."""
 
 import io
 import os

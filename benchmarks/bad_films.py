@@ -1,4 +1,4 @@
-"""What ingest makes of bad films: a corpus of 625 files, the outcome of each kind, and the memory of the run.
+"""Ingest of bad films: a corpus of 625 files, the outcome per kind, and the memory of the run.
 
 python -m benchmarks.bad_films
 """
@@ -24,7 +24,7 @@ from cxr.runtime.compute import load_compute
 
 @dataclass
 class Outcome:
-    """What became of the files of one kind."""
+    """Outcome of the files of one kind."""
 
     files: int = 0
     read: int = 0
@@ -42,7 +42,7 @@ class Outcome:
 
 
 def outcomes(written: dict[str, str], settings: DataSection, run: Callable[[DataSection], None]) -> dict[str, Outcome]:
-    """Ingest the files below the settings' root and count, by kind, what became of them.
+    """Ingest the files below the settings' root and count their outcomes by kind.
 
     Args:
         written: the kind of each file, by its path relative to the root.
@@ -86,7 +86,7 @@ def totals(found: Iterable[Outcome]) -> str:
 
 
 def main() -> None:
-    """Write the corpus into a temporary folder, ingest it, and print what became of it."""
+    """Write the corpus into a temporary folder, ingest it, and print the outcomes."""
     argparse.ArgumentParser(prog="python -m benchmarks.bad_films", description=__doc__).parse_args()
     changes = {"root": "films", "path_pattern": "none", "patient_from": "image", "masks_dir": "none"}
     settings = load_section("data", DataSection).model_copy(update={**changes, "max_quarantined": 1.0})
@@ -105,7 +105,7 @@ def main() -> None:
 
 
 def _peak() -> float:
-    """The most memory that this process has held, MB."""
+    """Peak memory of this process, MB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 

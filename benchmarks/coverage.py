@@ -1,8 +1,8 @@
-"""How often do the 95 % intervals hold the truth? Simulated cohorts, every figure that evaluation gives.
+"""Coverage of the 95 % CIs on simulated cohorts, for every metric of the evaluation.
 
 Scores are binormal; patients have one to four films, whose scores share half of their variance; half of the patients
-are ill. The calibrated probability is somewhat too timid (slope 1 / 0.7), so that calibration is not perfect either.
-The truth is the figure of 50,000 patients. An interval that cannot be given counts as one that missed.
+are ill. The calibrated probability is under-confident (slope 1 / 0.7), so calibration is imperfect. The true value is
+the metric of 50,000 patients. A missing interval counts as a miss.
 
     python -m benchmarks.coverage                 # four regimes, some minutes on one core
     python -m benchmarks.coverage --repeats 100   # a quick look
@@ -23,12 +23,12 @@ from cxr.evaluate.scored import Block, ScoredFilms
 CLASSES = ("normal", "pneumonia")
 POINT = OperatingPoint("", CLASSES, "fixed", 0.5, None, None, 1.0, "", "val", 1, 1)
 REGIMES = ((34, 0.80), (34, 0.99), (200, 0.80), (200, 0.99))
-SHARED, TIMID = 0.5, 0.7  # share of the variance that films of a patient have in common; of the right logit
+SHARED, TIMID = 0.5, 0.7  # share of the variance common to the films of a patient; factor on the true logit
 TRUTH_PATIENTS = 50_000
 
 
 def cohort(random: np.random.Generator, patients: int, auroc: float) -> pd.DataFrame:
-    """The table of predictions of a drawn cohort."""
+    """The table of predictions of a simulated cohort."""
     shift = np.sqrt(2) * norm.ppf(auroc)
     patient = np.repeat(np.arange(patients), random.integers(1, 5, patients))
     ill = (random.random(patients) < 0.5)[patient]
@@ -44,7 +44,7 @@ def cohort(random: np.random.Generator, patients: int, auroc: float) -> pd.DataF
 
 
 def block_of(table: pd.DataFrame) -> Block:
-    """All figures of a cohort, with intervals."""
+    """All metrics of a cohort, with intervals."""
     films = ScoredFilms(table, POINT)
     positive = films.label.astype(np.float64)
     block = films.with_intervals(tuple(name for name in films.task.metrics if name != "ece"))
@@ -53,7 +53,7 @@ def block_of(table: pd.DataFrame) -> Block:
 
 
 def truth(random: np.random.Generator, auroc: float) -> dict[str, float]:
-    """The figures of a cohort so large that its own chance does not matter."""
+    """The metrics of a very large cohort, as true values."""
     films = ScoredFilms(cohort(random, TRUTH_PATIENTS, auroc), POINT)
     positive, ones = films.label.astype(np.float64), np.ones((1, len(films.label)))
     metrics = films.point_estimates()
@@ -67,7 +67,7 @@ def truth(random: np.random.Generator, auroc: float) -> dict[str, float]:
 
 
 def percentiles(films: ScoredFilms, resamples: int = 500) -> tuple[float, float] | None:
-    """What a percentile bootstrap would say of the AUROC: the method that is usually taken."""
+    """The percentile bootstrap interval of the AUROC, the usual method, for comparison."""
 
     def auroc(weights: Floats) -> dict[str, Floats]:
         return {"auroc": films.measure(weights)["auroc"]}
@@ -76,7 +76,7 @@ def percentiles(films: ScoredFilms, resamples: int = 500) -> tuple[float, float]
 
 
 def regime(patients: int, auroc: float, repeats: int) -> dict[str, tuple[float, float]]:
-    """Coverage and mean width of each figure's interval."""
+    """Coverage and mean width of each metric's interval."""
     random = np.random.default_rng(7)
     right = truth(random, auroc)
     held: dict[str, list[bool]] = {name: [] for name in (*right, "auroc, percentile bootstrap")}
@@ -85,7 +85,7 @@ def regime(patients: int, auroc: float, repeats: int) -> dict[str, tuple[float, 
         table = cohort(random, patients, auroc)
         block = block_of(table)
         found = {name: (block.get(f"{name}_low"), block.get(f"{name}_high")) for name in right}
-        if repeat < repeats // 4:  # dearer, and known to be poor
+        if repeat < repeats // 4:  # slower, and known to be poor
             found["auroc, percentile bootstrap"] = percentiles(ScoredFilms(table, POINT)) or (None, None)
         for name, (low, high) in found.items():
             held[name].append(low is not None and high is not None and low <= right[name.split(",")[0]] <= high)
@@ -94,7 +94,7 @@ def regime(patients: int, auroc: float, repeats: int) -> dict[str, tuple[float, 
 
 
 def main() -> None:
-    """Print a row a figure, a column a regime: coverage, and in brackets the mean width."""
+    """Print one row per metric and one column per regime: coverage, and in brackets the mean width."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeats", type=int, default=1000, help="simulated cohorts of each regime")
     options = parser.parse_args()
@@ -102,7 +102,7 @@ def main() -> None:
     for patients, auroc in REGIMES:
         found.append(regime(patients, auroc, options.repeats))
         print(f"{patients} patients, AUROC {auroc}: done", file=sys.stderr, flush=True)
-    print("| figure | " + " | ".join(f"{patients} patients, AUROC {auroc:.2f}" for patients, auroc in REGIMES) + " |")
+    print("| metric | " + " | ".join(f"{patients} patients, AUROC {auroc:.2f}" for patients, auroc in REGIMES) + " |")
     print("|---|" + "---|" * len(REGIMES))
     for name in found[0]:
         cells = [f"{one[name][0]:.3f} ({one[name][1]:.2f})" for one in found]

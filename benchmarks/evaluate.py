@@ -1,8 +1,8 @@
-"""Seconds of evaluating N test films, with validation films, baseline and intervals; and its bootstrap beside a loop of
-scikit-learn calls.
+"""Seconds for evaluating N test films, with validation films, baseline and intervals; and the bootstrap compared with a
+loop of scikit-learn calls.
 
-Without explanations means without gallery and shortcut checks. Films are noise of the real size (224 px), the network
-is the default backbone with random weights: speed does not depend on what the films show.
+The first row has neither gallery nor occlusion tests. Films are noise of real size (224 px) and the network is the
+default backbone with random weights, because speed does not depend on the content of the films.
 
     python -m benchmarks.evaluate
 """
@@ -39,7 +39,7 @@ LIMITS = {"without explanations": 60.0, "with 24 Grad-CAMs": 180.0}
 
 
 def write_films(folder: Path, counts: dict[str, int]) -> None:
-    """An NPZ set of noise films, two a patient, whose mask is a centred square."""
+    """An NPZ set of noise films, two per patient, whose mask is a centred square."""
     random = np.random.default_rng(0)
     rows = []
     for split, count in counts.items():
@@ -85,14 +85,14 @@ def bootstrap_ratio(films: int, resamples: int) -> tuple[float, float]:
 
 
 def acquisition(npz: Path) -> pd.DataFrame:
-    """Acquisition statistics of every film, drawn at random: what they are does not matter for the time."""
+    """Random acquisition statistics of every film; their values do not affect the time."""
     names = [row.image_id for row in read_index(npz)]
     values = np.random.default_rng(0).normal(size=(len(names), len(GREY_STATISTICS)))
     return pd.DataFrame(values, columns=list(GREY_STATISTICS), index=names)
 
 
 def main() -> None:
-    """Print a line a measurement."""
+    """Print one line per measurement."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--test", type=int, default=624, help="test films")
     parser.add_argument("--val", type=int, default=520, help="validation films")

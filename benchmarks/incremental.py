@@ -1,4 +1,4 @@
-"""What one more film costs, as a share of the full run; and memory, with a tenth of the films and with all.
+"""Cost of one more film as a share of the full run, and memory with a tenth of the films and with all films.
 
 Runs the real stages as processes in a temporary folder:
 

@@ -1,4 +1,4 @@
-"""A cohort of as many synthetic films as a measurement needs, at the size of real ones."""
+"""A synthetic cohort of any number of films, at the size of real ones."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from demo.film import draw_film, sample_exposure
 from testing.workspace import ROOT
 
 WIDTH, HEIGHT = 1500, 1200  # pixels, about the median of a hospital's children's films
-DISTINCT = 24  # films that are really drawn; the others are shifted copies with other bytes
+DISTINCT = 24  # films that are drawn; the others are shifted copies with other bytes
 
 
 def write_large_cohort(root: Path, films: int, width: int = WIDTH, height: int = HEIGHT) -> None:
@@ -27,7 +27,7 @@ def write_large_cohort(root: Path, films: int, width: int = WIDTH, height: int =
 
 
 def write_film(root: Path, number: int, film: Image) -> None:
-    """Write one film as patient `number`: rolled and brightened as the number says, so that it is a film of its own."""
+    """Write the film of patient `number`, rolled and brightened by the number, so that it is unique."""
     shifted = np.roll(film, (number // DISTINCT) % 40 - 20, axis=1)
     shifted = cv2.add(shifted, np.full_like(shifted, (number // (DISTINCT * 40)) % 20))
     path = root / ("NORMAL", "PNEUMONIA")[number % 2] / f"P{number:06d}.jpg"

@@ -1,11 +1,11 @@
-"""How many planted near duplicates ingest finds, and how many pairs of other films it takes for duplicates.
+"""Near duplicates: how many planted ones ingest finds, and how many false alarms it raises.
 
     python -m benchmarks.leakage --films data/raw/chest_xray/train
     python -m benchmarks.leakage --synthetic 10000 30000
 
 Films are split by patient. False alarms: pairs reported between films as they are. Found: copies of `--planted`
-training films, changed in one way each, are put into test, and looked for. With `--synthetic` it prints instead how
-processor time and memory of the search grow with the number of films.
+training films, each with one change, are added to test and searched. With `--synthetic` it prints instead how processor
+time and memory of the search grow with the number of films.
 """
 
 import argparse
@@ -112,9 +112,9 @@ def main() -> None:
 
 
 def _growth(numbers: list[int], threads: int) -> Iterator[list[str]]:
-    """A row for each number of films, 64 % of them in train, 16 % in val and 20 % in test.
+    """One row per number of films, 64 % of them in train, 16 % in val and 20 % in test.
 
-    No two are alike, so that this is the search alone, without the alignments: two for each held-out film at most.
+    All films differ, so this measures the search without the alignments (at most two per held-out film).
     """
     for number in numbers:
         records = [_synthetic(index) for index in range(number)]

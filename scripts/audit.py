@@ -1,6 +1,6 @@
 """Known vulnerabilities of the pinned packages: python -m scripts.audit (make audit), by pip-audit.
 
-Where no advisory database can be reached, one line says that nothing was audited; that is no failure.
+An unreachable advisory database is logged and is not a failure.
 """
 
 import json
@@ -13,13 +13,13 @@ from cxr.core.errors import CxrError
 from cxr.runtime.console import run_stage
 
 log = logging.getLogger(__name__)
-DATABASE = "https://pypi.org/pypi/pip/json"  # what pip-audit asks, of one package
+DATABASE = "https://pypi.org/pypi/pip/json"  # the query of pip-audit for one package
 REACH_S, WHOLE_S = 5, 300
 LOCKS = ("requirements.txt", "requirements-dev.txt")
 
 
 def main() -> None:
-    """Raises CxrError with a line for each vulnerability."""
+    """Audit the pinned packages; raises CxrError with one line per vulnerability."""
     try:
         with urllib.request.urlopen(DATABASE, timeout=REACH_S):
             pass
@@ -39,7 +39,7 @@ def _audit(lock: str) -> None:
     except subprocess.TimeoutExpired:
         log.warning("%s: the advisory database does not answer within %d s: not audited", lock, WHOLE_S)
         return
-    except ValueError:  # it ended without an answer
+    except ValueError:  # pip-audit ended without a result
         log.warning("%s: not audited: %s", lock, " ".join(done.stderr.split())[-200:])
         return
     known = [package for package in packages if "vulns" in package]

@@ -1,7 +1,7 @@
 """reports/licences.md: the licence of every pinned package: python -m scripts.licences (make licences).
 
-Read from the metadata of what is installed. What a package does not say there, or is not installed on every system, is
-in `STATED`, from its licence file or its page in the package index.
+Licences come from the metadata of the installed packages. `STATED` has those that are missing there or not installed on
+every system, from the licence file or the package index.
 """
 
 import re
@@ -36,7 +36,7 @@ STATED = {
     "waitress": "ZPL-2.1",
 }
 SAYS_NOTHING = ("OSI Approved", "Other/Proprietary License")
-NAMES = {  # of trove classifiers and other spellings, as SPDX has them
+NAMES = {  # trove classifiers and other spellings -> SPDX
     "MIT License": "MIT",
     "BSD License": "BSD",
     "3-Clause BSD License": "BSD-3-Clause",
@@ -50,7 +50,7 @@ NAMES = {  # of trove classifiers and other spellings, as SPDX has them
     "NVIDIA Proprietary Software": "NVIDIA CUDA EULA",
     "LicenseRef-NVIDIA-Proprietary": "NVIDIA CUDA EULA",
 }
-# Each allows commercial use. A copyleft licence is here where the package is used as it is, by import.
+# Each allows commercial use. Copyleft licences are listed for packages that are imported unmodified.
 ALLOWED = {
     "0BSD", "Apache-2.0", "Apache-2.0 WITH LLVM-exception", "BSD", "BSD-2-Clause", "BSD-3-Clause", "BSL-1.0", "CC0-1.0",
     "EPL-1.0", "EPL-2.0", "GPL-2.0-only with linking exception", "ISC", "LGPL-2.1", "MIT", "MIT-0", "MIT-CMU",
@@ -59,10 +59,10 @@ ALLOWED = {
 HEAD = """\
 # Licences of the packages
 
-`make licences` writes this page from what is installed and refuses a licence that does not allow commercial use.
-Nothing of these packages is copied into this repository.
+`make licences` writes this page from the installed packages and fails for a licence that forbids commercial use.
+This repository contains no copy of these packages.
 
-- GPL stands here only beside another licence to choose, or with an exception for programs that link to it.
+- GPL occurs only with an alternative licence, or with an exception for programs that link to it.
 - The CUDA libraries of torch come under NVIDIA's EULA: free to use, commercially too; their redistribution has terms.
 
 | package | version | licence | also in requirements- |
@@ -75,7 +75,7 @@ class Pinned:
     """A package of the lock files."""
 
     name: str
-    versions: tuple[str, ...]  # more than one where they differ between versions of Python
+    versions: tuple[str, ...]  # several if they differ between versions of Python
     locks: tuple[str, ...]
     browsers_only: bool
 
@@ -97,9 +97,9 @@ def _package(name: str, pins: list[tuple[str, Requirement]]) -> Pinned:
 
 
 def licence(package: Pinned) -> str:
-    """In SPDX's names; raises CxrError where it is not told, or is not known to allow commercial use."""
+    """The SPDX name of a package's licence; raises CxrError if it is unknown or not on the list of allowed ones."""
     if package.browsers_only:
-        return "not installed: for Python inside of a browser"
+        return "not installed: for Python in a browser"
     said = STATED.get(package.name) or _metadata(package.name)
     if not _allows(said):
         raise CxrError(
@@ -123,14 +123,14 @@ def _metadata(name: str) -> str:
         raise CxrError(f"{name}: pinned, but not installed; `make test` installs it") from error
     kinds = [line.rpartition(" :: ")[2] for line in facts.get_all("Classifier") or [] if line.startswith("License ::")]
     kinds = [NAMES.get(kind, kind) for kind in kinds if kind not in SAYS_NOTHING]
-    written = (facts.get_all("License") or [""])[0].strip().partition("\n")[0]  # often the whole text
+    written = (facts.get_all("License") or [""])[0].strip().partition("\n")[0]  # often the full licence text
     expression = (facts.get_all("License-Expression") or [""])[0]
     said = expression or ", ".join(dict.fromkeys(kinds)) or written
     return NAMES.get(said, said)
 
 
 def _where(package: Pinned) -> str:
-    """`requirements-dev.txt` as `dev`; the lock of everything says nothing, so it is left out."""
+    """Names of lock files, such as `dev` for `requirements-dev.txt`; `requirements.txt`, the union, is left out."""
     return ", ".join(lock.removeprefix("requirements-").removesuffix(".txt") for lock in package.locks if "-" in lock)
 
 

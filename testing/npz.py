@@ -11,7 +11,7 @@ FILMS = {"train": 8, "val": 4, "test": 2, "corrupted": 4, "swapped": 4}
 
 
 def write_npz_set(folder: Path, side: int = 32, per_split: dict[str, int] = FILMS) -> Path:
-    """Write `folder`, an NPZ set as preprocess leaves it; the same bytes each time."""
+    """Write an NPZ set in the format of preprocess into `folder`; equal bytes in every call."""
     rng = np.random.default_rng(5)
     rows = []
     for split, count in per_split.items():

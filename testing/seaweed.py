@@ -23,7 +23,7 @@ _PORTS = tuple(f"{part}.port{kind}" for part in ("master", "volume", "filer", "s
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports of the loopback interface that nobody listens on."""
+    """Unused ports of the loopback interface."""
     with contextlib.ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
         for each in sockets:
@@ -32,7 +32,7 @@ def free_ports(count: int) -> list[int]:
 
 
 class SeaweedFS:
-    """One process that is master, volume server, filer and S3 gateway; started with no account but its own."""
+    """Master, volume server, filer and S3 gateway in one process, with a single account."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -47,7 +47,7 @@ class SeaweedFS:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self, timeout_s: float = 180) -> None:
-        """Start, and return once a bucket could be made and written to."""
+        """Start, and return once a bucket can be created and written."""
         beside = Path(sys.executable).with_name("weed")
         weed = str(beside) if beside.exists() else shutil.which("weed") or "weed"
         ports = [f"-{name}={port}" for name, port in self._ports.items()]
@@ -62,9 +62,9 @@ class SeaweedFS:
         where = ["-dir", str(self.folder), "-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-s3.config={self.folder}/s3.json"]
         command = [weed, "-logtostderr", "server", *where, "-filer", "-s3", *ports, *quiet, *small]
         with (self.folder / "log").open("ab") as log:
-            # It would take AWS_ACCESS_KEY_ID of the environment for a further administrator.
+            # It would use AWS_ACCESS_KEY_ID of the environment as another administrator.
             clean = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
-            # A bucket takes 7 volumes by default: every test has a bucket, and the volumes would run out.
+            # A bucket uses 7 volumes by default; every test has a bucket, and the volumes would run out.
             clean["WEED_MASTER_VOLUME_GROWTH_COPY_1"] = "1"
             self._process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=clean)
         client = boto3.client(
@@ -88,7 +88,7 @@ class SeaweedFS:
                 time.sleep(0.2)
 
     def stop(self) -> None:
-        """End it."""
+        """End the process."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
@@ -96,7 +96,7 @@ class SeaweedFS:
 
     @contextlib.contextmanager
     def running(self) -> Iterator[None]:
-        """Started inside, stopped after."""
+        """A running server inside the block."""
         self.start()
         try:
             yield
@@ -105,10 +105,10 @@ class SeaweedFS:
 
 
 class Cable:
-    """A TCP connection to a server that can be cut: from then on nobody answers at `url`.
+    """A TCP proxy of a server that can be cut: from then on `url` refuses connections.
 
-    With `limit`, the first answer longer than so many bytes breaks off there, once. `answered` counts the bytes
-    that came back.
+    With `limit`, the first response longer than this many bytes is truncated there, once. `answered` counts the
+    response bytes.
     """
 
     def __init__(self, url: str, limit: int | None = None) -> None:
@@ -122,7 +122,7 @@ class Cable:
             def handle(self) -> None:
                 with socket.create_connection(target) as far:
                     ends.extend((self.request, far))
-                    if cable._is_cut:  # while this connection was being made
+                    if cable._is_cut:  # cut while this connection was opened
                         return
                     back = threading.Thread(target=_pump, args=(far, self.request, cable), daemon=True)
                     back.start()
@@ -135,7 +135,7 @@ class Cable:
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
     def cut(self) -> None:
-        """Drop every connection and take no more."""
+        """Drop all connections and accept no more."""
         self._is_cut = True
         self._server.shutdown()
         self._server.socket.close()

@@ -16,7 +16,7 @@ START = 120  # seconds to load the bundle on a busy machine
 
 @contextmanager
 def serving(bundle: Path, *options: str) -> Iterator[tuple[str, psutil.Process]]:
-    """The service as docker/serve starts it, with further options, on a free port; its address and its process."""
+    """Run the service as docker/serve does, with further options, on a free port; yields address and process."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -37,5 +37,5 @@ def serving(bundle: Path, *options: str) -> Iterator[tuple[str, psutil.Process]]
 
 
 def worker(service: psutil.Process) -> psutil.Process:
-    """The process that answers: the youngest child. The one before may still end what it had begun."""
+    """The worker process: the youngest child. An older one may still be finishing its requests."""
     return max(service.children(), key=psutil.Process.create_time)

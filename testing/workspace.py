@@ -1,6 +1,6 @@
-"""Scratch folders to run real code in: single stages on a large cohort, or `dvc repro` in a clone with a tiny one.
+"""Scratch folders for real runs: single stages on a large cohort, or `dvc repro` in a clone with a tiny one.
 
-Stages run as processes of their own, with wall time and peak memory of each. Of a clone, every result is hashed.
+Each stage runs as a process, with its wall time and peak memory. The results of a clone are hashed.
 """
 
 import hashlib
@@ -29,19 +29,19 @@ TINY = {
     "evaluate": {"resamples": 100, "gallery_films": 2, "shortcuts": False, "baseline": False},
     "package": {"torchscript": False},
 }
-NOT_RESULTS = {".git", ".cache", "__pycache__", "tmp", "cache"}  # the last two are DVC's
+NOT_RESULTS = {".git", ".cache", "__pycache__", "tmp", "cache"}  # the last two belong to DVC
 
 
 @dataclass(frozen=True)
 class Run:
     """One run of a stage."""
 
-    seconds: float  # from start of the process to its end
+    seconds: float  # wall time of the process
     megabytes: float  # peak proportional set size of the process and all its workers
 
 
 def make_workspace(folder: Path, films: Path, workers: int | str = "auto") -> Path:
-    """A folder with this checkout's params.yaml, its data section pointed at a large cohort."""
+    """A folder with this checkout's params.yaml, with the large cohort in its data section."""
     folder.mkdir(parents=True, exist_ok=True)
     params = load_yaml(ROOT / "params.yaml")
     params["data"] |= {
@@ -59,7 +59,7 @@ def make_workspace(folder: Path, films: Path, workers: int | str = "auto") -> Pa
 
 
 def run_stage(workspace: Path, stage: str) -> Run:
-    """Run `python -m stages.<stage>` in a workspace; raises CalledProcessError when it fails."""
+    """Run `python -m stages.<stage>` in a workspace; raises CalledProcessError if it fails."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "DVC_ROOT": str(workspace)}
     command = [sys.executable, "-m", f"stages.{stage}"]
     started = time.perf_counter()
@@ -82,7 +82,7 @@ def cached_films(workspace: Path, stage: str) -> int:
 
 
 class _PeakMemory(threading.Thread):
-    """Watches a process and its descendants through /proc until it ends."""
+    """Samples the memory of a process and its descendants through /proc until it ends."""
 
     def __init__(self, pid: int) -> None:
         super().__init__(daemon=True)
@@ -99,14 +99,14 @@ def _family(pid: int) -> Iterator[int]:
     yield pid
     try:
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
-    except OSError:  # it has ended
+    except OSError:  # the process has ended
         return
     for child in children:
         yield from _family(int(child))
 
 
 def _proportional_kilobytes(pid: int) -> int:
-    """PSS: memory of its own plus its share of what it shares, so that a sum over processes counts nothing twice."""
+    """Proportional set size, which counts shared memory once in a sum over processes."""
     try:
         lines = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii").splitlines()
     except OSError:
@@ -115,7 +115,7 @@ def _proportional_kilobytes(pid: int) -> int:
 
 
 def make_clone(folder: Path) -> Path:
-    """The files that Git tracks here, as they are, with a tiny cohort and no results, committed."""
+    """A repository with this checkout's tracked files, a tiny cohort and no results, committed."""
     tracked = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     for name in tracked.split("\0"):
         if name and (ROOT / name).is_file() and not name.startswith(("metrics/", "plots/", "tests/", "dvc.lock")):
@@ -143,7 +143,7 @@ def set_workers(folder: Path, workers: int) -> None:
 
 
 def repro(folder: Path, umask: int = 0o022, **environment: str) -> subprocess.Popen[str]:
-    """Start `dvc repro` in a process group of its own, with the code of the clone; its output goes to repro.log."""
+    """Start `dvc repro` in a new process group, with the code of the clone; its output goes to repro.log."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("DVC_", "GIT_", "PYTHON"))}
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     with open(folder / ".cache" / "repro.log", "w", encoding="utf-8") as log:
@@ -154,14 +154,14 @@ def repro(folder: Path, umask: int = 0o022, **environment: str) -> subprocess.Po
 
 
 def output(folder: Path) -> str:
-    """What the last `repro` printed."""
+    """The output of the last `repro`."""
     return (folder / ".cache" / "repro.log").read_text(encoding="utf-8")
 
 
 def results(folder: Path) -> dict[str, str]:
-    """SHA-256 of every file but those of Git, of DVC's cache and of the caches that no result depends on.
+    """SHA-256 of every file, except Git's files and caches.
 
-    dvc.lock counts by what it says: the order of its stages is that in which they last ran.
+    dvc.lock is hashed by content with sorted keys, because its stages are in the order of their last runs.
     """
     found = {}
     for path in sorted(folder.rglob("*")):

@@ -20,7 +20,7 @@ from cxr.npz.shards import FACTS, TABLE, ShardSet
 
 LOCK = "requirements.txt"
 GLIBC_MINOR = 34  # of Amazon Linux 2023
-# Beside the declared code: package folders, the entry point, and what no stage declares because it changes no result.
+# In addition to the declared code: package folders, the entry point, and modules that change no result.
 ALWAYS = (
     "cxr/__init__.py",
     "stages/__init__.py",
@@ -28,13 +28,13 @@ ALWAYS = (
     *(f"cxr/aws/container/{name}.py" for name in ("__init__", "checkpoints", "entry", "workspace")),
     *(f"cxr/runtime/{name}.py" for name in ("__init__", "compute", "console")),
 )
-WITHOUT_FILE = ("package", "imagenet", "none")  # values of train.weights that name no file
+WITHOUT_FILE = ("package", "imagenet", "none")  # values of train.weights other than a file
 FOLDER = "shards"
 
 
 @dataclass(frozen=True)
 class Wheels:
-    """A folder of wheels that fit the image, and the lock that names them."""
+    """A folder of wheels for the image, and their lock."""
 
     lock: bytes
     files: tuple[Path, ...]
@@ -48,7 +48,7 @@ def read_wheels(folder: Path, python: str) -> Wheels:
         python: version of the image's Python, such as 3.12.
 
     Raises:
-        CxrError: there are none, one does not fit the image, or lock and wheels disagree.
+        CxrError: there are no wheels, one does not fit the image, or the lock does not match the wheels.
     """
     files = sorted(folder.glob("*.whl"))
     if not files or not (folder / LOCK).is_file():
@@ -87,7 +87,7 @@ class CodeChannel:
     """The objects of the code channel."""
 
     key: str  # hash of their names and bytes: their address
-    identity: str  # hash of what of them decides the result; the lock stands for the wheels, whose bytes may differ
+    identity: str  # hash of all that decides the result; the lock replaces the wheels, whose bytes may differ
     items: tuple[Item, ...]
 
 
@@ -100,7 +100,7 @@ def plan_code(root: Path, wheels: Wheels | None, weights: str) -> CodeChannel:
         weights: `train.weights`; a path to a file travels with the code.
 
     Raises:
-        CxrError: the weights cannot travel.
+        CxrError: the weights file is missing or outside of the repository.
     """
     declared = [name for name in read_yaml(root / "dvc.yaml")["stages"]["train"]["deps"] if isinstance(name, str)]
     files: dict[str, Path] = {}
@@ -120,7 +120,7 @@ def plan_code(root: Path, wheels: Wheels | None, weights: str) -> CodeChannel:
 
 
 def kept(root: Path, name: str) -> Path:
-    """A file or folder that Git may ignore: `dvc exp run --temp` works in a copy without it, and sets DVC_ROOT."""
+    """A file or folder that Git may ignore; `dvc exp run --temp` runs in a copy without it and sets DVC_ROOT."""
     here = root / name
     return here if here.exists() else Path(os.environ.get("DVC_ROOT", root)) / name
 
@@ -144,7 +144,7 @@ def _key(content: dict[str, str]) -> str:
 class ShardChannels:
     """The objects of a set of shards, by their keys."""
 
-    data_md5: str  # of the folder, as dvc.lock has it, without `.dir`
+    data_md5: str  # MD5 of the folder in dvc.lock, without `.dir`
     items: tuple[Item, ...]
     manifests: dict[str, list[str]]  # channel -> keys that it downloads
 
@@ -172,13 +172,13 @@ def plan_channels(shards: ShardSet) -> ShardChannels:
 
 
 def publish_channels(channels: ShardChannels, store: Store) -> int:
-    """Upload what the store lacks, then the manifests; returns the number of objects sent."""
+    """Upload missing objects, then the manifests; returns the number of objects sent."""
     sent = store.put_all(channels.items, "upload shards")
     return sent + store.put_all([_manifest(channels, name, store) for name in CHANNELS], "upload manifests")
 
 
 def manifest_key(data_md5: str, channel: str) -> str:
-    """Where the manifest of a channel lies."""
+    """The key of a channel's manifest."""
     return f"{FOLDER}/{data_md5}/{channel}.manifest"
 
 

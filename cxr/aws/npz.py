@@ -1,7 +1,7 @@
 """An NPZ set on S3: `<data md5>/{train,val,test}/`, each with the index of the whole set.
 
 The address is DVC's hash of the folder, so the key under which films are stored is the one that dvc.lock records.
-Objects go up first, then the manifest, then the completion marker: what carries the marker is whole.
+The upload sends objects, then the manifest, then the completion marker, so a set with a marker is complete.
 """
 
 import csv
@@ -27,12 +27,12 @@ log = logging.getLogger(__name__)
 class NpzChannels:
     """The objects of an NPZ set, under the hash of its content."""
 
-    data_md5: str  # as dvc.lock has it, without `.dir`
+    data_md5: str  # MD5 in dvc.lock, without `.dir`
     items: tuple[Item, ...]
 
 
 def plan_channels(folder: Path) -> NpzChannels:
-    """Hash the NPZ set in `folder` and lay it out by split; raises CxrError when its index and its files disagree."""
+    """Hash the NPZ set in `folder` and lay it out by split; raises CxrError if index and files differ."""
     rows = read_index(folder)
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     with ThreadPoolExecutor() as pool:
@@ -58,7 +58,7 @@ def plan_channels(folder: Path) -> NpzChannels:
 
 
 def publish_channels(channels: NpzChannels, store: Store) -> int:
-    """Upload what the store lacks; returns the number of objects sent, 0 when the completion marker is there."""
+    """Upload missing objects; returns the number of objects sent, 0 if the completion marker exists."""
     marker = f"{channels.data_md5}/{MARKER}"
     if store.exists(marker):
         log.info("%s is complete already; nothing to upload", store.below(f"{channels.data_md5}/"))
@@ -74,7 +74,7 @@ def publish_channels(channels: NpzChannels, store: Store) -> int:
 
 
 def fetch_channels(store: Store, folder: Path) -> int:
-    """Download a published NPZ set into `folder`; returns the number of films that were missing there."""
+    """Download a published NPZ set into `folder`; returns the number of films downloaded."""
     if not store.exists(MARKER):
         raise CxrError(
             f"{store.url}: no complete NPZ set ({MARKER} is missing); publish it again, or correct the address"
@@ -97,12 +97,12 @@ def fetch_channels(store: Store, folder: Path) -> int:
 
 
 def _key(split: str, file: str) -> str:
-    """`train/a.npz` stays as it is; a file of another layout goes below its split."""
+    """The key of a file: `train/a.npz` is kept, and a file of another layout goes below its split."""
     return file if file.startswith(f"{split}/") else f"{split}/{file}"
 
 
 def _laid_out(path: Path) -> bytes:
-    """The index with each file under its key; the same bytes where the set is laid out by split already."""
+    """The index with each file under its key; unchanged bytes if the set is laid out by split."""
     content = path.read_bytes()
     reader = csv.DictReader(io.StringIO(content.decode(), newline=""))
     rows = list(reader)

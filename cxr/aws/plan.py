@@ -22,7 +22,7 @@ from cxr.npz.shards import open_shards
 _ECR = re.compile(
     r"(\d{12})\.dkr\.ecr\.([a-z0-9-]+)\.([a-z0-9.-]+)/([^:@\s]+)(?::([^@\s]+))?(?:@(sha256:[0-9a-f]{64}))?"
 )
-# One instance type a processor, to ask AWS's table for the image of each.
+# One instance type per processor, for looking up the image of each.
 _VARIANTS = {"cpu": "ml.m5.xlarge", "gpu": "ml.g5.xlarge"}
 DATA = Path("data/shards")
 log = logging.getLogger(__name__)
@@ -31,14 +31,14 @@ ROOM_GB = 5.0  # packages, checkpoints and the model
 
 @dataclass(frozen=True)
 class Image:
-    """A training image, and what of it decides a job's result."""
+    """A training image, and its identity in the hash of a job."""
 
-    uri: str  # that the job runs
-    variants: tuple[str, ...]  # the CPU and the GPU build of one release: the same job, whichever of them runs it
+    uri: str  # image of the job
+    variants: tuple[str, ...]  # the CPU and the GPU build of one release, which are the same job
 
 
 def choose_image(settings: SageMakerSection) -> Image:
-    """The image of the settings, by its tag; raises CxrError when AWS has none for the region and the instance."""
+    """The image of the settings, by its tag; raises CxrError if AWS has none for region and instance."""
     if settings.image != "auto":
         return Image(settings.image, (settings.image,))
     uris = {name: _pytorch_image(settings.region, instance) for name, instance in _VARIANTS.items()}
@@ -46,10 +46,10 @@ def choose_image(settings: SageMakerSection) -> Image:
 
 
 def pin_image(image: Image, session: Any) -> Image:
-    """The image by its digest, so that a tag which AWS moves to another build is another job.
+    """The image by its digest, so that a tag moved to another build gives another job.
 
     Raises:
-        CxrError: an address is none of ECR's, there is no such image, or asking for it is not allowed.
+        CxrError: the address is not in ECR, the image does not exist, or access is denied.
     """
     pinned = {uri: _pinned(uri, session) for uri in {image.uri, *image.variants}}
     return Image(pinned[image.uri], tuple(sorted(pinned[uri] for uri in image.variants)))
@@ -65,7 +65,7 @@ def _pinned(uri: str, session: Any) -> str:
         return uri
     with aws_errors(where):
         try:
-            # The call that a `docker pull` makes: AWS's registries allow it to every account.
+            # The call of `docker pull`, which AWS's registries allow to every account.
             answer = session.client("ecr", region_name=region).batch_get_image(
                 registryId=account, repositoryName=repository, imageIds=[{"imageTag": tag or "latest"}]
             )
@@ -107,11 +107,11 @@ class JobPlan:
 
     @property
     def inputs(self) -> JobInputs:
-        """What decides the result, and with it the job's name."""
+        """All that decides the result, and so the job's name."""
         return JobInputs(self.data.data_md5, self.code.identity, self.hyperparameters, self.image.variants)
 
     def pinned(self, session: Any) -> "JobPlan":
-        """The plan with the image's digest, which only its registry knows."""
+        """The plan with the image's digest from its registry."""
         return replace(self, image=pin_image(self.image, session))
 
     def request(self, attempt: int) -> dict[str, Any]:
@@ -124,10 +124,10 @@ class JobPlan:
 
 
 def plan_job(train: Section, settings: SageMakerSection, root: Path = Path()) -> JobPlan:
-    """Work out data, code, parameters and addresses, without a request to anyone.
+    """Plan data, code, parameters and addresses of a job, without any request.
 
     Raises:
-        CxrError: a setting is missing, or something that the job needs cannot reach it.
+        CxrError: a setting is missing, or an input cannot be sent to the job.
     """
     settings = resolve(settings)
     values = train.model_dump(mode="json")

@@ -18,30 +18,30 @@ VALUE_CHARACTERS = 2500  # of a hyperparameter, as SageMaker limits it
 
 @dataclass(frozen=True)
 class JobInputs:
-    """What decides a job's result."""
+    """All inputs that decide a job's result."""
 
     data_md5: str
     code_identity: str
     hyperparameters: dict[str, str]
-    images: tuple[str, ...]  # every variant of the image, so that a CPU instance and a GPU instance are the same job
+    images: tuple[str, ...]  # all builds of the image, so that CPU and GPU instances give the same job
 
     @property
     def key(self) -> str:
-        """The hash from which job name and checkpoint address derive."""
+        """The hash in the job name and the checkpoint address."""
         parameters = json.dumps(self.hyperparameters, sort_keys=True)
         parts = (self.data_md5, self.code_identity, parameters, *self.images)
         return digest(*(part.encode() for part in parts))[:16]
 
     def job_name(self, attempt: int) -> str:
-        """`cxr-pneumonia-<hash>`, with `-2`, `-3` … where an earlier attempt failed or was stopped."""
+        """`cxr-pneumonia-<hash>`, with `-2`, `-3` … after failed or stopped attempts."""
         return f"{PROJECT}-{self.key}" + (f"-{attempt}" if attempt > 1 else "")
 
 
 def hyperparameters(values: dict[str, Any], facts: dict[str, Any]) -> dict[str, str]:
-    """The train section flat, one JSON value a parameter, as the console shows it and the job reads it.
+    """The flattened train section, one JSON value per parameter.
 
-    JSON keeps types, and apostrophes and newlines intact in any shell or log. Facts of the data and the usual names of
-    some parameters stand beside them, for the reader of the console.
+    JSON keeps types, apostrophes and newlines intact in shells and logs. Facts of the data and the usual names of some
+    parameters are added for readers of the console.
     """
     flat: dict[str, Any] = dict(facts)
     for name, value in values.items():
@@ -69,12 +69,12 @@ def build_request(
     """The request in the service's own terms.
 
     Args:
-        settings: with placeholders filled in.
-        inputs: what decides the result.
+        settings: the sagemaker section, with placeholders filled in.
+        inputs: all that decides the result.
         name: of the job.
         image: address of the training image.
         channels: `data` and `code`: the hashes under which they lie.
-        store_url: where data, code, checkpoints and output lie; it ends in `/`.
+        store_url: prefix of data, code, checkpoints and output; ends in `/`.
         git_sha: goes into a tag.
     """
     output_key = {} if settings.output_kms_key == "none" else {"KmsKeyId": settings.output_kms_key}
@@ -86,7 +86,7 @@ def build_request(
     inputs_of_job = [
         _channel(name, "ManifestFile", f"{store_url}{manifest_key(channels['data'], name)}") for name in CHANNELS
     ]
-    # The address ends in `/`, because SageMaker takes it for a prefix and `…/a` would fetch `…/abc` too.
+    # The address ends in `/`: SageMaker uses it as a prefix, and `…/a` would also fetch `…/abc`.
     inputs_of_job.append(_channel("code", "S3Prefix", f"{store_url}sagemaker-code/{channels['code']}/"))
     environment = {
         "SM_CHECKPOINT_DIR": CHECKPOINTS,
@@ -137,20 +137,20 @@ def build_request(
 
 
 def _channel(name: str, kind: str, url: str) -> dict[str, Any]:
-    # Every instance gets all films: the stage itself shares them out.
+    # Every instance gets all films; the stage distributes them.
     source = {"S3DataType": kind, "S3Uri": url, "S3DataDistributionType": "FullyReplicated"}
     return {"ChannelName": name, "DataSource": {"S3DataSource": source}, "InputMode": "File"}
 
 
 def quotas(settings: SageMakerSection) -> dict[str, int]:
-    """Name of each quota that a job counts against -> instances."""
+    """Instances of a job by the name of each quota that applies."""
     uses = ["spot training job" if settings.spot else "training job"]
     uses += ["training warm pool"] if settings.keep_alive_minutes else []
     return {f"{settings.instance_type} for {use} usage": settings.instance_count for use in uses}
 
 
 def cost_estimate(settings: SageMakerSection) -> str:
-    """What the job can cost at most, in instance-hours and in a class of price."""
+    """The maximum cost of a job, in instance-hours and as a price class."""
     name, size = family(settings.instance_type), settings.instance_type.rsplit(".", 1)[-1]
     if processor(settings.instance_type) == "cpu":
         band = "CPU: cents to a few dollars an hour"

@@ -40,7 +40,7 @@ COMMENTS = {
     "preparation.segment.settings.max_area": "maximum area of both lungs; else fallback to the whole film",
     "preparation.segment.settings.min_lung_ratio": "area of the smaller lung over that of the larger",
     "preparation.segment.settings.max_offset": "of the lungs' centre from the film's, share of the film's side",
-    "preparation.segment.settings.min_quality": "minimum expected Dice of a mask; else fallback to the whole film",
+    "preparation.segment.settings.min_quality": "minimum expected Dice of a mask; else fallback (the whole film)",
     "preparation.preprocess": "settings of the stored image",
     "preparation.preprocess.code": "hash of the modules that prepared the training films",
     "preparation.preprocess.versions": "versions of the libraries that prepared the training films",

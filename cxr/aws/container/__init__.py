@@ -1,1 +1,1 @@
-"""What runs inside the training container."""
+"""Code that runs inside the training container."""

@@ -1,9 +1,9 @@
-"""The state of unfinished runs in /opt/ml/checkpoints: two files that alternate, keep their names and always stay.
+"""The state of unfinished runs in /opt/ml/checkpoints: two alternating files with fixed names, never deleted.
 
-SageMaker copies that folder to S3 while the job runs, file by file, and mirrors deletions; training swaps files as it
-pleases. So training keeps its state in the scratch space, and whenever that has changed, all of it goes into one of two
-files as a tar archive behind a line with its number and its hash. A copy that was taken while a file was being written
-fails its hash, and the other file holds the state before. Standard library only.
+SageMaker copies that folder to S3 file by file while the job runs, and mirrors deletions. Training therefore keeps its
+state in scratch space. After each change, the whole state is written to one of the two files, as a tar archive after a
+line with its number and hash. A copy of a half-written file fails its hash; the other file then has the previous state.
+Standard library only.
 """
 
 import contextlib
@@ -21,7 +21,7 @@ Signature = dict[str, tuple[int, int]]
 
 
 class Checkpoints:
-    """Keeps a folder in two files of another one."""
+    """Saves a folder to two alternating files of another folder."""
 
     def __init__(self, runs: Path, kept: Path) -> None:
         self.runs, self.kept = runs, kept
@@ -31,9 +31,9 @@ class Checkpoints:
         self._thread = threading.Thread(target=self._watch, daemon=True)
 
     def start(self) -> None:
-        """Restore the newest whole state, and keep every later one.
+        """Restore the newest complete state, and save every later one.
 
-        Ends the process where that state is no archive of plain files below its folder, as training never writes it.
+        Ends the process if the state has members other than regular files below its folder; training writes no others.
         """
         self.runs.mkdir(parents=True, exist_ok=True)
         states = [(*state, name) for name in SLOTS if (state := read(self.kept / name))]
@@ -49,7 +49,7 @@ class Checkpoints:
         self._thread.start()
 
     def finish(self) -> None:
-        """Keep the last state; nobody changes it any more."""
+        """Save the final state."""
         self._done.set()
         self._thread.join()
         self._keep()
@@ -67,7 +67,7 @@ class Checkpoints:
             with tarfile.open(fileobj=archive, mode="w") as tar:
                 for name in before:
                     tar.add(self.runs / name, name)
-        except OSError:  # training replaced a file meanwhile; the next look finds all of them
+        except OSError:  # training replaced a file meanwhile; the next check finds all of them
             return
         if _signature(self.runs) == before:
             self._number += 1
@@ -76,19 +76,19 @@ class Checkpoints:
 
 
 def write(path: Path, number: int, archive: bytes) -> None:
-    """Write a state over the one before the last, under its name."""
+    """Overwrite the older of the two states."""
     head = {"number": number, "sha256": hashlib.sha256(archive).hexdigest()}
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(json.dumps(head).encode() + b"\n" + archive)
 
 
 def read(path: Path) -> tuple[int, bytes] | None:
-    """Number and archive of a state, or None when it is missing or not whole."""
+    """Number and archive of a state, or None if it is missing or incomplete."""
     return parse(path.read_bytes()) if path.is_file() else None
 
 
 def parse(content: bytes) -> tuple[int, bytes] | None:
-    """Number and archive of a state that `write` wrote, or None when it is not whole."""
+    """Number and archive of a state written by `write`, or None if it is incomplete."""
     head, _, archive = content.partition(b"\n")
     with contextlib.suppress(ValueError, KeyError, TypeError):
         facts = json.loads(head)

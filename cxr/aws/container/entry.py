@@ -1,7 +1,7 @@
 """The entry point of a training container: /opt/ml in, `python -m stages.train`, /opt/ml/model out.
 
 `cd /opt/ml/input/data/code && exec python3 -m cxr.aws.container.entry` makes this process PID 1. It lays out a
-workspace, runs the stage in it, hands SIGTERM on to it, and reports a failure in the stage's words.
+workspace, runs the stage in it, forwards SIGTERM, and reports a failure with the stage's last messages.
 Standard library only: the packages of the code channel are installed by it.
 """
 
@@ -20,14 +20,14 @@ from pathlib import Path
 from cxr.aws.container.checkpoints import Checkpoints
 from cxr.aws.container.workspace import prepare
 
-FAILURE_CHARACTERS = 900  # SageMaker shows 1,024, with words of its own
+FAILURE_CHARACTERS = 900  # SageMaker shows 1,024 characters, including its own text
 KEPT_LINES = 400
-GRACE_S = 20.0  # for the other ranks, once rank 0 has ended
+GRACE_S = 20.0  # seconds for the other ranks after rank 0 has ended
 TERMINATED = 128 + signal.SIGTERM
 
 
 def main() -> int:
-    """Run the job; returns its exit code. A failure of whatever kind is written for DescribeTrainingJob to tell."""
+    """Run the job; returns its exit code. Any failure is written to the file that DescribeTrainingJob reports."""
     root = Path.cwd().parents[2]  # the code channel is <root>/input/data/code
     child: list[subprocess.Popen[str]] = []
     stop = threading.Event()
@@ -74,7 +74,7 @@ def main() -> int:
 
 
 def _relay(process: subprocess.Popen[str], tail: deque[str]) -> None:
-    """Pass the stage's messages on to the log, and keep the last of them."""
+    """Forward the stage's messages to the log, and keep the last ones."""
     assert process.stderr is not None
     for line in process.stderr:
         sys.stderr.write(line)
@@ -83,7 +83,7 @@ def _relay(process: subprocess.Popen[str], tail: deque[str]) -> None:
 
 
 def _end_group(group: int) -> None:
-    """End what rank 0 left behind: a rank that waits for it would keep the instance running, and the bill."""
+    """End the remaining ranks: one that waits for rank 0 would keep the instance running and cost money."""
     deadline = time.monotonic() + GRACE_S
     while _lives(group) and time.monotonic() < deadline:
         time.sleep(0.1)
@@ -102,7 +102,7 @@ def _lives(group: int) -> bool:
 
 
 def _last_words(lines: list[str], code: int) -> str:
-    """What the stage said last: its one-line error, or its traceback."""
+    """The stage's last messages: its one-line error, or its traceback."""
     for start in range(len(lines) - 1, -1, -1):
         if lines[start].startswith(("error: ", "Traceback (most recent call last)")):
             return "\n".join(lines[start:])
@@ -113,7 +113,7 @@ def _last_words(lines: list[str], code: int) -> str:
 
 
 def _report(root: Path, text: str) -> None:
-    """Write /opt/ml/output/failure: the end of the text, for a traceback says what happened in its last lines."""
+    """Write the end of the text, where a traceback has its error, to /opt/ml/output/failure."""
     text = text.strip()
     if len(text) > FAILURE_CHARACTERS:
         text = "…" + text[-FAILURE_CHARACTERS:]

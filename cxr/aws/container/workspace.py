@@ -9,11 +9,11 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-# Channel of a job -> splits whose films it brings: the copies of validation films come with these.
+# Channel of a job -> splits of its films; the copies of validation films belong to the validation channel.
 CHANNELS = {"train": ("train",), "val": ("val", "corrupted", "swapped"), "test": ("test",)}
 SPLITS = tuple(split for splits in CHANNELS.values() for split in splits)
 INDEX = "index.csv"
-# What the console shows beside the parameters, for people who look for these names; a job reads none of it.
+# Usual names of some parameters, for readers of the console; a job does not read them.
 ALIASES = {"batch_size": "batch", "learning_rate": "lr", "use_amp": "amp", "scheduler": "schedule"}
 FACTS = ("img_size",)  # of the data
 WHEELS = "wheels"  # folder in the code channel
@@ -30,9 +30,9 @@ EPOCH_LINE = r"epoch (\d+): train loss"
 
 
 def prepare(root: Path) -> tuple[Path, dict[str, str]]:
-    """Lay out a workspace as the stage expects it; returns it and the stage's environment.
+    """Create the workspace of the stage; returns it and the stage's environment.
 
-    It goes to /tmp, the place that AWS documents for scratch (Amazon SageMaker storage paths).
+    It is in /tmp, which AWS documents as scratch space (Amazon SageMaker storage paths).
     """
     scratch = Path(tempfile.mkdtemp(prefix="cxr-"))
     workspace, code = scratch / "work", root / "input/data/code"
@@ -63,7 +63,7 @@ def section(hyperparameters: dict[str, str]) -> dict[str, Any]:
 
 
 def variables(root: Path, parameters: dict[str, str], resources: dict[str, Any]) -> dict[str, str]:
-    """The SM_* variables of AWS's own containers, and what Lightning and NCCL need to find the other instances."""
+    """The SM_* variables of AWS's own containers, and those with which Lightning and NCCL find the other instances."""
     hosts, host = resources["hosts"], resources["current_host"]
     return {
         **{f"SM_CHANNEL_{channel.upper()}": str(root / "input/data" / channel) for channel in CHANNELS},
@@ -76,8 +76,8 @@ def variables(root: Path, parameters: dict[str, str], resources: dict[str, Any])
         "NODE_RANK": str(hosts.index(host)),
         "MASTER_ADDR": hosts[0],
         "MASTER_PORT": "7777",
-        # AWS's entry point gives each container its name in `hosts` by a preloaded gethostname(). NCCL takes that name
-        # to tell machines apart; here it is told directly, and the network interface keeps Gloo from asking for names.
+        # AWS's entry point preloads a gethostname() that returns the container's name in `hosts`, by which NCCL
+        # distinguishes machines. Here NCCL_HOSTID sets it, and the network interface spares Gloo name look-ups.
         "NCCL_HOSTID": host,
         "NCCL_SOCKET_IFNAME": resources.get("network_interface_name", "eth0"),
         "GLOO_SOCKET_IFNAME": resources.get("network_interface_name", "eth0"),
@@ -85,7 +85,7 @@ def variables(root: Path, parameters: dict[str, str], resources: dict[str, Any])
 
 
 def _gather(channels: list[Path], folder: Path) -> None:
-    """Link the files of several channels into one folder; those that several channels bring are the same."""
+    """Link the files of several channels into one folder; files in several channels are equal."""
     folder.mkdir(parents=True)
     for path in (path for channel in channels for path in sorted(channel.rglob("*")) if path.is_file()):
         if not (folder / path.name).is_symlink():
@@ -93,7 +93,7 @@ def _gather(channels: list[Path], folder: Path) -> None:
 
 
 def _install(wheels: list[Path], target: Path) -> dict[str, str]:
-    """Install the wheels beside the image's packages, without a network."""
+    """Install the wheels in addition to the image's packages, without a network."""
     if not wheels:
         return {}
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps", "--target", str(target)]
