@@ -36,7 +36,7 @@ COMMENTS = {
     "preparation.segment.lung_model": "hash of lung_segmenter.onnx",
     "preparation.segment.settings.seg_on_gray": "true: grey film as input; false: its own colours, if any",
     "preparation.segment.settings.threshold": "lung probability at and above which a pixel is lung",
-    "preparation.segment.settings.min_area": "minimum area of both lungs, share of the film; else fallback to whole film",
+    "preparation.segment.settings.min_area": "minimum area of both lungs, share of the film; else the whole film",
     "preparation.segment.settings.max_area": "maximum area of both lungs; else fallback to the whole film",
     "preparation.segment.settings.min_lung_ratio": "area of the smaller lung over that of the larger",
     "preparation.segment.settings.max_offset": "of the lungs' centre from the film's, share of the film's side",
