@@ -8,7 +8,7 @@ export PATH := $(BIN):$(PATH)
 PYTEST = OMP_NUM_THREADS=1 pytest --numprocesses logical --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro restore experiments report predict serve official-test test test-journeys test-slow test-real lint format lock licences audit segmenter remote wheels drill
+.PHONY: help setup repro restore experiments report predict serve official-test test test-journeys test-slow test-real lint format lock licences audit segmenter remote wheels drill image
 
 help:  ## list the tasks
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -120,6 +120,13 @@ drill: .venv/.installed-dev wheels data/shards  ## train the demo in the environ
 	uv venv --quiet --clear --seed --python $(IMAGE_INTERPRETER) .cache/image
 	uv pip install --quiet --python .cache/image/bin/python $$(grep -oE '^(torch|torchvision)==[0-9.]+' requirements.txt)
 	python -m tests.aws.drill .cache/image/bin/python
+
+# CreateModel takes one Docker manifest of version 2 for linux/amd64: no OCI index, which provenance would make of it.
+image:  ## build the serving image cxr-serve, and push it to CXR_SERVING_IMAGE where that is set
+	docker buildx build --platform linux/amd64 --provenance=false --sbom=false --output type=docker \
+	  -f docker/Dockerfile -t cxr-serve .
+	$(if $(CXR_SERVING_IMAGE),docker tag cxr-serve "$(CXR_SERVING_IMAGE)")
+	$(if $(CXR_SERVING_IMAGE),docker push "$(CXR_SERVING_IMAGE)")
 
 data/shards:
 	dvc repro shard

@@ -1,11 +1,13 @@
-"""Equality of the weights' bits on other processors, and its cost.
+"""Whether weights and bundle have the same bits on other processors, and what that costs.
 
 Trains the films of data/shards, for few steps, with `train.portable` off and on, as other processors would: with the
 caps that torch, oneDNN and MKL put on their instruction sets, and with other numbers of threads. `--emulate` also takes
-training steps on emulated processors, with their vendor, caches and instruction sets (`apt install qemu-user`).
+training steps and runs the package stage on emulated processors, with their vendor, caches and instruction sets
+(`apt install qemu-user`). The package stage needs the outputs of `dvc repro`.
 
     python -m benchmarks.repeat
     python -m benchmarks.repeat --emulate Haswell EPYC
+    python -m benchmarks.repeat --parts package --emulate Haswell EPYC
 """
 
 import argparse
@@ -19,6 +21,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from cxr.npz.films import INDEX, NpzRow, read_index, write_index
 from cxr.train.recipe import FEW_FILMS_BATCH
 from testing.workspace import ROOT, load_yaml, save_yaml
 
@@ -30,6 +33,9 @@ PROCESSORS: dict[str, dict[str, str]] = {
     "no more than AVX2, MKL of an Intel": {**AVX2, "MKL_CBWR": "AVX2"},
     "no more than AVX2, four threads": {**AVX2, "OMP_NUM_THREADS": "4"},
 }
+THIS = "this one"
+PARTS = ("training", "steps", "package")
+NPZ, PACKED = "data/npz", ("train", "val")  # the films of a bundle's reference
 
 
 @dataclass(frozen=True)
@@ -63,14 +69,68 @@ def train(shards: Path, steps: int, portable: bool, caps: dict[str, str]) -> Tra
         return Training(hashlib.md5(checkpoint).hexdigest(), wall, used)
 
 
-def steps_on(processor: str, px: int, batch: int) -> str:
-    """MD5 of the weights after two steps on an emulated processor; `this one` is not emulated."""
-    emulator = [] if processor == "this one" else ["qemu-x86_64", "-cpu", processor]
+def run_on(processor: str, folder: Path, *command: str) -> str:
+    """Standard output of `python -m COMMAND` in a folder, on an emulated processor; `this one` is not emulated."""
+    emulator = [] if processor == THIS else ["qemu-x86_64", "-cpu", processor]
     python = Path(sys.executable).resolve()  # the emulator follows no virtual environment
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, sys.path)])}
-    command = [*emulator, str(python), "-m", "benchmarks.repeat_step", str(px), str(batch)]
-    ran = subprocess.run(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, check=True)
-    return ran.stdout.strip()
+    whole = [*emulator, str(python), "-m", *command]
+    return subprocess.run(whole, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True, check=True).stdout
+
+
+def package_on(processor: str, films: int) -> dict[str, str]:
+    """Run the package stage on the outputs of this checkout; returns the MD5 of each file that it writes, by path.
+
+    An emulated processor takes seconds per film, so the first films of the training and validation sets stand for all.
+    """
+    stage = load_yaml(ROOT / "dvc.yaml")["stages"]["package"]
+    inputs = [place for place in stage["deps"] if not place.startswith(("cxr/", "stages/", NPZ))]
+    rows = read_index(ROOT / NPZ)
+    with tempfile.TemporaryDirectory(prefix="repeat-") as name:
+        folder = Path(name)
+        write_index(folder / NPZ / INDEX, [row for split in PACKED for row in _of_split(rows, split)[: films // 2]])
+        for place in ["params.yaml", *inputs, *(f"{NPZ}/{split}" for split in PACKED)]:
+            (folder / place).parent.mkdir(parents=True, exist_ok=True)
+            (folder / place).symlink_to((ROOT / place).resolve(strict=True))
+        run_on(processor, folder, "stages.package")
+        written = [path for path in sorted((folder / "models").rglob("*")) if path.is_file() and not path.is_symlink()]
+        return {str(path.relative_to(folder)): hashlib.md5(path.read_bytes()).hexdigest() for path in written}
+
+
+def _of_split(rows: list[NpzRow], split: str) -> list[NpzRow]:
+    return [row for row in rows if row.split == split]
+
+
+def compare_trainings(shards: Path, steps: int) -> None:
+    """Print the checkpoints under caps and thread counts, and the cost of portable arithmetic."""
+    train(shards, steps, False, {})  # caches of files are warm in each of the following
+    runs: dict[bool, dict[str, Training]] = {False: {}, True: {}}
+    print(f"{'processor':<36}{'portable: false':<36}{'portable: true'}")
+    for name, caps in PROCESSORS.items():
+        for portable, found in runs.items():
+            found[name] = train(shards, steps, portable, caps)
+        print(f"{name:<36}{runs[False][name].md5:<36}{runs[True][name].md5}", flush=True)
+    off, on = runs[False][THIS], runs[True][THIS]
+    print(f"cost of portable: {on.wall / off.wall:.2f} times the wall time, "
+          f"{on.processor / off.processor:.2f} times the processor time", flush=True)  # fmt: skip
+
+
+def compare_steps(processors: list[str]) -> None:
+    """Print the MD5 of the weights after two training steps on each processor."""
+    px = load_yaml(ROOT / "params.yaml")["preprocess"]["image_px"]
+    for processor in processors:
+        md5 = run_on(processor, ROOT, "benchmarks.repeat_step", str(px), str(FEW_FILMS_BATCH)).strip()
+        print(f"two steps, portable, {processor}: {md5}", flush=True)
+
+
+def compare_bundles(processors: list[str], films: int) -> None:
+    """Print the MD5 of the bundle's archive on each processor, and the files that differ from the first one's."""
+    expected: dict[str, str] = {}
+    for processor in processors:
+        found = package_on(processor, films)
+        expected = expected or found
+        differ = ", ".join(name for name in expected | found if expected.get(name) != found.get(name))
+        print(f"package, {processor}: {found['models/model.tar.gz']}, differ: {differ or 'none'}", flush=True)
 
 
 def main() -> None:
@@ -78,22 +138,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--shards", type=Path, default=ROOT / "data" / "shards")
     parser.add_argument("--steps", type=int, default=12, help="batches of each training, at least")
-    parser.add_argument("--emulate", nargs="*", default=[], metavar="CPU", help="names of `qemu-x86_64 -cpu help`")
+    parser.add_argument("--films", type=int, default=20, help="films that the package stage reads")
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, help="what to compare (default: all)")
+    parser.add_argument("--emulate", nargs="+", default=[], metavar="CPU", help="names of `qemu-x86_64 -cpu help`")
     options = parser.parse_args()
-    train(options.shards, options.steps, False, {})  # caches of files are warm in each of the following
-    runs: dict[bool, dict[str, Training]] = {False: {}, True: {}}
-    print(f"{'processor':<36}{'portable: false':<36}{'portable: true'}")
-    for name, caps in PROCESSORS.items():
-        for portable, found in runs.items():
-            found[name] = train(options.shards, options.steps, portable, caps)
-        print(f"{name:<36}{runs[False][name].md5:<36}{runs[True][name].md5}", flush=True)
-    off, on = runs[False]["this one"], runs[True]["this one"]
-    print(f"cost of portable: {on.wall / off.wall:.2f} times the wall time, "
-          f"{on.processor / off.processor:.2f} times the processor time", flush=True)  # fmt: skip
-    params = load_yaml(ROOT / "params.yaml")
-    for processor in ["this one", *options.emulate] if options.emulate else []:
-        md5 = steps_on(processor, params["preprocess"]["image_px"], FEW_FILMS_BATCH)
-        print(f"two steps, portable, {processor}: {md5}", flush=True)
+    if "training" in options.parts:
+        compare_trainings(options.shards, options.steps)
+    processors = [THIS, *options.emulate]
+    if "steps" in options.parts and options.emulate:
+        compare_steps(processors)
+    if "package" in options.parts and options.emulate:
+        compare_bundles(processors, options.films)
 
 
 if __name__ == "__main__":

@@ -157,9 +157,9 @@ def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def day(films: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A clone in which the five lines of README, which commit the results, were followed."""
+    """A clone in which the four lines of README, which commit the results, were followed."""
     checkout = clone(tmp_path_factory.mktemp("day"))
-    follow_block(block(README, "## Your own data, in five lines"), films, checkout)
+    follow_block(block(README, "## Your own data, in four lines"), films, checkout)
     assert (checkout / "reports/films.png").is_file()
     assert follow("git status --porcelain", checkout) == ""
     return checkout
@@ -191,9 +191,9 @@ def test_every_command_of_the_command_line_that_a_page_calls_knows_its_options(p
 
 
 def test_the_page_on_own_data_says_the_same_as_readme() -> None:
-    short, long = block(README, "## Your own data, in five lines"), block(OWN_DATA, "# Your own data")
-    assert len(short) == 5
-    assert long[:5] == short
+    short, long = block(README, "## Your own data, in four lines"), block(OWN_DATA, "# Your own data")
+    assert len(short) == 4
+    assert long[:4] == short
 
 
 @pytest.mark.journey

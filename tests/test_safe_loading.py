@@ -133,7 +133,7 @@ def tar(member: tarfile.TarInfo, mode: Any) -> bytes:
 def test_a_hostile_archive_of_a_job(workspace: Path, member: tarfile.TarInfo) -> None:
     (workspace / "model.tar.gz").write_bytes(tar(member, "w:gz"))
     outs = [Path("models/classifier.ckpt"), Path("models/curves")]
-    refused(lambda: unpack_outs(workspace / "model.tar.gz", outs, workspace), "the archive is refused")
+    refused(lambda: unpack_outs(workspace / "model.tar.gz", outs, workspace), "delete the archive")
     assert [path.name for path in workspace.iterdir()] == ["model.tar.gz"]
 
 
@@ -208,7 +208,7 @@ def test_onnx_weights_outside_of_the_bundle(workspace: Path, monkeypatch: pytest
     location = str(workspace / "secret") if where == "absolute" else where
     (workspace / "here/classifier.onnx").write_bytes(with_external_weights(location))
     monkeypatch.chdir(workspace / "here")
-    refused(lambda: load_network(Path("classifier.onnx")), r"classifier\.onnx: no classifier")
+    refused(lambda: load_network(Path("classifier.onnx")), r"classifier\.onnx: not a classifier")
     refused(lambda: load_segmenter(Path("classifier.onnx")), r"classifier\.onnx: not a lung segmenter")
 
 

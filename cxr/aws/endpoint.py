@@ -64,7 +64,7 @@ def requests(bundle: Bundle, target: Target, attempt: int = 1) -> dict[str, dict
     `attempt` counts the transform jobs for one input.
     """
     tags = [{"Key": "project", "Value": PROJECT}, {"Key": "bundle_md5", "Value": bundle.md5}]
-    container = {"Image": target.image, "ModelDataUrl": archive_url(bundle, target)}
+    container = _container(bundle, target)
     model = model_name(bundle, target)
     made: dict[str, dict[str, Any]] = {
         "CreateModel": {
@@ -114,7 +114,7 @@ def registry_requests(bundle: Bundle, target: Target, metrics_url: str) -> dict[
     Raises:
         CxrError: the bundle's provenance lacks its training data or code.
     """
-    container = {"Image": target.image, "ModelDataUrl": archive_url(bundle, target)}
+    container = _container(bundle, target)
     return {
         "CreateModelPackageGroup": {
             "ModelPackageGroupName": PROJECT,
@@ -148,6 +148,12 @@ def model_name(bundle: Bundle, target: Target) -> str:
 def transform_name(bundle: Bundle, target: Target, attempt: int) -> str:
     """Bundle, a hash of the settings and of the films' prefix, and the attempt."""
     return f"{bundle.name}-{_hash(model_name(bundle, target), target.films_url)}-{attempt}"
+
+
+def _container(bundle: Bundle, target: Target) -> dict[str, Any]:
+    # The variable lets the service stay root and take any client: on SageMaker only IAM's callers reach it.
+    environment = {"CXR_PLATFORM": "sagemaker"}
+    return {"Image": target.image, "ModelDataUrl": archive_url(bundle, target), "Environment": environment}
 
 
 def _hash(*parts: str) -> str:

@@ -21,9 +21,8 @@ def check_quotas(session: Any, needed: dict[str, int]) -> None:
     """
     try:
         with aws_errors("quotas"):
-            pages = (
-                session.client("service-quotas").get_paginator("list_service_quotas").paginate(ServiceCode="sagemaker")
-            )
+            listing = session.client("service-quotas").get_paginator("list_service_quotas")
+            pages = listing.paginate(ServiceCode="sagemaker", PaginationConfig={"PageSize": 100})
             found = {quota["QuotaName"]: quota for page in pages for quota in page["Quotas"]}
     except CxrError as error:
         log.warning("%s; not checked: %s", error, ", ".join(needed))

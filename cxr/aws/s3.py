@@ -14,7 +14,7 @@ from typing import Any, BinaryIO, TypeVar
 
 from boto3.s3.transfer import TransferConfig, create_transfer_manager
 from botocore.config import Config
-from botocore.exceptions import HTTPClientError, IncompleteReadError
+from botocore.exceptions import ClientError, HTTPClientError, IncompleteReadError
 
 from cxr.aws.session import MissingObject, aws_errors, aws_session
 from cxr.core.errors import CxrError
@@ -196,6 +196,18 @@ class Store:
         with aws_errors(self.below(key)):
             self._download(key, stream)
         return stream.getvalue()
+
+    def head(self, key: str, length: int) -> bytes:
+        """At most the first `length` bytes of an object."""
+        place = {"Bucket": self.bucket, "Key": self.prefix + key}
+        with aws_errors(self.below(key)):
+            try:
+                body = self._client.get_object(**place, Range=f"bytes=0-{length - 1}")["Body"]
+            except ClientError as error:
+                if error.response["Error"]["Code"] == "InvalidRange":  # the object is empty
+                    return b""
+                raise
+            return bytes(body.read())
 
     def fetch(self, key: str, path: Path, md5: str | None = None) -> None:
         """Download one object; the file appears whole or not at all.

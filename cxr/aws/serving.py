@@ -11,7 +11,7 @@ from cxr.aws.endpoint import PAYLOAD_MB, Bundle, Target, archive_url, facts, reg
 from cxr.aws.resources import CONFIG, ENDPOINT, GROUP, MODEL, Account, Sort, reason, state
 from cxr.aws.s3 import Item, Store
 from cxr.aws.session import aws_errors, aws_session
-from cxr.aws.transform import run_transform
+from cxr.aws.transform import latest_attempt, run_transform
 from cxr.core.errors import CxrError
 
 log = logging.getLogger(__name__)
@@ -64,6 +64,26 @@ class Deployment:
         if before:
             self._delete_unused(before["EndpointConfigName"], sent["CreateModel"]["ModelName"])
         return name
+
+    def outlook(self) -> list[str]:
+        """What exists, what `deploy` would change, and how to remove it. Asks AWS, and changes nothing."""
+        name = self.bundle.name
+        if self.target.kind == "transform":
+            job, attempts = latest_attempt(self.bundle, self.target, self.account)
+            if job is None:
+                return ["exists: no transform for this bundle, these settings and these films", "would start attempt 1"]
+            exists = f"exists: transform job {job['TransformJobName']}, {state(job)}"
+            would = {"Completed": "report its predictions", "InProgress": "attach to it"}
+            return [exists, f"would {would.get(state(job), f'start attempt {attempts + 1}')}"]
+        remove = f"to remove it: python -m cxr deploy --delete {name}"
+        before = self.account.describe(ENDPOINT, name)
+        if before is None:
+            return [f"exists: no endpoint {name}", "would create a model, a configuration and the endpoint", remove]
+        changed = self.changes(before)
+        lines = [f"would change: {fact}: {now or 'none'} -> {then or 'none'}" for fact, (now, then) in changed.items()]
+        if "kind" in changed:
+            lines.append("would stop: the kind of an endpoint cannot change")
+        return [f"exists: endpoint {name}, {state(before)}", *(lines or ["would change nothing"]), remove]
 
     def changes(self, before: dict[str, Any]) -> dict[str, tuple[str, str]]:
         """What differs between an endpoint and this deployment: fact -> (now, then)."""

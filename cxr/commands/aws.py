@@ -4,6 +4,7 @@ import argparse
 import json
 import logging
 import os
+import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from cxr.aws.endpoint import Bundle
 
 log = logging.getLogger(__name__)
-ENVIRONMENT = {"image": "CXR_SERVING_IMAGE", "role": "CXR_SAGEMAKER_ROLE", "bucket": "CXR_SAGEMAKER_BUCKET"}
+ENVIRONMENT = {"image": "CXR_SERVING_IMAGE", "role": "CXR_ENDPOINT_ROLE", "bucket": "CXR_SAGEMAKER_BUCKET"}
 
 
 def add_aws_commands(commands: Commands) -> None:
@@ -41,7 +42,9 @@ def add_aws_commands(commands: Commands) -> None:
     deploy.add_argument("--instance-type", default="ml.c6i.large")
     deploy.add_argument("--film", type=Path, default=Path("film.jpg"), help="film that a new endpoint is tested with")
     deploy.add_argument("--metrics", type=Path, default=Path("metrics/metrics.json"), help="metrics for the registry")
-    deploy.add_argument("--dry-run", action="store_true", help="print the requests; send nothing")
+    deploy.add_argument(
+        "--dry-run", action="store_true", help="print the requests and what would change; change nothing"
+    )
 
     publish = commands.add("publish", _publish)
     publish.add_argument("folder", type=Path, help="an NPZ set, such as data/npz")
@@ -121,6 +124,11 @@ def _deploy_bundle(bundle: "Bundle", options: argparse.Namespace) -> None:
         if options.register:
             sent |= registry_requests(bundle, target, f"{target.store_url}bundles/{bundle.md5}/metrics.json")
         print(json.dumps(sent, indent=2))
+        if not options.register:
+            try:
+                print("\n".join(Deployment(bundle, target).outlook()), file=sys.stderr)
+            except CxrError as error:
+                print(f"what exists is not known: {error}", file=sys.stderr)
         return
     deployment = Deployment(bundle, target)
     if options.register:

@@ -9,19 +9,20 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import cv2
-import numpy as np
 
 from cxr.aws.config import load_sagemaker
-from cxr.core.config import load_section
+from cxr.commands.cohorts import as_yaml, recognise, write_data_section
+from cxr.commands.propose import propose
+from cxr.commands.sheet import contact_sheet
+from cxr.core.config import load_section, parse_section
 from cxr.core.errors import CxrError
 from cxr.core.files import utf8, write_bytes
-from cxr.films.letterbox import Image, Letterbox
 from cxr.films.manifest import SPLITS
-from cxr.films.read import decode, read_source
 from cxr.ingest.config import DataSection, demo_not_drawn, missing_films
-from cxr.ingest.layouts import FilmEntry, find_entries
-from cxr.ingest.preflight import cohort_warnings, require_patients
-from cxr.ingest.pseudonyms import hashes_ids, missing_key
+from cxr.ingest.entries import FilmEntry
+from cxr.ingest.masks import mask_folders
+from cxr.ingest.pseudonyms import hashes_ids, missing_key, patient_key
+from cxr.ingest.validate import validate_cohort
 from cxr.preprocess.config import PreprocessSection
 from cxr.runtime.compute import Compute, load_compute
 from cxr.train.config import TrainSection
@@ -31,7 +32,6 @@ log = logging.getLogger(__name__)
 GB = 1e9
 COPIES = 3  # of each stored image: the out, DVC's cache and the per-film cache
 CHANNELS = 4  # bytes per pixel of a stored image: RGB and the mask
-SIDE, CAPTION, COLUMNS = 200, 36, 6  # contact sheet: pixels, pixels, films
 
 
 @dataclass
@@ -70,12 +70,13 @@ def check(sheet: Path) -> None:
         raise CxrError("\n".join(mistakes))
     report = CheckReport()
     data = load_section("data", DataSection)
-    films = check_cohort(data, report)
+    train, preprocess = load_section("train", TrainSection), load_section("preprocess", PreprocessSection)
+    films = check_cohort(data, train, report)
     if films and data.layout != "medmnist":
-        picture = contact_sheet(films, data.classes)
+        picture, unreadable = contact_sheet(films, data.classes)
         write_bytes(sheet, cv2.imencode(".png", picture)[1].tobytes())
         report.row("contact sheet", str(sheet))
-    train, preprocess = load_section("train", TrainSection), load_section("preprocess", PreprocessSection)
+        _report_unreadable(unreadable, report)
     check_machine(train, preprocess, load_compute(), len(films), report)
     print(report.as_text())
     for line in report.warnings:
@@ -85,7 +86,33 @@ def check(sheet: Path) -> None:
     log.info("ready for `dvc repro`")
 
 
-def check_cohort(settings: DataSection, report: CheckReport) -> list[FilmEntry]:
+def check_folder(folder: Path, write: bool, sheet: Path) -> None:
+    """Print what a folder of films is and the section `data` for it; with `write`, put it into params.yaml and check.
+
+    Raises:
+        CxrError: the films are not recognised, or the cohort has errors.
+    """
+    found = recognise(folder) or propose(folder)
+    print(f"{found.name}: {', '.join(found.why)}")
+    for line in found.know:
+        print(f"  {line}")
+    print(f"\n{as_yaml(found.data)}")
+    if write:
+        write_data_section(found.data)
+        log.info("params.yaml: section data written; `git diff params.yaml` shows it")
+        check(sheet)
+        return
+    report = CheckReport()
+    check_cohort(parse_section(found.data, DataSection, "data"), load_section("train", TrainSection), report)
+    print(report.as_text())
+    for line in report.warnings:
+        log.warning("%s", line)
+    if report.faults:
+        raise CxrError("\n".join(report.faults))
+    log.info("`python -m cxr check %s --write` puts this section into params.yaml", folder)
+
+
+def check_cohort(settings: DataSection, train: TrainSection, report: CheckReport) -> list[FilmEntry]:
     """Add the cohort to the report; returns its films, or none where they cannot be found."""
     root = Path(settings.root)
     if demo_not_drawn(settings):
@@ -94,29 +121,29 @@ def check_cohort(settings: DataSection, report: CheckReport) -> list[FilmEntry]:
     report.faults += missing_films(settings) + missing_key(settings)
     if report.faults:
         return []
-    try:
-        films = find_entries(settings)
-    except CxrError as error:
-        report.faults.append(str(error))
+    films, findings = validate_cohort(settings, patient_key(settings), _patients_per_class(train))
+    for finding in findings:
+        (report.faults if finding.severity == "error" else report.warnings).append(str(finding))
+    if not films:
         return []
     report.row("films", f"{len(films)} in {root}, layout {settings.layout}")
     classes = Counter(film.label for film in films)
     report.row("classes", ", ".join(f"{name} {classes[name]}" for name in settings.classes))
-    report.faults += [
-        f"params.yaml: data.classes: no film of class {name!r}; correct data.classes or data.label_map"
-        for name in settings.classes
-        if not classes[name]
-    ]
-    report.attempt("patients", lambda: _patients(films, settings))
+    report.row("patients", _patients(films, settings))
     report.row("splits", _splits(films, settings))
-    masks = settings.masks_folder
+    masks = " and ".join(map(str, mask_folders(settings)))
     report.row("lung masks", f"reference masks in {masks}" if masks else "no reference masks")
-    report.warnings += cohort_warnings(films, settings)
     return [replace(film, patient_id=None) for film in films] if hashes_ids(settings) else films
 
 
+def _patients_per_class(train: TrainSection) -> int:
+    """The training patients of each class that training needs."""
+    from cxr.acquisition.score import FOLDS
+
+    return FOLDS if train.balance == "acquisition" else 1
+
+
 def _patients(films: Sequence[FilmEntry], settings: DataSection) -> str:
-    require_patients(films, settings)
     if settings.patient_from == "image":
         return f"{len(films)}, one per film (data.patient_from: image)"
     if settings.patient_from == "dicom":
@@ -192,27 +219,9 @@ def _place(compute: Compute) -> str:
     return f"on SageMaker: {found.instance_count} x {found.instance_type} in {found.region}, bucket {found.bucket}"
 
 
-def contact_sheet(films: Sequence[FilmEntry], classes: Sequence[str], most: int = 24) -> Image:
-    """Up to `most` films, evenly spaced within each class; grey, (rows * (SIDE + CAPTION), COLUMNS * SIDE)."""
-    chosen: list[FilmEntry] = []
-    for name in classes:
-        some = [film for film in films if film.label == name]
-        places = np.linspace(0, len(some) - 1, min(len(some), most // len(classes)))
-        chosen += [some[int(place)] for place in places]
-    tiles = [_tile(film) for film in chosen]
-    tiles += [np.full_like(tiles[0], 255)] * (-len(tiles) % COLUMNS)
-    rows = [np.hstack(tiles[start : start + COLUMNS]) for start in range(0, len(tiles), COLUMNS)]
-    return np.asarray(np.vstack(rows), np.uint8)
-
-
-def _tile(film: FilmEntry) -> Image:
-    tile = np.full((SIDE + CAPTION, SIDE), 255, np.uint8)
-    try:
-        grey = decode(read_source(film.address)).grey
-        tile[:SIDE] = Letterbox(grey.shape[1], grey.shape[0], SIDE).to_frame(grey)
-    except CxrError:
-        cv2.putText(tile, "unreadable", (50, SIDE // 2), cv2.FONT_HERSHEY_SIMPLEX, 0.5, 0, 1, cv2.LINE_AA)
-    patient = f"patient {film.patient_id}" if film.patient_id else film.name.rsplit("/", 1)[-1]
-    for line, text in enumerate((f"{film.label}  {film.split or ''}", patient)):
-        cv2.putText(tile, text[:30], (4, SIDE + 14 + 16 * line), cv2.FONT_HERSHEY_SIMPLEX, 0.4, 0, 1, cv2.LINE_AA)
-    return tile
+def _report_unreadable(reasons: Sequence[str], report: CheckReport) -> None:
+    """Add an error when most films of the contact sheet cannot be read, and a warning when some cannot."""
+    found = [reason for reason in reasons if reason]
+    if found:
+        text = f"{len(found)} of {len(reasons)} films of the contact sheet cannot be read, such as {found[0]}"
+        (report.faults if len(found) > len(reasons) / 2 else report.warnings).append(text)

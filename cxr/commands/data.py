@@ -4,11 +4,14 @@ import argparse
 from pathlib import Path
 
 from cxr.commands.parser import Commands
+from cxr.core.errors import CxrError
 
 
 def add_data_commands(commands: Commands) -> None:
     """Add check, holdout and show."""
     check = commands.add("check", _check)
+    check.add_argument("folder", nargs="?", type=Path, help="films to recognise (default: data.root as it is set)")
+    check.add_argument("--write", action="store_true", help="put the proposed section data into params.yaml")
     check.add_argument("--sheet", type=Path, default=Path("reports/films.png"), help="contact sheet of the films")
 
     holdout = commands.add("holdout", _holdout)
@@ -28,10 +31,17 @@ def _check(options: argparse.Namespace) -> None:
     """Check settings, films and machine before a run.
 
     Prints the interpretation of the settings and every error that would stop the run. Writes a contact sheet of films.
+    With FOLDER, recognises a published cohort (cohorts.yaml), class folders or a label table, and prints the section
+    data for it; --write puts it into params.yaml.
     """
-    from cxr.commands.check import check
+    from cxr.commands.check import check, check_folder
 
-    check(options.sheet)
+    if options.folder is None and options.write:
+        raise CxrError("--write needs the folder of the films, such as `python -m cxr check data/raw/mine --write`")
+    if options.folder is None:
+        check(options.sheet)
+    else:
+        check_folder(options.folder, options.write, options.sheet)
 
 
 def _holdout(options: argparse.Namespace) -> None:

@@ -41,7 +41,9 @@ def add_predict_commands(commands: Commands) -> None:
 
     serve = commands.add("serve", _serve)
     _add_bundle(serve)
-    serve.add_argument("--host", default="127.0.0.1")
+    serve.add_argument("--host", default="127.0.0.1", help="another address needs CXR_SERVICE_TOKEN or --open")
+    serve.add_argument("--open", action="store_true", help="take requests from the network without a token")
+    serve.add_argument("--allow-host", action="append", default=[], metavar="NAME", help="name the service is asked by")
     serve.add_argument("--port", type=int, default=8080)
     serve.add_argument("--workers", type=int, default=DEFAULTS.workers, help="films processed at the same time")
     serve.add_argument("--queue", type=int, default=DEFAULTS.queue, help="films that may wait; more get status 503")
@@ -76,8 +78,12 @@ def _validate(options: argparse.Namespace) -> None:
     temperature are those of the bundle. Writes predictions.csv and external.json, and prints metrics and drift.
     """
     from cxr.predict.batch import predict_into
+    from cxr.predict.inputs import find_films
+    from cxr.report.external import from_csv
 
     predictor = _load(options.bundle)
+    if options.labels:  # a faulty table is reported before the first film is scored
+        from_csv(options.labels, [film.address for film in find_films(options.films)], predictor.config.classes)
     records = predict_into(options.out / "predictions.csv", predictor, options.films, options.workers, statistics=True)
     _compare(records, predictor, options.labels, options.patient, options.out / "external.json")
 
@@ -89,8 +95,11 @@ def _serve(options: argparse.Namespace) -> None:
     SIGTERM, the service finishes the requests in progress. On SIGHUP, it reloads the bundle without a pause.
     """
     from cxr.bundle.files import verify_sums
+    from cxr.predict.service.access import TOKEN, access_for
     from cxr.predict.service.supervisor import log_as_json, supervise
 
+    token, platform = os.environ.get(TOKEN, ""), os.environ.get("CXR_PLATFORM", "")
+    access = access_for(options.host, token, options.open, options.allow_host, platform)
     verify_sums(options.bundle)
     limits = Limits(
         max_bytes=_max_bytes(options.max_mb),
@@ -101,7 +110,9 @@ def _serve(options: argparse.Namespace) -> None:
     )
     log_as_json()
     log.info("bundle %s", options.bundle)
-    supervise(options.bundle, limits, options.host, options.port)
+    if options.open and not token:
+        log.warning("--open: whoever reaches %s:%s can send films, without a token", options.host, options.port)
+    supervise(options.bundle, limits, access, options.host, options.port)
 
 
 def _max_bytes(megabytes: float | None) -> int:

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from cxr.core.errors import CxrError
-from cxr.films.film import Film, NotAChestFilm, not_a_chest_film, scale
+from cxr.films.display import displayed
+from cxr.films.film import Film, NotAChestFilm, not_a_chest_film
 
 DICOM_SUFFIXES = (".dcm", ".dicom")
 _PHOTOMETRIC = ("MONOCHROME1", "MONOCHROME2", "PALETTE COLOR", "RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
@@ -48,14 +49,12 @@ def _pydicom() -> Any:
 
 
 def decode_dicom(address: str, content: bytes) -> Film:
-    """The film of a DICOM file, scaled by its window, or else over the range of its grey values.
+    """The film of a DICOM file, scaled by its display attributes, or else over the range of its grey values.
 
     Raises:
         NotAChestFilm: by its header it is not a frontal chest film; its pixels are not decoded.
         CxrError: it is damaged, or not a single grey image.
     """
-    from pydicom.pixels.processing import apply_modality_lut, apply_voi_lut
-
     try:
         dataset = parse_dicom(content)
         reason = not_a_chest_film(*(_text(dataset, tag) for tag in ("Modality", "BodyPartExamined", "ViewPosition")))
@@ -68,34 +67,23 @@ def decode_dicom(address: str, content: bytes) -> Film:
         raise NotAChestFilm(f"{address}: {reason}")
     try:
         stored = dataset.pixel_array
-        values = apply_voi_lut(apply_modality_lut(stored, dataset), dataset)
-        padding = _padding(stored, dataset)
     except Exception as error:  # pydicom's plugins, too
         fault = f"{type(error).__name__}, {_transfer_syntax(dataset)}" if _has_pixels(dataset) else "no pixel data"
         raise CxrError(
             f"{address}: pixels cannot be decoded ({fault}); export it again, uncompressed, or remove it"
         ) from error
     known = photometric if photometric in _PHOTOMETRIC else "no known photometric interpretation"
-    if photometric not in ("MONOCHROME1", "MONOCHROME2") or values.ndim != 2:
+    if photometric not in ("MONOCHROME1", "MONOCHROME2") or stored.ndim != 2:
         raise CxrError(
-            f"{address}: {known} with {values.ndim} dimensions, not a single MONOCHROME1 or MONOCHROME2 film; "
+            f"{address}: {known} with {stored.ndim} dimensions, not a single MONOCHROME1 or MONOCHROME2 film; "
             "export each film alone and in grey, or remove it"
         )
-    grey = scale(values.astype(np.float32), None if padding is None else ~padding)
+    grey, padding, skipped = displayed(stored, dataset)
     if photometric == "MONOCHROME1":
         grey = np.asarray(255 - grey, np.uint8)
     if padding is not None:
         grey[padding] = 0
-    return Film(grey, None, bits, 0.0, header, burned_in)
-
-
-def _padding(stored: np.ndarray[Any, Any], dataset: Any) -> np.ndarray[Any, np.dtype[np.bool_]] | None:
-    """Where a film was padded to a rectangle (DICOM PS3.3 C.7.5.1.1.2); None without a padding value in the header."""
-    first = dataset.get("PixelPaddingValue")
-    if first is None:
-        return None
-    low, high = sorted((int(first), int(dataset.get("PixelPaddingRangeLimit", first))))
-    return np.asarray((stored >= low) & (stored <= high))
+    return Film(grey, None, bits, 0.0, header, burned_in, skipped)
 
 
 def _text(dataset: Any, keyword: str) -> str:

@@ -43,6 +43,7 @@ class Film:
     coloured: float  # share of pixels with a visible hue
     header: dict[str, str]  # DICOM attributes (view, sex, age); empty for other files
     burned_in: bool = False  # BurnedInAnnotation of the DICOM header: text in the pixels
+    skipped: tuple[str, ...] = ()  # DICOM display attributes that cannot be used, each with its reason
 
     @property
     def size(self) -> tuple[int, int]:

@@ -15,12 +15,13 @@ from cxr.core.errors import CxrError
 from cxr.core.files import digest
 from cxr.films.manifest import FIELDS, SPLITS, Record
 from cxr.ingest.config import DataSection
+from cxr.ingest.entries import FilmEntry
 from cxr.ingest.film import FilmFacts
-from cxr.ingest.layouts import FilmEntry, reference_masks
+from cxr.ingest.findings import SHOWN
+from cxr.ingest.masks import reference_masks
 from cxr.ingest.pseudonyms import pseudonym
 
 MAX_BYTES = 160  # of an image id; file systems allow 255, and stages add suffixes
-SHOWN = 5  # leaks named in an error
 
 
 def image_ids(candidates: Sequence[FilmEntry]) -> list[str]:
@@ -174,6 +175,17 @@ def find_leaks(records: Sequence[Record]) -> list[Leak]:
     return leaks
 
 
+def leak_text(leaks: Sequence[Leak]) -> str:
+    """The error for leakage: counts, some examples and the remedy."""
+    counts = Counter(leak.kind for leak in leaks)
+    found = " and ".join(f"{count} {kind}{'s' if count > 1 else ''}" for kind, count in counts.items())
+    examples = "; ".join(f"{leak.kind} {leak.who} in {' and '.join(leak.paths)}" for leak in leaks[:SHOWN])
+    more = f"; and {len(leaks) - SHOWN} more" if len(leaks) > SHOWN else ""
+    return (
+        f"leakage: {found} in two splits: {examples}{more}; correct the split or set data.on_leakage: drop_from_train"
+    )
+
+
 def resolve_leaks(records: Sequence[Record], policy: str) -> tuple[list[Record], list[Leak]]:
     """Raise on leakage, or drop the leaking films from train (and from validation, where test has them, too).
 
@@ -184,14 +196,7 @@ def resolve_leaks(records: Sequence[Record], policy: str) -> tuple[list[Record],
     if not leaks:
         return list(records), []
     if policy == "error":
-        counts = Counter(leak.kind for leak in leaks)
-        found = " and ".join(f"{count} {kind}{'s' if count > 1 else ''}" for kind, count in counts.items())
-        examples = "; ".join(f"{leak.kind} {leak.who} in {' and '.join(leak.paths)}" for leak in leaks[:SHOWN])
-        more = f"; and {len(leaks) - SHOWN} more" if len(leaks) > SHOWN else ""
-        raise CxrError(
-            f"leakage: {found} in two splits: {examples}{more}; "
-            "correct the split or set data.on_leakage: drop_from_train"
-        )
+        raise CxrError(leak_text(leaks))
     groups = linked_groups(records)
     ranks = {split: rank for rank, split in enumerate(SPLITS)}
     kept: dict[int, int] = defaultdict(int)

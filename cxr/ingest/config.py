@@ -1,14 +1,18 @@
 """The `data` section of params.yaml."""
 
 import re
+import unicodedata
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from cxr.core.config import Section
 
 DEMO = Path("data/demo")  # the cohort that the demo stage writes
+
+
+EXCLUDE = "exclude"  # in place of a class: the film is left out
 
 
 class Columns(Section):
@@ -20,6 +24,24 @@ class Columns(Section):
     split: str
 
 
+class LabelRule(Section):
+    """A class, or `exclude`, for rows with a finding or with a value in a column."""
+
+    column: str  # empty, as in a rule that names none: the findings of columns.label
+    value: str  # a finding or a value; * is any
+    label: str
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_findings(cls, rule: Any) -> Any:
+        return {"column": "", **rule} if isinstance(rule, dict) else rule
+
+    @field_validator("value", mode="before")
+    @classmethod
+    def _text(cls, value: Any) -> Any:
+        return str(value) if isinstance(value, int | float) else value
+
+
 class DataSection(Section):
     """Location, layout and labels of the films, patient ids, splits, and limits for quarantine."""
 
@@ -27,12 +49,17 @@ class DataSection(Section):
     layout: Literal["folders", "csv", "dicom", "medmnist"]
     classes: tuple[str, ...] = Field(min_length=2)
     label_map: dict[str, str]
+    label_separator: str
+    label_rules: tuple[LabelRule, ...]
     path_pattern: str
     patient_from: Literal["pattern", "column", "dicom", "image"]
     patient_tag: str
     patient_ids: Literal["auto", "hashed", "as_is"]
     labels_csv: str
     columns: Columns
+    split_map: dict[str, Literal["train", "val", "test", "exclude"]]
+    split_lists: dict[Literal["train", "val", "test"], str]
+    ignore: tuple[str, ...]
     masks_dir: str
     published_val: Literal["keep", "merge"]
     val_fraction: float = Field(gt=0, lt=1)
@@ -42,29 +69,30 @@ class DataSection(Section):
     max_quarantined: float = Field(ge=0, le=1)
     on_leakage: Literal["error", "drop_from_train"]
 
-    @property
-    def masks_folder(self) -> Path | None:
-        """The folder of reference masks, which may be missing when params.yaml names it; None without masks."""
-        if self.masks_dir != "auto":
-            return None if self.masks_dir == "none" else Path(self.root) / self.masks_dir
-        folder = Path(self.root) / "lung_masks"
-        return folder if folder.is_dir() else None
+    @field_validator("label_map", mode="before")
+    @classmethod
+    def _text_keys(cls, mapping: Any) -> Any:
+        """YAML reads an unquoted 1.0 or true as a number or a boolean."""
+        return {str(key): value for key, value in mapping.items()} if isinstance(mapping, dict) else mapping
 
     @field_validator("classes")
     @classmethod
     def _distinct(cls, classes: tuple[str, ...]) -> tuple[str, ...]:
         if len({name.lower() for name in classes}) < len(classes) or any("|" in name for name in classes):
             raise ValueError("class names must differ in more than case and contain no '|'")
-        return classes
+        if EXCLUDE in classes:
+            raise ValueError(f"{EXCLUDE!r} leaves films out and is no class name; choose another")
+        return tuple(unicodedata.normalize("NFC", name) for name in classes)
 
     @field_validator("path_pattern")
     @classmethod
     def _compiles(cls, pattern: str) -> str:
+        composed = unicodedata.normalize("NFC", pattern)
         try:
-            re.compile(pattern)
+            re.compile(composed)
         except re.error as error:
             raise ValueError(f"not a regular expression: {error}") from error
-        return pattern
+        return composed
 
     @model_validator(mode="after")
     def _consistent(self) -> "DataSection":
@@ -76,6 +104,14 @@ class DataSection(Section):
             )
         if self.patient_from == "column" and self.layout not in ("csv", "dicom"):
             raise ValueError("patient_from: column needs layout csv or dicom")
+        known = {name.lower() for name in (*self.classes, EXCLUDE)}
+        expected = ", ".join((*self.classes, EXCLUDE))
+        for rule in self.label_rules:
+            if rule.label.lower() not in known:
+                raise ValueError(f"label_rules: {rule.label!r} is no class; expected {expected}")
+        for raw, name in self.label_map.items():
+            if name.lower() not in known:
+                raise ValueError(f"label_map: {raw!r}: {name!r} is no class; expected {expected}")
         return self
 
 
@@ -89,4 +125,18 @@ def missing_films(settings: DataSection) -> list[str]:
     root = Path(settings.root)
     if root.exists() or root == DEMO:
         return []
+    alike = _same_letters(root)
+    if alike:
+        return [
+            f"params.yaml: data.root: {root} is missing; a folder has the same letters in another Unicode form, as "
+            f"a Mac writes it: rename it with `mv '{alike}' '{root}'`"
+        ]
     return [f"params.yaml: data.root: {root} is missing; copy the films, or fetch them with `dvc pull`"]
+
+
+def _same_letters(root: Path) -> Path | None:
+    """The path on disk whose name differs from `root` in its Unicode form only."""
+    wanted = unicodedata.normalize("NFC", str(root))
+    folder = root.parent if root.parent.is_dir() else _same_letters(root.parent)
+    found = folder.iterdir() if folder else ()
+    return next((path for path in found if unicodedata.normalize("NFC", str(path)) == wanted), None)

@@ -32,6 +32,7 @@ class FilmFacts:
     header: dict[str, str] | None = None
     acquisition: list[float] | None = None  # the values of cxr.acquisition.statistics.GREY_STATISTICS
     burned_in: bool = False  # BurnedInAnnotation of the DICOM header: text in the pixels
+    skipped: tuple[str, ...] = ()  # DICOM display attributes that cannot be used, each with its reason
     thumbnail: bytes = b""  # for cxr.ingest.near_duplicates
 
 
@@ -64,6 +65,7 @@ def inspect_film(source: Source, min_px: int, patient_tag: str, key: bytes) -> t
         "header": film.header,
         "acquisition": acquisition_statistics(film.grey).tolist(),
         "burned_in": film.burned_in,
+        "skipped": list(film.skipped),
     }
     return facts, thumbnail(film.grey).tobytes()
 

@@ -14,16 +14,17 @@ from cxr.core.code import code_version
 from cxr.core.errors import CxrError
 from cxr.core.files import digest, utf8, write_csv, write_json
 from cxr.films.cache import FilmCache, FilmTask, cache_root, cached_map, spec_key
-from cxr.films.manifest import write_manifest
+from cxr.films.manifest import Record, write_manifest
 from cxr.films.read import decoder_versions, read_source
 from cxr.ingest.cohort import assign_splits, audit_report, film_records, resolve_leaks
 from cxr.ingest.config import DEMO, DataSection
+from cxr.ingest.entries import FilmEntry
 from cxr.ingest.film import SIDE, FilmFacts, inspect_film, unreadable
-from cxr.ingest.layouts import FilmEntry, find_entries
+from cxr.ingest.findings import SHOWN
 from cxr.ingest.near_duplicates import near_duplicates
 from cxr.ingest.pair_sheet import write_pairs
-from cxr.ingest.preflight import cohort_warnings, require_patients
 from cxr.ingest.pseudonyms import key_fingerprint, patient_key
+from cxr.ingest.validate import stop_at_errors, validate_cohort
 from cxr.runtime.compute import Compute
 
 log = logging.getLogger(__name__)
@@ -37,10 +38,10 @@ def ingest(settings: DataSection, compute: Compute, folder: Path) -> None:
         CxrError: unusable settings, key or label file, too many films quarantined, an unknown patient, or leakage.
     """
     key = patient_key(settings)
-    candidates = find_entries(settings)
-    require_patients(candidates, settings)
-    for line in cohort_warnings(candidates, settings):
-        log.warning("%s", line)
+    candidates, findings = validate_cohort(settings, key)
+    stop_at_errors(findings)
+    for finding in findings:
+        log.warning("%s", finding)
     opened = list(zip(candidates, _inspect(candidates, settings, compute, key), strict=True))
     rejected = [(candidate, facts.reason) for candidate, facts in opened if facts.reason]
     _write_quarantine(folder / "quarantine.csv", rejected)
@@ -50,8 +51,11 @@ def ingest(settings: DataSection, compute: Compute, folder: Path) -> None:
     records = assign_splits(film_records(usable, settings, key), settings)
     kept, leaks = resolve_leaks(records, settings.on_leakage)
     dropped = len(records) - len(kept)
-    for leak in leaks:
+    for leak in leaks[:SHOWN]:
         log.warning("leakage: %s %s in %s", leak.kind, leak.who, " and ".join(leak.paths))
+    if len(leaks) > SHOWN:
+        log.warning("leakage: %d more patients or films in two splits", len(leaks) - SHOWN)
+    _warn_two_labels(records)
     reasons = Counter(reason.partition(":")[0] for _, reason in rejected)
     found = {facts.film_hash: facts for _, facts in usable}
     film_facts = [found[record.film_hash] for record in kept]
@@ -59,10 +63,17 @@ def ingest(settings: DataSection, compute: Compute, folder: Path) -> None:
     pairs = near_duplicates(kept, thumbnails, compute.n_workers)
     report = audit_report(kept, reasons, dropped, leaks, settings.classes) | {
         "likely_duplicates_across_splits": len(pairs),
+        "display_attributes_skipped": dict(
+            sorted(Counter(one for facts in film_facts for one in facts.skipped).items())
+        ),
         "burned_in_text": sum(facts.burned_in for facts in film_facts),
         "patient_ids": f"hashed, key {key_fingerprint(key)}" if key else "as they are",
         "synthetic": Path(settings.root) == DEMO,  # images of synthetic films may be kept in Git
     }
+    _warn_skipped(
+        [record.path for record, facts in zip(kept, film_facts, strict=True) if facts.skipped],
+        report["display_attributes_skipped"],
+    )
     _warn_burned_in([record.path for record, facts in zip(kept, film_facts, strict=True) if facts.burned_in])
     write_pairs(folder / "near_duplicates", pairs)
     write_manifest(folder / "manifest.csv", kept, settings.classes)
@@ -98,6 +109,33 @@ def _open(min_px: int, tag: str, patient_key: bytes, candidate: FilmEntry) -> Fi
     # The suffix decides how a damaged film is decoded, and so its reason.
     key = digest(source.film_hash.encode(), Path(candidate.address).suffix.encode())
     return FilmTask(key, lambda: inspect_film(source, min_px, tag, patient_key))
+
+
+def _warn_skipped(paths: list[str], counts: dict[str, int]) -> None:
+    if paths:
+        log.warning(
+            "%d DICOM films, such as %s, have display attributes that cannot be used and are shown without them (%s); "
+            "compare them with the viewer of their archive",
+            len(paths),
+            paths[0],
+            ", ".join(f"{reason}: {count}" for reason, count in counts.items()),
+        )
+
+
+def _warn_two_labels(records: Sequence[Record]) -> None:
+    """A warning about films with identical pixels and different labels, which no split or policy removes."""
+    seen: dict[str, Record] = {}
+    pairs = []
+    for record in records:
+        first = seen.setdefault(record.pixel_hash, record)
+        if first.label != record.label:
+            pairs.append(f"{first.path} ({first.label}) and {record.path} ({record.label})")
+    if pairs:
+        log.warning(
+            "%d films have an identical copy with another label, such as %s; correct or remove one of each",
+            len(pairs),
+            "; ".join(pairs[:SHOWN]),
+        )
 
 
 def _warn_burned_in(paths: list[str]) -> None:

@@ -57,7 +57,7 @@ def model_card(config: InferenceConfig, provenance: dict[str, Any], performance:
         population=_population(config.population),
         quantile=f"{config.ood.quantile:.0%}",
         ood_films=config.ood.films,
-        parity=f"{provenance['parity']['onnx']:.1g}",
+        parity=f"{provenance['parity']['onnx_tolerance']:g}",
         parity_films=provenance["parity"]["films"],
     )
 

@@ -1,5 +1,6 @@
 """Export of the classifier to ONNX and TorchScript, with parity checks."""
 
+import copy
 import io
 import math
 import tempfile
@@ -10,6 +11,7 @@ import numpy as np
 import onnx
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from cxr.bundle.network import ACTIVATION, FEATURES, FILMS, INPUT, LOGITS, Network
 from cxr.core.errors import CxrError
@@ -20,7 +22,8 @@ OPSET = 18
 LARGE = 1024  # weights with fewer elements keep float32
 DROPPED = (".debug_pkl", "/.data/serialization_id")  # members of a TorchScript file
 STEPS = 32767  # of 16 bits, to either side of zero
-TOLERANCE = {"float32": 1e-4, "int16": 1e-3}  # share of the largest logit (at least 1), by how the weights are stored
+# Shares of the largest logit (at least 1); of ONNX by how the weights are stored.
+ONNX_TOLERANCE = {"float32": 1e-4, "int16": 1e-3}
 SCRIPT_TOLERANCE = 1e-4
 
 
@@ -82,6 +85,7 @@ def to_onnx(served: ServedClassifier, weights: str) -> bytes:
     network is not smaller, faster or more exact.
     """
     outputs = [LOGITS, FEATURES, *([ACTIVATION] if served.mapped else [])]
+    served = with_unit_variances(served)
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter is deprecated
         path = f"{folder}/classifier.onnx"
@@ -96,10 +100,42 @@ def to_onnx(served: ServedClassifier, weights: str) -> bytes:
             dynamo=False,
         )
         model = onnx.load(path)
+    declare_shapes(model, served)
     if weights == "int16":
         quantize_int16(model)
     onnx.checker.check_model(model, full_check=True)
     return bytes(model.SerializeToString(deterministic=True))
+
+
+def declare_shapes(model: onnx.ModelProto, served: ServedClassifier) -> None:
+    """Declare the outputs' true shapes: any number of films, then the lengths that the network gives.
+
+    The exporter cannot infer them past a padding that is computed, and then names a side of the map after the films.
+    """
+    with torch.no_grad():
+        shapes = [output.shape for output in served(probe(served.classifier.facts["image_px"]))]
+    for output, (_, *lengths) in zip(model.graph.output, shapes, strict=True):
+        declared = output.type.tensor_type.shape
+        del declared.dim[:]
+        declared.dim.add().dim_param = FILMS
+        for length in lengths:
+            declared.dim.add().dim_value = length
+
+
+def with_unit_variances(served: ServedClassifier) -> ServedClassifier:
+    """A copy whose batch norms have variance 1, with the standard deviation divided out of their weights.
+
+    The exporter folds batch norms into convolutions with torch's square root, which MKL computes: its last bit depends
+    on the processor. numpy's square root is correctly rounded, and that of 1 is 1 everywhere.
+    """
+    served = copy.deepcopy(served)
+    for norm in served.modules():
+        if isinstance(norm, _BatchNorm) and norm.affine and norm.running_var is not None:
+            weight, variance = norm.weight.detach().numpy(), norm.running_var.numpy()
+            weight[:] = weight / np.sqrt(variance.astype(np.float64) + norm.eps)
+            variance[:] = 1
+            norm.eps = 0.0
+    return served
 
 
 def quantize_int16(model: onnx.ModelProto) -> None:
@@ -154,7 +190,7 @@ def check_onnx(classifier: Classifier, network: Network, images: Images, weights
     Raises:
         CxrError: it is above the tolerance of the weight format.
     """
-    return _within(score(classifier, images), network.score(images).logits, TOLERANCE[weights], "classifier.onnx")
+    return _within(score(classifier, images), network.score(images).logits, ONNX_TOLERANCE[weights], "classifier.onnx")
 
 
 def check_script(classifier: Classifier, script: bytes, images: Images) -> float:

@@ -1,20 +1,21 @@
 """Films given by name: files, folders, or S3 addresses."""
 
 import functools
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cxr.core.errors import CxrError
-from cxr.films.dicom import DICOM_SUFFIXES
-from cxr.films.read import IMAGE_SUFFIXES, Source, read_source
+from cxr.films.find import FILM_SUFFIXES, HEAD, is_film, read_head
+from cxr.films.read import Source, read_source
 
 if TYPE_CHECKING:  # local films need no AWS SDK
     from cxr.aws.s3 import Store
 
+log = logging.getLogger(__name__)
 S3 = "s3://"
-SUFFIXES = (*IMAGE_SUFFIXES, *DICOM_SUFFIXES)
 
 
 @dataclass(frozen=True)
@@ -35,8 +36,8 @@ class NamedFilm:
 def find_films(names: Sequence[str]) -> list[NamedFilm]:
     """The films in files, folders and S3 addresses, in the order given, folders sorted; each film once.
 
-    In a folder, films are visible entries with a film's suffix or none (DICOM often has none). Non-regular files are
-    included; reading them raises an error.
+    In a folder, films are files with the suffix or the content of one, but no hidden ones. What is called like a film
+    and is no file counts, too: reading it tells so. Other files are counted in the log.
 
     Raises:
         CxrError: a name matches nothing.
@@ -45,7 +46,7 @@ def find_films(names: Sequence[str]) -> list[NamedFilm]:
     for name in names:
         found = list(_on_s3(name) if name.startswith(S3) else _local(Path(name)))
         if not found:
-            raise CxrError(f"{name}: no film; give a film, or a folder of {', '.join(SUFFIXES)} files")
+            raise CxrError(f"{name}: no film; give a film, or a folder of {', '.join(FILM_SUFFIXES)} files")
         films |= {film.address: film for film in found}
     return list(films.values())
 
@@ -54,9 +55,16 @@ def _local(path: Path) -> Iterator[NamedFilm]:
     if path.is_file():
         yield _local_film(path)
         return
+    left_out = 0
     for file in sorted(path.rglob("*")):
-        if _may_be_film(file.relative_to(path).as_posix()) and (not file.is_dir() or file.name.endswith(SUFFIXES)):
+        name = file.relative_to(path).as_posix()
+        if _is_hidden(name) or (file.is_dir() and not name.lower().endswith(FILM_SUFFIXES)):
+            continue
+        if is_film(file.name, functools.partial(read_head, file)):
             yield _local_film(file)
+        else:
+            left_out += 1
+    _log_left_out(left_out)
 
 
 def _local_film(path: Path) -> NamedFilm:
@@ -67,12 +75,20 @@ def _local_film(path: Path) -> NamedFilm:
 def _on_s3(address: str) -> Iterator[NamedFilm]:
     bucket, key = _parts(address)
     folder = f"{key.rstrip('/')}/" if key else ""
-    found = _store(bucket).versions(folder)
+    store = _store(bucket)
+    found = store.versions(folder)
+    left_out = 0
     for name, version in sorted(found.items()):
-        if _may_be_film(name.removeprefix(folder)):
+        inside = name.removeprefix(folder)
+        if _is_hidden(inside):
+            continue
+        if is_film(Path(name).name, functools.partial(store.head, name, HEAD)):
             yield NamedFilm(f"{S3}{bucket}/{name}", version)
+        else:
+            left_out += 1
+    _log_left_out(left_out)
     if not found:
-        one = _store(bucket).versions(key)  # the listing includes neighbours with a longer name
+        one = store.versions(key)  # which lists neighbours with a longer name, too
         if key in one:
             yield NamedFilm(address, one[key])
 
@@ -82,10 +98,14 @@ def _parts(address: str) -> tuple[str, str]:
     return bucket, key
 
 
-def _may_be_film(name: str) -> bool:
-    parts = name.split("/")
-    hidden = any(part.startswith(".") or part == "__MACOSX" for part in parts)
-    return not hidden and ("." not in parts[-1] or parts[-1].lower().endswith(SUFFIXES))
+def _is_hidden(name: str) -> bool:
+    return any(part.startswith(".") or part == "__MACOSX" for part in name.split("/"))
+
+
+def _log_left_out(count: int) -> None:
+    """Log a number only: a name may identify a patient."""
+    if count:
+        log.info("left out: %d files that are not films by suffix or content", count)
 
 
 @functools.cache

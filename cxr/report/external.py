@@ -1,8 +1,9 @@
 """A frozen bundle on labelled films from elsewhere: labels, metrics, drift."""
 
 import re
+from collections import Counter
 from collections.abc import Sequence
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -11,10 +12,13 @@ import pandas as pd
 from cxr.acquisition.statistics import STATISTICS, Floats
 from cxr.bundle.config import InferenceConfig
 from cxr.bundle.reference import Reference
-from cxr.core.errors import CxrError, did_you_mean
+from cxr.core.errors import CxrError
 from cxr.evaluate.config import EvaluateSection
 from cxr.evaluate.results import split_block
 from cxr.evaluate.table import LOGIT, put_decisions
+from cxr.ingest.labels import class_of, unknown_labels
+from cxr.ingest.names import FilmNames
+from cxr.ingest.table import read_table
 from cxr.predict.batch import Record
 from cxr.report.tables import Rows, cell, markdown, title
 
@@ -42,28 +46,42 @@ def from_folders(films: Sequence[str], classes: Sequence[str]) -> pd.DataFrame:
 
 
 def from_csv(path: str, films: Sequence[str], classes: Sequence[str]) -> pd.DataFrame:
-    """Labels from a CSV with columns path and label, and others such as patient_id: one row per film that it names.
+    """Labels from a table with columns path and label, and others such as patient_id: one row per film that it names.
 
     A path matches the end of a film's address, its file name, or its file name without suffix. A label is the name of a
     class, in any case, or its index. Films that the file does not name are left out.
 
     Raises:
-        CxrError: the file cannot be read, lacks a column, names no film, or has a label that is not a class.
+        CxrError: the file cannot be read, lacks a column, names no film or two films at once, or has labels that are
+            no class, or two labels for one film.
     """
-    try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    except (OSError, ValueError) as error:
-        raise CxrError(f"{path}: not a readable CSV ({error})") from error
-    for column in (PATH, LABEL):
-        if column not in table.columns:
-            raise CxrError(f"{path}: no column {column!r}; it has {', '.join(map(repr, table.columns))}")
-    known = _by_ending(films)
-    table["film"] = [known.get(name.strip().lstrip("./"), "") for name in table[PATH]]
-    found = table[table["film"] != ""].drop_duplicates("film")
-    if found.empty:
-        raise CxrError(f"{path}: names none of the {len(films)} films (first row: {table[PATH].iloc[:1].tolist()})")
-    found = found.assign(**{LABEL: [_class_of(raw, path, classes) for raw in found[LABEL]]})
-    return found.drop(columns=PATH).reset_index(drop=True)
+    table = read_table(Path(path))
+    columns = {name: table.column(name) for name in (PATH, LABEL, PATIENT)}
+    for name in (PATH, LABEL):
+        if columns[name] is None:
+            raise CxrError(f"{path}: {table.no_column(name)}")
+    rows: dict[str, dict[str, str]] = {}
+    names, unknown = FilmNames(films), Counter[str]()
+    for line, row in zip(table.lines, table.rows, strict=True):
+        given = {name: row[column] for name, column in columns.items() if column}
+        meant = names.find(given[PATH])
+        if len(meant) > 1:
+            raise CxrError(f"{path}:{line}: {given[PATH]!r} is {meant[0]} or {meant[1]}; give the path of the film")
+        if not meant:
+            continue
+        label = class_of(given[LABEL], classes)
+        if label is None:
+            unknown[given[LABEL]] += 1
+        others = {name: value for name, value in row.items() if name not in columns.values()}
+        own = {**others, **given, LABEL: label or "", "film": meant[0]}
+        if rows.setdefault(meant[0], own)[LABEL] != own[LABEL]:
+            raise CxrError(f"{path}:{line}: {meant[0]} has two labels; keep one")
+    if unknown:
+        raise CxrError(f"{path}: {unknown_labels(unknown, classes)}; correct the table")
+    if not rows:
+        first = table.rows[0][str(columns[PATH])] if table.rows else ""
+        raise CxrError(f"{path}: names none of the {len(films)} films; its first is {first!r}")
+    return pd.DataFrame(list(rows.values())).drop(columns=PATH)
 
 
 def patients(table: pd.DataFrame, pattern: str) -> "pd.Series[str]":
@@ -79,31 +97,6 @@ def patients(table: pd.DataFrame, pattern: str) -> "pd.Series[str]":
     found = [expression.search(film) for film in table["film"]]
     return pd.Series(
         [film if one is None else one[min(one.re.groups, 1)] for film, one in zip(table["film"], found, strict=True)]
-    )
-
-
-def _by_ending(films: Sequence[str]) -> dict[str, str]:
-    """Films by every ending of their address and by their stem; an ending that two films share is left out."""
-    known: dict[str, str] = {}
-    twice = set()
-    for film in films:
-        parts = film.split("/")
-        endings = {"/".join(parts[at:]) for at in range(len(parts))} | {film, PurePosixPath(film).stem}
-        for ending in endings:
-            if known.setdefault(ending, film) != film:
-                twice.add(ending)
-    return {ending: film for ending, film in known.items() if ending not in twice}
-
-
-def _class_of(raw: str, path: str, classes: Sequence[str]) -> str:
-    by_name = {name.lower(): name for name in classes}
-    name = raw.strip().lower()
-    if name in by_name:
-        return by_name[name]
-    if name.isdigit() and int(name) < len(classes):
-        return classes[int(name)]
-    raise CxrError(
-        f"{path}: label {raw!r} is no class of the bundle ({', '.join(classes)}){did_you_mean(raw, classes)}"
     )
 
 

@@ -26,6 +26,7 @@ ROOT = Path(__file__).parents[2]
 SERVICE = service_model.load("sagemaker")
 ARN = "arn:aws:sagemaker:eu-central-1:123456789012"
 START_SECONDS = 60
+DOCKER_V2 = "application/vnd.docker.distribution.manifest.v2+json"
 
 
 class Refused(Exception):
@@ -44,6 +45,7 @@ class ServingPlane:
         self.groups: dict[str, dict[str, Any]] = {}
         self.packages: list[dict[str, Any]] = []
         self.transforms: dict[str, dict[str, Any]] = {}
+        self.manifests: dict[str, str] = {}  # image -> media type of its manifest, where it is not Docker's
         self.by_hand = False  # a test moves transform jobs from state to state
         self.speaks = True  # else errors have their code and no text, which AWS may change at any time
         self.processes: dict[str, tuple[subprocess.Popen[bytes], int]] = {}
@@ -90,6 +92,9 @@ class ServingPlane:
         return {**self._need(self.groups, name), **facts, "CreationTime": 0, "CreatedBy": {}}
 
     def _CreateModel(self, request: dict[str, Any]) -> dict[str, Any]:
+        manifest = self.manifests.get(request["PrimaryContainer"]["Image"], DOCKER_V2)
+        if manifest != DOCKER_V2:
+            raise Refused("ValidationException", f"Unsupported manifest media type {manifest}.")
         return self._keep(self.models, "model", request["ModelName"], request, "ModelArn")
 
     def _CreateEndpointConfig(self, request: dict[str, Any]) -> dict[str, Any]:

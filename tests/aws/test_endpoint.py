@@ -66,6 +66,7 @@ def test_every_request_is_one_that_the_service_takes(bundle: Bundle, kind: str) 
     for operation, request in sent.items():
         assert service_model.fault(SERVICE, operation, request) is None, operation
     assert sent["CreateModel"]["EnableNetworkIsolation"] is (kind != "serverless")
+    assert sent["CreateModel"]["PrimaryContainer"]["Environment"] == {"CXR_PLATFORM": "sagemaker"}
     assert sent["CreateModelPackage"]["ModelApprovalStatus"] == "PendingManualApproval"
 
 
@@ -210,6 +211,15 @@ def test_a_failed_endpoint_is_replaced(serving: ServingPlane, bundle: Bundle, bu
     assert serving.endpoints[name]["Status"] == "InService"
 
 
+def test_an_image_whose_manifest_is_an_oci_index_is_refused_and_nothing_remains(
+    serving: ServingPlane, bundle: Bundle, bucket: str
+) -> None:
+    serving.manifests[IMAGE] = "application/vnd.oci.image.index.v1+json"
+    with pytest.raises(CxrError, match=r"Unsupported manifest media type application/vnd.oci.image.index"):
+        Deployment(bundle, target(bucket), poll_seconds=0.2).deploy(film())
+    assert not serving.models
+
+
 def bundle_folder(bundle: Bundle) -> Path:
     return bundle.archive.parent / "bundle"
 
@@ -339,33 +349,51 @@ def wait_for(happened: Callable[[], object]) -> None:
         time.sleep(0.02)
 
 
-def test_a_dry_run_prints_the_requests_and_sends_nothing(
-    serving: ServingPlane, packed: Project, capsys: pytest.CaptureFixture[str]
+def dry_run(packed: Project, bucket: str, *options: str) -> None:
+    settings = ["--bundle", str(packed.bundle), "--image", IMAGE, "--role", ROLE, "--bucket", f"{bucket}/team"]
+    main(["deploy", *settings, "--dry-run", *options])
+
+
+def test_a_dry_run_prints_the_requests_and_says_what_exists_what_would_change_and_how_to_remove_it(
+    serving: ServingPlane, packed: Project, bundle: Bundle, bucket: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    main(
-        [
-            "deploy",
-            "--bundle",
-            str(packed.bundle),
-            "--image",
-            IMAGE,
-            "--role",
-            ROLE,
-            "--bucket",
-            "films",
-            "--serverless",
-            "--dry-run",
-        ]
-    )
-    sent = json.loads(capsys.readouterr().out)
+    dry_run(packed, bucket, "--serverless")
+    printed = capsys.readouterr()
+    sent, name = json.loads(printed.out), bundle.name
     assert list(sent) == ["CreateModel", "CreateEndpointConfig", "CreateEndpoint"]
-    packed_as = open_bundle(packed.archive, packed.bundle).name
-    assert sent["CreateModel"]["ModelName"].startswith(packed_as), "as the stage packed it"
+    assert sent["CreateModel"]["ModelName"].startswith(name), "as the stage packed it"
+    assert printed.err.splitlines()[-3:] == [
+        f"exists: no endpoint {name}",
+        "would create a model, a configuration and the endpoint",
+        f"to remove it: python -m cxr deploy --delete {name}",
+    ]
+    assert all(operation.startswith("Describe") for operation, _ in serving.calls)
+    Deployment(bundle, target(bucket), poll_seconds=0.2).deploy(film())
+    calls = len(serving.calls)
+    dry_run(packed, bucket)
+    assert "would change nothing" in capsys.readouterr().err
+    dry_run(packed, bucket, "--instance-type", "ml.c6i.xlarge")
+    text = capsys.readouterr().err
+    assert f"exists: endpoint {name}, InService" in text
+    assert "would change: instance type: ml.c6i.large -> ml.c6i.xlarge" in text
+    dry_run(packed, bucket, "--transform", f"s3://{bucket}/new")
+    assert "would start attempt 1" in capsys.readouterr().err
+    assert all(operation.startswith("Describe") for operation, _ in serving.calls[calls:])
+
+
+def test_a_dry_run_needs_no_sign_in(
+    serving: ServingPlane, packed: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    dry_run(packed, "films")
+    printed = capsys.readouterr()
+    assert list(json.loads(printed.out)) == ["CreateModel", "CreateEndpointConfig", "CreateEndpoint"]
+    assert "what exists is not known" in printed.err
     assert serving.calls == []
 
 
 def test_everything_that_is_missing_is_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("CXR_SERVING_IMAGE", "CXR_SAGEMAKER_ROLE", "CXR_SAGEMAKER_BUCKET"):
+    for name in ("CXR_SERVING_IMAGE", "CXR_ENDPOINT_ROLE", "CXR_SAGEMAKER_BUCKET"):
         monkeypatch.delenv(name, raising=False)
     with pytest.raises(CxrError, match=r"missing: --image .*, --role .*, --bucket"):
         main(["deploy"])

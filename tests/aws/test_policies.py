@@ -3,17 +3,23 @@
 import re
 import subprocess
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import cv2
 import pytest
 from botocore.client import BaseClient
 from moto.iam.access_control import IAMPolicy, PermissionResult
 
+from cxr.__main__ import main
 from tests.aws import stand_ins
 from tests.aws.control_plane import ControlPlane
 from tests.aws.job import ACCOUNT, LOG_GROUP
 from tests.aws.project import ROLE, Project
+from tests.aws.serving_plane import ServingPlane
+from tests.bundles import make_project
+from tests.conftest import phantom
 
 POLICIES = Path(__file__).parents[2] / "docs" / "aws"
 REGION = "eu-central-1"
@@ -44,21 +50,29 @@ def filled_in(name: str, bucket: str) -> str:
 class Policy:
     """One of the documented policies, with its placeholders filled in."""
 
-    def __init__(self, name: str, bucket: str) -> None:
+    def __init__(self, name: str, bucket: str, namespace: str = LOG_GROUP) -> None:
+        self.namespace = namespace
         self._policy = IAMPolicy({"policy_document": filled_in(name, bucket)})
 
     def allows(self, action: str, resource: str) -> bool:
         context = {"iam:PassedToService": "sagemaker.amazonaws.com", "aws:SourceAccount": ACCOUNT}
-        context |= {"cloudwatch:namespace": LOG_GROUP}
+        context |= {"cloudwatch:namespace": self.namespace}
         decision = self._policy.is_action_permitted(action, resource, incoming_condition_values=context)
         return decision is PermissionResult.PERMITTED
+
+
+def with_key(action: str, resource: str) -> list[tuple[str, str]]:
+    """An S3 call, and what it needs of the key with which the bucket encrypts."""
+    needs = {"s3:GetObject": "kms:Decrypt", "s3:PutObject": "kms:GenerateDataKey"}
+    key = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/{KEY}"
+    return [(action, resource), *([(needs[action], key)] if action in needs else [])]
 
 
 def needed(service: str, operation: str, request: dict[str, Any]) -> list[tuple[str, str]]:
     """IAM actions and resources of an API call (Service Authorization Reference)."""
     if service == "s3":
         resource = f"arn:aws:s3:::{request['Bucket']}" + (f"/{request['Key']}" if "Key" in request else "")
-        return [(f"s3:{_S3.get(operation, operation)}", resource)]
+        return with_key(f"s3:{_S3.get(operation, operation)}", resource)
     if service == "logs":
         stream = f":log-stream:{request['logStreamName']}" if "logStreamName" in request else ":log-stream:"
         group = f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:{request['logGroupName']}"
@@ -69,21 +83,40 @@ def needed(service: str, operation: str, request: dict[str, Any]) -> list[tuple[
         return [
             (f"ecr:{operation}", f"arn:aws:ecr:{REGION}:{request['registryId']}:repository/{request['repositoryName']}")
         ]
-    job = f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:training-job/{request['TrainingJobName']}"
-    calls = [(f"sagemaker:{operation}", job)]
-    if operation == "CreateTrainingJob":
-        calls += [("sagemaker:AddTags", job), ("iam:PassRole", request["RoleArn"])]
-    return calls
+    if operation.startswith("List") and operation != "ListTags":
+        return [(f"sagemaker:{operation}", "*")]
+    if "ResourceArn" in request:
+        return [(f"sagemaker:{operation}", request["ResourceArn"])]
+    calls = [(f"sagemaker:{operation}", _arn(member, request[member])) for member in _KINDS if member in request]
+    if operation.startswith("Create"):
+        calls += [("sagemaker:AddTags", calls[0][1])]
+    roles = [request[name] for name in ("RoleArn", "ExecutionRoleArn") if name in request]
+    return calls + [("iam:PassRole", role) for role in roles]
+
+
+# Member of a request that names a resource -> the resource's kind in its ARN.
+_KINDS = {
+    "TrainingJobName": "training-job",
+    "TransformJobName": "transform-job",
+    "EndpointName": "endpoint",
+    "EndpointConfigName": "endpoint-config",
+    "ModelName": "model",
+    "ModelPackageGroupName": "model-package-group",
+}
+
+
+def _arn(member: str, name: str) -> str:
+    return f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:{_KINDS[member]}/{name}"
 
 
 @pytest.fixture
-def calls(plane: ControlPlane, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
+def calls(s3: Any, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
     """What the submitter's clients ask for, as IAM sees it."""
     recorded: list[tuple[str, str]] = []
     make, lock = BaseClient._make_api_call, threading.Lock()
 
     def recording(self: Any, operation: str, request: dict[str, Any]) -> Any:
-        if self is not plane.s3:  # that one stands for the job's role
+        if self is not s3:  # that one stands for the roles
             with lock:
                 recorded.extend(needed(self.meta.service_model.service_name, operation, request))
         return make(self, operation, request)
@@ -106,9 +139,75 @@ def test_the_policies_allow_every_call_of_a_hand_off(
     calls.append(("s3:AbortMultipartUpload", f"arn:aws:s3:::{bucket}/shards/a.npy"))  # after an interruption
     assert [call for call in calls if not submitter.allows(*call)] == []
     (job,) = plane.jobs.values()
-    made = [(action, f"arn:aws:s3:::{resource}") for action, resource in job.role_calls]
-    assert {action for action, _ in made} == {"s3:ListBucket", "s3:GetObject", "s3:PutObject"}
+    made = [call for action, resource in job.role_calls for call in with_key(action, f"arn:aws:s3:::{resource}")]
+    assert {action for action, _ in made} >= {"s3:ListBucket", "s3:GetObject", "s3:PutObject", "kms:Decrypt"}
     assert [call for call in made if not role.allows(*call)] == []
+
+
+@pytest.fixture
+def serving(tmp_path: Path, s3: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[ServingPlane]:
+    (tmp_path / "serving").mkdir()
+    double = ServingPlane(tmp_path / "serving", s3)
+    monkeypatch.setenv("AWS_ENDPOINT_URL_SAGEMAKER", double.url)
+    monkeypatch.setenv("AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME", double.url)
+    yield double
+    double.close()
+
+
+def test_every_call_of_a_deployment_is_allowed(
+    tmp_path: Path, serving: ServingPlane, bucket: str, calls: list[tuple[str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the role that docs/aws.md creates, from its own variable."""
+    monkeypatch.setenv("CXR_ENDPOINT_ROLE", f"arn:aws:iam::{ACCOUNT}:role/cxr-endpoint")
+    monkeypatch.setenv("CXR_SAGEMAKER_BUCKET", bucket)
+    monkeypatch.setenv("CXR_SERVING_IMAGE", f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/cxr-serve:1")
+    monkeypatch.delenv("CXR_SAGEMAKER_ROLE", raising=False)
+    bundle, film = make_project(tmp_path).bundle, tmp_path / "film.png"
+    cv2.imwrite(str(film), phantom(3, 640, 512)[0])
+    metrics = tmp_path / "metrics.json"
+    metrics.write_text("{}")
+    main(["deploy", "--bundle", str(bundle), "--film", str(film)])
+    main(["deploy", "--bundle", str(bundle), "--register", "--metrics", str(metrics)])
+    made = {action for action, _ in calls}
+    assert made >= {"sagemaker:CreateEndpoint", "sagemaker:InvokeEndpoint", "iam:PassRole", "kms:GenerateDataKey"}
+    deployer = Policy("deployer-policy", bucket)
+    assert [call for call in calls if not deployer.allows(*call)] == []
+
+
+@pytest.mark.parametrize("namespace", ["/aws/sagemaker/Endpoints", "/aws/sagemaker/TransformJobs"])
+def test_an_endpoint_may_read_its_bundle_and_a_transform_films_and_both_write_metrics(namespace: str) -> None:
+    role = Policy("endpoint-role-policy", "films", namespace)
+    objects = {"GetObject": ("bundles/a/model.tar.gz", "films/a.dcm"), "PutObject": ("transform/job/a.dcm.out",)}
+    calls = [
+        call
+        for action, keys in objects.items()
+        for key in keys
+        for call in with_key(f"s3:{action}", f"arn:aws:s3:::films/{key}")
+    ]
+    calls.append(("cloudwatch:PutMetricData", "*"))
+    assert [call for call in calls if not role.allows(*call)] == []
+
+
+@pytest.mark.parametrize(
+    ("operation", "request_"),
+    [
+        ("UpdateEndpoint", {"EndpointName": "cxr-pneumonia-a", "EndpointConfigName": "cxr-pneumonia-a-realtime"}),
+        ("DescribeEndpointConfig", {"EndpointConfigName": "cxr-pneumonia-a"}),
+        ("DescribeModel", {"ModelName": "cxr-pneumonia-a"}),
+        ("DescribeModelPackageGroup", {"ModelPackageGroupName": "cxr-pneumonia"}),
+        ("StopTransformJob", {"TransformJobName": "cxr-pneumonia-a-1"}),
+        ("DeleteEndpoint", {"EndpointName": "cxr-pneumonia-a"}),
+        ("DeleteEndpointConfig", {"EndpointConfigName": "cxr-pneumonia-a"}),
+        ("DeleteModel", {"ModelName": "cxr-pneumonia-a"}),
+        ("ListEndpoints", {}),
+        ("ListEndpointConfigs", {}),
+        ("ListModels", {}),
+        ("ListTags", {"ResourceArn": f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:endpoint/cxr-pneumonia-a"}),
+    ],
+)
+def test_a_deployer_may_change_list_and_delete_deployments(operation: str, request_: dict[str, str]) -> None:
+    deployer = Policy("deployer-policy", "films")
+    assert [call for call in needed("sagemaker", operation, request_) if not deployer.allows(*call)] == []
 
 
 def test_the_submitter_may_log_to_a_tracking_server() -> None:
@@ -125,6 +224,11 @@ def test_the_submitter_may_log_to_a_tracking_server() -> None:
         ("submitter-policy", "s3:DeleteObject", "arn:aws:s3:::films/npz/a.npz"),
         ("submitter-policy", "sagemaker:CreateTrainingJob", f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:training-job/other"),
         ("submitter-policy", "iam:PassRole", f"arn:aws:iam::{ACCOUNT}:role/administrator"),
+        ("deployer-policy", "sagemaker:DeleteEndpoint", f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:endpoint/other"),
+        ("deployer-policy", "iam:PassRole", ROLE),
+        ("deployer-policy", "kms:Decrypt", f"arn:aws:kms:{REGION}:{ACCOUNT}:key/another"),
+        ("endpoint-role-policy", "s3:PutObject", "arn:aws:s3:::films/bundles/a/model.tar.gz"),
+        ("endpoint-role-policy", "cloudwatch:PutMetricData", "*"),  # in the namespace of training jobs
         ("job-role-policy", "s3:PutObject", "arn:aws:s3:::films/shards/a.npy"),
         ("job-role-policy", "s3:GetObject", "arn:aws:s3:::films/npz/a/train/a.npz"),
         ("job-role-policy", "s3:DeleteObject", "arn:aws:s3:::films/sagemaker-checkpoints/a/state-a"),

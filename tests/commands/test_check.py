@@ -18,6 +18,7 @@ from tests.ingest.test_ingest import write_cohort
 from tests.settings import machine, section
 
 ROOT = Path(__file__).parents[2]
+TRAIN = section(TrainSection, balance="none")
 OWN = {"root": "films", "path_pattern": r"(?P<patient_id>P\d+)", "masks_dir": "auto"}
 
 
@@ -28,7 +29,7 @@ def rows_of(report: CheckReport) -> dict[str, str]:
 def test_films_are_counted_by_class_patient_and_split(workspace: Path) -> None:
     write_cohort(workspace / "films", patients=10, films=2)
     report = CheckReport()
-    assert len(check_cohort(section(DataSection, **OWN, val_fraction=0.25, test_fraction=0.0), report)) == 20
+    assert len(check_cohort(section(DataSection, **OWN, val_fraction=0.25, test_fraction=0.0), TRAIN, report)) == 20
     rows = rows_of(report)
     assert rows["films"] == "20 in films, layout folders"
     assert rows["classes"] == "normal 10, pneumonia 10"
@@ -44,7 +45,7 @@ def test_a_demo_cohort_not_drawn_yet_is_no_error(workspace: Path, emptied: bool)
     if emptied:
         (workspace / "data/demo").mkdir(parents=True)
     report = CheckReport()
-    assert check_cohort(section(DataSection, root="data/demo"), report) == []
+    assert check_cohort(section(DataSection, root="data/demo"), TRAIN, report) == []
     assert rows_of(report)["films"].startswith("data/demo: not drawn yet; the next `dvc repro` draws")
     assert report.faults == []
 
@@ -52,7 +53,7 @@ def test_a_demo_cohort_not_drawn_yet_is_no_error(workspace: Path, emptied: bool)
 def test_an_empty_folder_of_own_films_is_an_error(workspace: Path) -> None:
     (workspace / "films").mkdir()
     report = CheckReport()
-    check_cohort(section(DataSection, **OWN), report)
+    check_cohort(section(DataSection, **OWN), TRAIN, report)
     assert report.faults == ["films: no films in layout 'folders'; check data.root and data.layout"]
 
 
@@ -60,7 +61,7 @@ def test_ids_that_will_be_hashed_are_not_shown(workspace: Path, monkeypatch: pyt
     monkeypatch.setenv(VARIABLE, "0123456789abcdef" * 4)
     write_cohort(workspace / "films", patients=4)
     report = CheckReport()
-    films = check_cohort(section(DataSection, **OWN, patient_ids="hashed"), report)
+    films = check_cohort(section(DataSection, **OWN, patient_ids="hashed"), TRAIN, report)
     assert rows_of(report)["patients"] == "4, from data.patient_from: pattern; their ids will be hashed"
     assert {film.patient_id for film in films} == {None}
 
@@ -71,7 +72,7 @@ def test_files_that_dvc_fails_or_hangs_on_give_warnings(workspace: Path) -> None
     for path in (workspace / "films").glob("*/P0*_*.png"):
         path.rename(path.with_name(f"{os.fsdecode(bytes([255]))}{path.name}"))
     report = CheckReport()
-    check_cohort(section(DataSection, **OWN), report)
+    check_cohort(section(DataSection, **OWN), TRAIN, report)
     assert report.as_text().encode()
     assert any(
         r"8 names under films are not UTF-8, such as films/NORMAL/\udcffP000_0.png" in line for line in report.warnings
@@ -95,7 +96,7 @@ def test_errors_of_the_cohort_are_reported_before_any_film_is_opened(
 ) -> None:
     write_cohort(workspace / "films", patients=2)
     report = CheckReport()
-    check_cohort(section(DataSection, **{**OWN, **changes}), report)
+    check_cohort(section(DataSection, **{**OWN, **changes}), TRAIN, report)
     assert len(report.faults) == 1
     assert fault in report.faults[0]
 
@@ -118,7 +119,7 @@ def test_all_errors_of_the_machine_are_reported_at_once(workspace: Path, monkeyp
 def test_the_command_prints_a_table_and_draws_the_films(
     workspace: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    write_cohort(workspace / "films", patients=8, films=1)
+    write_cohort(workspace / "films", patients=20, films=1)
     (workspace / "films/NORMAL/P000_0.png").write_bytes(b"no picture")
     shutil.copy(ROOT / "compute.yaml", workspace)
     text = (ROOT / "params.yaml").read_text(encoding="utf-8")
@@ -126,11 +127,11 @@ def test_the_command_prints_a_table_and_draws_the_films(
     Path("params.yaml").write_text(text.replace("root: data/demo", "root: films"), encoding="utf-8")
     with caplog.at_level("INFO"):
         main(["check"])
-    assert "classes        normal 4, pneumonia 4\n" in capsys.readouterr().out
+    assert "classes        normal 10, pneumonia 10\n" in capsys.readouterr().out
     assert "ready for `dvc repro`" in caplog.text
     sheet = cv2.imread("reports/films.png", cv2.IMREAD_GRAYSCALE)
     assert sheet is not None
-    assert sheet.shape == (2 * 236, 6 * 200)
+    assert sheet.shape == (4 * 236, 6 * 200)
     assert sheet[:200, :200].min() < 60  # a film's lungs, or what is written in the place of one
 
 

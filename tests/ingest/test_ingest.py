@@ -1,3 +1,4 @@
+import json
 import os
 import re
 from pathlib import Path
@@ -6,6 +7,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pandas as pd
+import pydicom
 import pytest
 
 from cxr.core.errors import CxrError
@@ -291,7 +293,7 @@ def test_an_unknown_label_is_named_with_its_row_and_the_classes(workspace: Path)
     write_csv_cohort(workspace / "films")
     text = Path("films/labels.csv").read_text().replace("images/3.png,1", "images/3.png,pneumona")
     Path("films/labels.csv").write_text(text)
-    with pytest.raises(CxrError, match=r"labels\.csv:5: unknown label 'pneumona'; .*did you mean 'pneumonia'"):
+    with pytest.raises(CxrError, match=r"unknown label 'pneumona' \(1\); did you mean 'pneumonia'.*labels\.csv:5"):
         run(settings(layout="csv", patient_from="column", path_pattern="none"))
 
 
@@ -327,10 +329,50 @@ def test_a_dicom_folder_takes_patients_from_the_tag_and_labels_from_a_csv_by_ste
     assert {record.bits for record in records} == {12}
 
 
-def test_a_row_without_its_dicom_file_is_an_error_that_names_the_row(workspace: Path) -> None:
+DICOM_NAMES = ["IM000001", "UPPER.DCM", "1.2.840.113619.2.55", "1.2.840.113619.2.56", "two.dots.dcm", "plain.dcm"]
+
+
+@pytest.mark.parametrize("layout", ["dicom", "csv", "folders"])
+def test_dicom_films_are_found_whatever_their_names(workspace: Path, layout: str) -> None:
+    rows = []
+    for index, name in enumerate([*DICOM_NAMES, *(f"{letter}.dcm" for letter in "abcdef")]):
+        label = ("normal", "pneumonia")[index % 2]
+        write_dicom(workspace / "films" / label / "film.dcm", phantom(index)[0]).rename(
+            workspace / "films" / label / name
+        )
+        rows.append((f"{label}/{name}" if layout == "csv" else name, label))
+    if layout != "folders":
+        pd.DataFrame(rows, columns=["patientId", "Target"]).to_csv(workspace / "films/labels.csv", index=False)
+        (workspace / "films/DICOMDIR").write_bytes(bytes(128) + b"DICM")
+    records = run(dicom_settings(layout=layout, patient_from="image"))
+    assert {(Path(record.path).name, record.label) for record in records} == {(Path(n).name, name) for n, name in rows}
+
+
+def test_display_attributes_that_cannot_be_used_cost_no_film_and_are_counted(
+    workspace: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    write_dicom_cohort(workspace / "films")
+    run(dicom_settings(patient_ids="as_is"))
+    assert json.loads(Path("data/audit.json").read_text())["display_attributes_skipped"] == {}
+    assert "display attributes" not in caplog.text
+    for path in sorted((workspace / "films").rglob("*.dcm")):
+        dataset = pydicom.dcmread(path)
+        dataset.WindowCenter, dataset.WindowWidth = "2048", "0"
+        if path == min((workspace / "films").rglob("*.dcm")):
+            dataset.RescaleSlope = dataset.RescaleIntercept = ""
+        dataset.save_as(path)
+    films = len(run(dicom_settings(patient_ids="as_is")))
+    assert films == len(list((workspace / "films").rglob("*.dcm")))
+    skipped = {"rescale: RescaleSlope is empty": 1, "window: width is zero or too small": films}
+    assert json.loads(Path("data/audit.json").read_text())["display_attributes_skipped"] == skipped
+    assert f"{films} DICOM films, such as films/" in caplog.text
+    assert "(rescale: RescaleSlope is empty: 1, window: width is zero or too small: " in caplog.text
+
+
+def test_rows_without_their_dicom_files_are_an_error_that_names_the_rows(workspace: Path) -> None:
     write_dicom_cohort(workspace / "films")
     Path("films/0/film0.dcm").unlink()
-    with pytest.raises(CxrError, match=r"labels\.csv:2: no DICOM file 'film0'"):
+    with pytest.raises(CxrError, match=r"1 of 8 rows name a missing file, such as films/labels\.csv:2 'film0'"):
         run(dicom_settings(patient_ids="as_is"))
 
 
@@ -338,7 +380,9 @@ def test_a_film_with_two_labels_is_an_error(workspace: Path) -> None:
     write_csv_cohort(workspace / "films")
     with Path("films/labels.csv").open("a") as file:
         file.write("images/0.png,1,p0,train,F\n")
-    with pytest.raises(CxrError, match=r"images/0\.png' is labelled both 'normal' and 'pneumonia'"):
+    with pytest.raises(
+        CxrError, match=r"films have rows with two labels, such as \S+:14 'images/0\.png', both 'normal' and"
+    ):
         run(settings(layout="csv", patient_from="column", path_pattern="none"))
 
 
@@ -375,7 +419,7 @@ def test_a_missing_root_and_an_empty_one_give_different_errors(workspace: Path) 
 def test_an_unknown_class_folder_is_named(workspace: Path) -> None:
     write_cohort(workspace / "films")
     write_image(workspace / "films/COVID/P700.png", phantom(1)[0])
-    with pytest.raises(CxrError, match=r"films/COVID/P700\.png: unknown label 'COVID'"):
+    with pytest.raises(CxrError, match=r"films: unknown label 'COVID' \(1\) .*films/COVID/P700\.png"):
         run(settings())
 
 

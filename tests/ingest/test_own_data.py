@@ -7,8 +7,8 @@ import pytest
 
 from cxr.core.errors import CxrError
 from cxr.films.manifest import SPLITS
-from cxr.ingest.layouts import find_entries
-from cxr.ingest.preflight import cohort_warnings, suggest_pattern
+from cxr.ingest.patients import suggest_pattern
+from cxr.ingest.validate import validate_cohort
 from tests.conftest import phantom, write_image
 from tests.ingest.test_ingest import run, settings, write_cohort
 
@@ -37,7 +37,8 @@ def test_the_error_for_a_pattern_without_matches_suggests_one(workspace: Path) -
         run(settings())
     assert str(caught.value) == (
         r"params.yaml: data.path_pattern: (?P<patient_id>P\d+) finds no patient in 6 of 6 paths, such as "
-        r"NORMAL/case0_0.png; try (?P<patient_id>case\d+) (3 patients here), or set data.patient_from: image if each "
+        r"NORMAL/case0_0.png and NORMAL/case1_2.png and "
+        r"NORMAL/case2_4.png; try (?P<patient_id>case\d+) (3 patients here), or set data.patient_from: image if each "
         "film is of another patient"
     )
     assert len(run(settings(path_pattern=r"(?P<patient_id>case\d+)", val_fraction=0.34))) == 6
@@ -68,10 +69,11 @@ def test_rows_without_films_and_films_without_rows_are_reported(workspace: Path)
         write_image(root / f"{name}.png", phantom(len(name))[0])
     (root / "labels.csv").write_text("path,label,split\na1.png,0,train\na2.png,1,\nb1.png,1,test\nlost.png,0,test\n")
     given = settings(layout="csv", patient_from="image", path_pattern="none")
-    assert cohort_warnings(find_entries(given), given) == [
-        "1 of 4 films have no split and join train, such as a2.png; give a split for every film or for none",
-        "films/labels.csv: 1 of 4 rows name a missing file, such as lost.png; add the file, or correct or "
-        "remove the row",
+    found = [str(finding) for finding in validate_cohort(given, b"")[1]]
+    assert found[:3] == [
+        "films/labels.csv: 1 of 4 rows name a missing file, such as films/labels.csv:5 'lost.png'; add the file, or "
+        "correct or remove the row",
         "films/labels.csv: 1 films under films have no row and are skipped, such as spare.png; add rows for them, or "
         "move them elsewhere",
+        "1 of 4 films have no split and join train, such as a2.png; give a split for every film or for none",
     ]

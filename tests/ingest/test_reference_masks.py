@@ -4,7 +4,7 @@ import pytest
 
 from cxr.core.errors import CxrError
 from cxr.ingest.config import DataSection
-from cxr.ingest.layouts import reference_masks
+from cxr.ingest.masks import reference_masks
 from tests.settings import section
 
 FOUR = ["test/NORMAL/1.png", "test/PNEUMONIA/1.png", "train/NORMAL/1.png", "train/PNEUMONIA/1.png"]

@@ -4,14 +4,24 @@ import io
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import torch
+from torch import nn
 
 from cxr.bundle.network import Network, load_network
 from cxr.core.errors import CxrError
 from cxr.evaluate.inference import logits_and_cam
 from cxr.models.classifier import Classifier, new_classifier, score
-from cxr.package.export import ServedClassifier, check_onnx, check_script, probe, to_onnx, to_torchscript
+from cxr.package.export import (
+    ServedClassifier,
+    check_onnx,
+    check_script,
+    probe,
+    to_onnx,
+    to_torchscript,
+    with_unit_variances,
+)
 from tests.bundles import BACKBONE, THREE, TWO
 from tests.conftest import phantom
 
@@ -24,7 +34,7 @@ def classifier(
     torch.manual_seed(0)
     made = new_classifier(backbone, classes, 160 if backbone == VIT else 64, mask, mirror=mirror).eval()
     with torch.no_grad():
-        made.head[-1].weight.mul_(300 if backbone == BACKBONE else 1)  # so that films differ
+        made.head[-1].weight.mul_(1 if backbone == VIT else 300)  # so that films differ
     return made
 
 
@@ -70,6 +80,38 @@ def test_export_leaves_the_classifier_as_it_was() -> None:
     assert np.array_equal(score(made, images), before)
 
 
+def trained_norms(made: Classifier) -> list[nn.BatchNorm2d]:
+    """Give the batch norms statistics and weights as training does."""
+    norms = [module for module in made.modules() if isinstance(module, nn.BatchNorm2d)]
+    for norm in norms:
+        assert norm.running_var is not None
+        norm.running_var.uniform_(0.2, 3)
+        nn.init.uniform_(norm.weight, 0.5, 1.5)
+    return norms
+
+
+def test_folded_weights_have_correctly_rounded_roots(tmp_path: Path) -> None:
+    made = classifier()
+    norm = trained_norms(made)[0]
+    assert norm.running_var is not None
+    root = np.sqrt(norm.running_var.numpy().astype(np.float64) + norm.eps)
+    scale = (norm.weight.detach().numpy() / root).astype(np.float32)
+    convolution = next(module for module in made.modules() if isinstance(module, nn.Conv2d))
+    expected = convolution.weight.detach().numpy() * scale[:, None, None, None]
+    exported(made, tmp_path / "c.onnx")
+    stored = [onnx.numpy_helper.to_array(one) for one in onnx.load(tmp_path / "c.onnx").graph.initializer]
+    assert any(np.array_equal(one, expected) for one in stored)
+
+
+def test_unit_variances_leave_the_logits_and_the_classifier_as_they_were() -> None:
+    made, images = classifier(), films(3)
+    trained_norms(made)
+    before = score(made, images)
+    scaled = with_unit_variances(ServedClassifier(made))
+    assert score(scaled.classifier, images) == pytest.approx(before, rel=1e-4, abs=1e-4)
+    assert np.array_equal(score(made, images), before)
+
+
 def test_int16_weights_halve_the_file_and_keep_the_logits(tmp_path: Path) -> None:
     made, images = classifier(backbone="tf_efficientnet_lite0"), films(4)
     expected = score(made, images)
@@ -106,6 +148,19 @@ def test_a_network_without_a_feature_map_gives_no_activation(tmp_path: Path) -> 
     assert scores.activation is None
     assert scores.features.shape == (2, made.head[-1].in_features)
     assert scores.logits == pytest.approx(score(made, films(2, 160)), abs=1e-4)
+
+
+@pytest.mark.parametrize("backbone", [BACKBONE, "tf_efficientnet_lite0"])  # the latter computes its padding
+def test_the_onnx_outputs_declare_the_shapes_that_they_have(backbone: str) -> None:
+    served = ServedClassifier(classifier(THREE, backbone))
+    model = onnx.load_from_string(to_onnx(served, "int16"))
+    declared = [
+        [dim.dim_param or dim.dim_value for dim in output.type.tensor_type.shape.dim] for output in model.graph.output
+    ]
+    with torch.no_grad():
+        given = [list(output.shape[1:]) for output in served(probe(64))]
+    assert declared == [["films", *lengths] for lengths in given]
+    assert [len(shape) for shape in declared] == [2, 2, 4]
 
 
 def test_a_script_contains_no_path_of_this_machine() -> None:

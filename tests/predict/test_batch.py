@@ -9,6 +9,7 @@ from pathlib import Path
 import cv2
 import pandas as pd
 import pytest
+from PIL import Image
 
 from cxr.__main__ import main
 from cxr.core.errors import CxrError
@@ -56,6 +57,24 @@ def test_every_film_has_a_row_and_a_rejected_one_a_reason(predictor: Predictor, 
     assert found["no_suffix"]["decision"] in predictor.config.classes
     alone = predictor(films / "sub0/film00.png")
     assert float(found["film00.png"]["probability"]) == pytest.approx(alone.probability, abs=1e-4)
+
+
+def test_a_folder_gives_the_films_that_ingest_would_read(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    names = ["1.2.840.113619.2.55", "IM000001", "UPPER.DCM", "film.gif", "film.jfif", "film.webp"]
+    film = phantom(1)[0]
+    for name in names:
+        if name.startswith("film."):
+            kind = {"gif": "GIF", "jfif": "JPEG", "webp": "WEBP"}[name.removeprefix("film.")]
+            Image.fromarray(film).save(tmp_path / name, kind)
+        else:
+            write_dicom(tmp_path / "film.dcm", film).rename(tmp_path / name)
+    (tmp_path / "README").write_text("no film")
+    (tmp_path / "labels.csv").write_text("path,label\n")
+    (tmp_path / "folder.PNG").mkdir()
+    assert [Path(found.address).name for found in find_films([str(tmp_path)])] == sorted([*names, "folder.PNG"])
+    assert "left out: 2 files that are not films by suffix or content" in caplog.text
+    assert "README" not in caplog.text
 
 
 def test_workers_and_batches_change_no_prediction(predictor: Predictor, films: Path, tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ def test_a_csv_may_name_a_film_with_any_suffix(tmp_path: Path, name: str) -> Non
 
 def test_a_label_outside_the_classes_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "l.csv").write_text("path,label\nperson2,pnuemonia\n")
-    with pytest.raises(CxrError, match="'pnuemonia' is no class of the bundle"):
+    with pytest.raises(CxrError, match=r"unknown label 'pnuemonia' \(1\); did you mean 'pneumonia'"):
         from_csv(str(tmp_path / "l.csv"), FILMS, TWO)
 
 
@@ -55,6 +55,14 @@ def external(project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     arguments = ["--bundle", str(project.bundle), "--films", str(project.root / "films"), "--out", "out"]
     main(["validate", *arguments, "--patient", r"(P\d+)", "--workers", "2"])
     return tmp_path / "out"
+
+
+def test_a_faulty_table_is_reported_before_any_film_is_scored(project: Project, tmp_path: Path) -> None:
+    (tmp_path / "l.csv").write_text("path,label\nP000_1,perhaps\n")
+    arguments = ["--bundle", str(project.bundle), "--films", str(project.root / "films"), "--out", str(tmp_path / "o")]
+    with pytest.raises(CxrError, match=r"unknown label 'perhaps' \(1\)"):
+        main(["validate", *arguments, "--labels", str(tmp_path / "l.csv")])
+    assert not (tmp_path / "o").exists()
 
 
 def test_metrics_are_computed_at_the_stored_threshold(external: Path, project: Project) -> None:

@@ -5,6 +5,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 import uvicorn
 from playwright.sync_api import Page, expect
 
+from cxr.predict.service.access import Access
 from cxr.predict.service.app import create_app
 from cxr.predict.service.workers import Limits
 from tests.conftest import phantom
@@ -21,10 +23,16 @@ from tests.conftest import phantom
 @pytest.fixture
 def address(fake: Any) -> Iterator[str]:
     """The service on a free port of this machine."""
+    with page_of(fake, Access()) as url:
+        yield url
+
+
+@contextmanager
+def page_of(fake: Any, access: Access) -> Iterator[str]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    app = create_app(lambda: fake, Limits(max_bytes=1_000_000))
+    app = create_app(lambda: fake, Limits(max_bytes=1_000_000), access)
     server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="error"))
     thread = threading.Thread(target=server.run)
     thread.start()
@@ -51,6 +59,19 @@ def read(page: Page, address: str, films: list[Path]) -> None:
     page.set_input_files("#files", [str(film) for film in films])
     expect(page.locator("#status")).to_contain_text("rejected.")
     expect(page.locator("article")).to_have_count(len(films))
+
+
+def test_the_page_asks_once_for_the_token_of_the_service(browser: Any, fake: Any, films: list[Path]) -> None:
+    with page_of(fake, Access("secret")) as url:
+        page = browser.new_page()
+        page.goto(url)
+        for token in ("wrong", "secret"):
+            page.get_by_label("Access token").fill(token)
+            page.get_by_role("button", name="Continue").click()
+        expect(page.locator("#access")).to_be_hidden()
+        read(page, url, films)  # which loads the page anew
+        assert page.locator("article.rejected").count() == 1
+        page.close()
 
 
 @pytest.mark.parametrize("width", [1200, 400])

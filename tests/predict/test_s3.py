@@ -12,6 +12,7 @@ from cxr.predict.inputs import find_films
 from cxr.predict.predictor import Predictor
 from testing.seaweed import ACCESS_KEY, SECRET_KEY, SeaweedFS
 from tests.bundles import Project
+from tests.conftest import phantom, write_dicom
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +23,11 @@ def server(tmp_path_factory: pytest.TempPathFactory):  # type: ignore[no-untyped
 
 
 def test_a_prefix_and_a_folder_give_the_same_predictions(
-    server: SeaweedFS, project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    server: SeaweedFS,
+    project: Project,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
 ) -> None:
     for name, value in {
         "AWS_ENDPOINT_URL_S3": server.url, "AWS_ACCESS_KEY_ID": ACCESS_KEY, "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
@@ -37,10 +42,15 @@ def test_a_prefix_and_a_folder_give_the_same_predictions(
     client.put_object(Bucket="films", Key="in/notes.txt", Body=b"no film")
     client.put_object(Bucket="films", Key="in2/film.png", Body=b"a film of another folder")
     monkeypatch.setitem(sys.modules, "s3fs", None)  # boto3 does it all
+    client.put_object(Bucket="films", Key="in/empty", Body=b"")
+    dicom = write_dicom(folder / "1.2.840.113619.2.55", phantom(20, 320, 280)[0])
+    client.upload_file(str(dicom), "films", f"in/{dicom.name}")
+    request.addfinalizer(dicom.unlink)  # the project is shared
     predictor = Predictor.load(project.bundle)
     local = predict_into(tmp_path / "local.csv", predictor, [str(folder)], workers=2)
     remote = predict_into(tmp_path / "remote.csv", predictor, ["s3://films/in"], workers=2)
     assert [record.row["logit"] for record in remote] == [record.row["logit"] for record in local]
+    assert any(record.row["film"].endswith("/1.2.840.113619.2.55") for record in remote)
     assert all(record.row["film"].startswith("s3://films/in/") for record in remote)
     one = remote[0].row["film"]
     assert [film.address for film in find_films([one])] == [one]

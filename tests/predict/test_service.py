@@ -53,6 +53,15 @@ def test_several_films_as_json_are_answered_in_order_despite_a_bad_one(client, p
     assert films[0]["probability"] == films[2]["probability"]
 
 
+@pytest.mark.parametrize("prefix", ["", "data:image/png;base64,", "data:application/dicom;name=a.dcm;base64,"])
+def test_base64_may_have_line_breaks_and_the_prefix_of_a_data_url(client, png, prefix: str) -> None:
+    headers = {"content-type": "application/json"}
+    lines = prefix + base64.encodebytes(png).decode().replace("\n", "\r\n")
+    body = json.dumps({"films": [{"content": lines}]}).encode()
+    sent = client.post("/invocations", content=body, headers=headers).json()
+    assert sent["probability"] == client.post("/invocations", content=png, headers=RAW).json()["probability"]
+
+
 def test_the_overlay_is_sent_as_png_on_request(client, png) -> None:
     reply = client.post("/invocations", content=png, headers={**RAW, "accept": "image/png"})
     assert reply.headers["content-type"] == "image/png"
@@ -76,6 +85,8 @@ def test_pictures_for_a_page_are_three_layers_of_one_size(client, png) -> None:
         (b"{", "application/json", 400, "the JSON has another form"),
         (b'{"films": []}', "application/json", 400, "no films in the request"),
         (b'{"films": [{"content": "!!"}]}', "application/json", 400, "the JSON has another form"),
+        (b'{"films": [{"content": "data:image/png,AAAA"}]}', "application/json", 400, "the JSON has another form"),
+        (b'{"films": [{"content": 7}]}', "application/json", 400, "the JSON has another form"),
         (b"[" * 100_000, "application/json", 400, "the JSON has another form"),
         (b"x", "text/csv", 400, "content type 'text/csv' is not supported"),
         (bytes(300_001), "application/octet-stream", 413, "larger than 0 MB"),

@@ -17,11 +17,13 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 
 from cxr.core.errors import CxrError
 from cxr.predict.predictor import Predictor
+from cxr.predict.service.access import Access
 from cxr.predict.service.requests import JSON, RESEARCH_ONLY, input_fn, output_fn, response
 from cxr.predict.service.workers import Busy, Limits, Workers
 
 SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 TRANSFORM_MB = 100
+ANYONE = Access()
 log = logging.getLogger(__name__)
 STATIC = Path(__file__).parent / "static"
 POLICY = "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; frame-ancestors 'none'"
@@ -46,12 +48,13 @@ class TooLarge(Exception):
     """The body of a request exceeds the limit."""
 
 
-def create_app(load: Callable[[], Predictor], limits: Limits) -> FastAPI:
-    """The application. It accepts requests once the model is loaded and warm.
+def create_app(load: Callable[[], Predictor], limits: Limits, access: Access = ANYONE) -> FastAPI:
+    """The application. It takes no request before the model is loaded and warm.
 
     Args:
         load: makes the predictor.
-        limits: of one instance.
+        limits: what one instance takes on.
+        access: what a request must show.
     """
     counters, workers = Counters(), Workers(limits)
 
@@ -63,7 +66,7 @@ def create_app(load: Callable[[], Predictor], limits: Limits) -> FastAPI:
         workers.close()
 
     app = FastAPI(title="cxr-pneumonia", lifespan=lifespan, docs_url=None, redoc_url=None)
-    app.middleware("http")(_safe_headers)
+    app.middleware("http")(functools.partial(_guarded, access))
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
 
     @app.get("/", include_in_schema=False)
@@ -175,8 +178,15 @@ async def _body(request: Request, limit: int, keep: bool) -> bytes:
     return bytes(body)
 
 
-async def _safe_headers(request: Request, go: Callable[[Request], Awaitable[Response]]) -> Response:
-    response = await go(request)
+async def _guarded(access: Access, request: Request, go: Callable[[Request], Awaitable[Response]]) -> Response:
+    sent = request.headers
+    refusal = access.refusal(request.url.path, sent.get("host", ""), sent.get("authorization", ""))
+    if refusal is None:
+        response = await go(request)
+    else:
+        status, reason = refusal
+        headers = {"WWW-Authenticate": "Bearer"} if status == 401 else {}
+        response = JSONResponse({"error": reason}, status, headers)
     response.headers["Content-Security-Policy"] = POLICY
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers["Cache-Control"] = "no-store"

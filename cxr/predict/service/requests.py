@@ -4,6 +4,7 @@ import base64
 import binascii
 import json
 import logging
+import re
 import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -144,14 +145,20 @@ def input_fn(body: bytes, content_type: str = RAW[0]) -> list[SentFilm]:
         raise CxrError(f"content type {kind!r} is not supported; send {', '.join(RAW[:3])} or {JSON}")
     try:
         films = json.loads(body)["films"]
-        sent = [
-            SentFilm(str(film.get("name", "film")), base64.b64decode(film["content"], validate=True)) for film in films
-        ]
+        sent = [SentFilm(str(film.get("name", "film")), from_base64(film["content"])) for film in films]
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, binascii.Error) as error:
         raise CxrError(f"the JSON has another form; expected {FORM}") from error
     if not sent:
         raise CxrError(f"no films in the request; expected {FORM}")
     return sent
+
+
+def from_base64(text: str) -> bytes:
+    """The bytes of base64 text, which may have line breaks and the prefix of a data URL; raises ValueError."""
+    prefix, comma, rest = text.partition(",")
+    if comma and re.fullmatch(r"\s*data:[^,]*;base64", prefix, re.IGNORECASE):
+        text = rest
+    return base64.b64decode("".join(text.split()), validate=True)
 
 
 def predict_fn(films: Sequence[SentFilm], predictor: Predictor) -> list[Response]:

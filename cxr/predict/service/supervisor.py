@@ -16,6 +16,7 @@ import uvicorn
 from uvicorn.supervisors import multiprocess
 
 from cxr.core.errors import CxrError
+from cxr.predict.service.access import Access
 from cxr.predict.service.workers import Limits
 
 if TYPE_CHECKING:
@@ -65,14 +66,14 @@ class Worker(multiprocess.Process):
         self.child_conn.close()
 
 
-def supervise(bundle: Path, limits: Limits, host: str, port: int) -> None:
+def supervise(bundle: Path, limits: Limits, access: Access, host: str, port: int) -> None:
     """Serve a bundle until SIGTERM or SIGINT.
 
     Raises:
         CxrError: the bundle cannot be loaded; the log has the reason.
     """
     config = uvicorn.Config(
-        functools.partial(_app, bundle, limits), factory=True, host=host, port=port, workers=1, lifespan="on",
+        functools.partial(_app, bundle, limits, access), factory=True, host=host, port=port, workers=1, lifespan="on",
         log_config=None, access_log=False, timeout_graceful_shutdown=GRACE, timeout_worker_healthcheck=START,
     )  # fmt: skip
     multiprocess.Process = Worker  # type: ignore[misc]
@@ -82,14 +83,14 @@ def supervise(bundle: Path, limits: Limits, host: str, port: int) -> None:
         raise CxrError(f"{bundle}: cannot be served; see the line before")
 
 
-def _app(bundle: Path, limits: Limits) -> "FastAPI":
-    """The application of a worker. The supervising process does not import it and stays small."""
+def _app(bundle: Path, limits: Limits, access: Access) -> "FastAPI":
+    """The application of a worker. The watching process stays small: it imports nothing of this."""
     from cxr.predict.service.app import create_app
     from cxr.predict.service.requests import model_fn
 
     log_as_json()
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    return create_app(functools.partial(model_fn, str(bundle)), limits)
+    return create_app(functools.partial(model_fn, str(bundle)), limits, access)
 
 
 def _end_with_parent() -> None:

@@ -18,12 +18,12 @@ class Limits:
 
     max_bytes: int = 32_000_000  # of a request's body
     max_films: int = 64  # of a request
-    queue: int = 64  # films waiting or being predicted; one more is answered with 503
-    seconds: float = 20.0  # for one film, including its wait
-    workers: int = os.cpu_count() or 1  # films predicted at the same time
-    retry_after: int = 1  # seconds, sent as Retry-After with a 503
-    batch: bool = False  # any other status than 200 fails a whole batch transform: answer 200 with the reason
-    warm_up: bool = True  # predict one synthetic film before the first request
+    queue: int = 64  # films waiting or at work; one more is answered with 503
+    seconds: float = 20.0  # for one film, its wait included
+    workers: int = os.cpu_count() or 1  # films at work at one time
+    retry_after: int = 1  # seconds, what a 503 asks the client to wait
+    batch: bool = False  # a batch transform, which any other status than 200 fails: answer 200 with the reason
+    warm_up: bool = True  # read one synthetic film before the first request
 
 
 class Busy(Exception):

@@ -3,8 +3,25 @@ const find = (id) => document.getElementById(id);
 const rows = [];
 let about = {};
 
+let token = sessionStorage.getItem("token") || "";
+
+function call(path, options = {}) {
+  const headers = { ...options.headers };
+  if (token) headers.Authorization = `Bearer ${token}`;
+  return fetch(path, { ...options, headers });
+}
+
 async function start() {
-  about = await (await fetch("about")).json();
+  const reply = await call("about");
+  find("access").hidden = reply.status !== 401;
+  find("drop").hidden = reply.status === 401;
+  if (reply.status === 401) {
+    if (token) say("The service does not accept this token.");
+    find("token").focus();
+    return;
+  }
+  say("");
+  about = await reply.json();
   find("version").textContent = about.bundle.slice(0, 12);
   find("limit").textContent = Math.floor(about.max_bytes / 1e6);
 }
@@ -28,7 +45,7 @@ async function ask(file) {
   for (;;) {
     let reply;
     try {
-      reply = await fetch("invocations?pictures=1", {
+      reply = await call("invocations?pictures=1", {
         method: "POST",
         headers: { "Content-Type": "application/octet-stream" },
         body: file,
@@ -106,6 +123,12 @@ function say(text) {
   find("status").textContent = text;
 }
 
+find("access").addEventListener("submit", (event) => {
+  event.preventDefault();
+  token = find("token").value.trim();
+  sessionStorage.setItem("token", token);
+  start();
+});
 find("files").addEventListener("change", async (event) => {
   await readAll([...event.target.files]);
   event.target.value = "";

@@ -1,0 +1,205 @@
+"""The layouts `csv` and `dicom`: labels, patients and splits of the films come from a table."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cxr.core.errors import CxrError, did_you_mean
+from cxr.films.find import film_stem, is_dicom_file
+from cxr.ingest.config import EXCLUDE, DataSection
+from cxr.ingest.entries import SPLIT_NAMES, FilmEntry, files_under, film_entry, from_path, looks_like_film
+from cxr.ingest.findings import Finding, error, warning
+from cxr.ingest.labels import LabelReader
+from cxr.ingest.names import FilmNames
+from cxr.ingest.table import Table, nfc, read_table
+
+VIEWS = ("view", "view position", "viewposition", "frontal/lateral", "projection", "viewcodesequence_codemeaning")
+LATERAL = ("lateral", "l", "ll", "lat", "llat", "rlat", "rl", "left lateral")
+
+
+@dataclass
+class _Faults:
+    """Places of each kind of fault, in the order of the rows."""
+
+    shared: list[str] = field(default_factory=list)  # names that several films have
+    labels: list[str] = field(default_factory=list)  # films with two labels
+    splits: list[str] = field(default_factory=list)
+    patients: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)  # rows without a file
+    unknown_splits: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+
+
+def table_entries(root: Path, settings: DataSection) -> tuple[list[FilmEntry], list[Finding]]:
+    """The films that the label table names, and findings about its rows; no films where it cannot be read."""
+    csv = root / settings.labels_csv
+    if not csv.is_file():
+        return [], [error(f"{csv}: no such file", "set data.labels_csv to the label file inside data.root")]
+    try:
+        table = read_table(csv)
+        lists = _split_lists(root, settings)
+    except CxrError as fault:
+        problem, _, remedy = str(fault).rpartition("; ")
+        return [], [error(problem, remedy)]
+    found, absent = _columns(table, settings)
+    if absent:
+        return [], [error(f"{csv}: {table.no_column(name)}", "name yours in data.columns") for name in absent]
+    names = _film_files(root, settings)
+    films = FilmNames(names, str(root.resolve()))
+    labels, faults = LabelReader(settings), _Faults()
+    entries: dict[str, FilmEntry] = {}
+    used: set[str] = set()
+    for line, row in zip(table.lines, table.rows, strict=True):
+        where, given = f"{csv}:{line}", row[found["path"]]
+        label = labels.read(row[found["label"]] if "label" in found else "", where, row)
+        meant = films.find(given)
+        used.update(meant)
+        if label is None or label == EXCLUDE:
+            continue
+        if len(meant) > 1:
+            faults.shared.append(f"{where} {given!r} ({meant[0]}, {meant[1]})")
+            continue
+        name = meant[0] if meant else films.relative(given)
+        if not meant:
+            faults.missing.append(f"{where} {given!r}")
+        split = _split(row.get(found.get("split", ""), ""), where, name, lists, settings, faults)
+        if split == EXCLUDE:
+            continue
+        groups = from_path(name, settings)
+        groups.pop("label", None)
+        extra = {key: value for key, value in row.items() if key not in found.values()}
+        if settings.patient_from == "column":
+            groups["patient_id"] = row[found["patient_id"]]
+        entry = film_entry(root, name, label, split, {**extra, **groups})
+        # A film may have several rows, one per finding.
+        first = entries.setdefault(name, entry)
+        if first.label != entry.label:
+            faults.labels.append(f"{where} {given!r}, both {first.label!r} and {entry.label!r}")
+        if first.split != entry.split:
+            faults.splits.append(f"{where} {given!r}, both {first.split or 'none'} and {entry.split or 'none'}")
+        if first.patient_id != entry.patient_id:
+            faults.patients.append(f"{where} {given!r}")
+    findings = [warning(note, "save it as UTF-8 with commas if that is wrong") for note in table.notes]
+    findings += labels.findings(str(csv)) + _row_findings(csv, faults, len(entries), settings)
+    spare = [name for name in names if name not in used and looks_like_film(root, name)]
+    if spare:
+        findings.append(
+            warning(
+                f"{csv}: {len(spare)} films under {root} have no row and are skipped",
+                "add rows for them, or move them elsewhere",
+                spare,
+            )
+        )
+    findings += _lateral(csv, table, list(entries.values()))
+    return list(entries.values()), findings
+
+
+def _film_files(root: Path, settings: DataSection) -> list[str]:
+    """Files that rows may name; with layout dicom only DICOM files. A film comes before a folder of its name."""
+    tables = {settings.labels_csv, *settings.split_lists.values()}
+    names = [name for name in files_under(root, settings) if name not in tables]
+    if settings.layout == "dicom":
+        names = [name for name in names if is_dicom_file(root / name)]
+        folders = {name for name in names if (root / name).is_dir()}
+        stems = {film_stem(Path(name).name) for name in names if name not in folders} | {
+            Path(name).name for name in names
+        }
+        names = [name for name in names if name not in folders or film_stem(Path(name).name) not in stems]
+    return names
+
+
+def _columns(table: Table, settings: DataSection) -> tuple[dict[str, str], list[str]]:
+    """The table's column for each of `data.columns`, and the names of those that are missing."""
+    columns = settings.columns
+    wanted = {"path": columns.path}
+    if columns.label != "none":
+        wanted["label"] = columns.label
+    if settings.patient_from == "column":
+        wanted["patient_id"] = columns.patient_id
+    found = {key: column for key, name in wanted.items() if (column := table.column(name))}
+    absent = [name for key, name in wanted.items() if key not in found]
+    absent += [rule.column for rule in settings.label_rules if rule.column and rule.column not in table.columns]
+    for key, name in (("split", columns.split), ("patient_id", columns.patient_id)):
+        if key not in found and (column := table.column(name)):
+            found[key] = column
+    return found, list(dict.fromkeys(absent))
+
+
+def _split_lists(root: Path, settings: DataSection) -> dict[str, str]:
+    """The split of each name in the files of `data.split_lists`, by the name and by its stem."""
+    splits: dict[str, str] = {}
+    for split, name in settings.split_lists.items():
+        path = root / name
+        if not path.is_file():
+            raise CxrError(f"{path}: no such file; correct data.split_lists: {split}")
+        for line in path.read_text(encoding="utf-8-sig", errors="replace").splitlines():
+            film = nfc(line).replace("\\", "/").rsplit("/", 1)[-1]
+            if film and splits.setdefault(film, split) != split:
+                raise CxrError(f"{path}: {film} is also in the list of {splits[film]}; keep one")
+    return splits
+
+
+def _split(
+    raw: str, where: str, name: str, lists: Mapping[str, str], settings: DataSection, faults: _Faults
+) -> str | None:
+    if lists:
+        film = nfc(name).rsplit("/", 1)[-1]
+        return lists.get(film) or lists.get(Path(film).stem)
+    mapped = {nfc(key).lower(): split for key, split in settings.split_map.items()}
+    key = raw.lower()
+    split = mapped.get(key) or SPLIT_NAMES.get(key)
+    if split is None and key:
+        faults.unknown_splits[raw].append(where)
+    return split
+
+
+def _row_findings(csv: Path, faults: _Faults, films: int, settings: DataSection) -> list[Finding]:
+    found = []
+    if faults.missing:
+        kind = error if len(faults.missing) > settings.max_quarantined * max(films, 1) else warning
+        found.append(
+            kind(
+                f"{csv}: {len(faults.missing)} of {films} rows name a missing file",
+                "add the file, or correct or remove the row"
+                + (", or set data.layout: csv for films that are not DICOM" if settings.layout == "dicom" else ""),
+                faults.missing,
+            )
+        )
+    for places, problem, remedy in (
+        (faults.shared, "rows have a name that several films share", "give the path of the film relative to data.root"),
+        (faults.labels, "films have rows with two labels", "keep one label for a film"),
+        (faults.splits, "films have rows with two splits", "keep one split for a film"),
+        (faults.patients, "films have rows with two patients", "keep one patient for a film"),
+    ):
+        if places:
+            found.append(error(f"{csv}: {len(places)} {problem}", remedy, places))
+    if faults.unknown_splits:
+        named = ", ".join(f"{raw!r} ({len(places)})" for raw, places in faults.unknown_splits.items())
+        near = did_you_mean(next(iter(faults.unknown_splits)), SPLIT_NAMES)
+        places = [place for each in faults.unknown_splits.values() for place in each]
+        found.append(
+            error(
+                f"{csv}: unknown split {named}; expected train, val or test{near}",
+                "correct them, or set data.split_map",
+                places,
+            )
+        )
+    return found
+
+
+def _lateral(csv: Path, table: Table, entries: Sequence[FilmEntry]) -> list[Finding]:
+    """A warning about films that the table itself calls lateral."""
+    for column in table.columns:
+        if column.lower() in VIEWS:
+            found = [entry for entry in entries if entry.attributes.get(column, "").lower() in LATERAL]
+            if found:
+                values = sorted({entry.attributes[column] for entry in found})
+                rules = " and ".join(f"{{column: {column}, value: {value}, label: exclude}}" for value in values)
+                return [
+                    warning(
+                        f"{csv}: {len(found)} films are lateral by column {column!r}",
+                        f"leave them out: put {rules} first in data.label_rules",
+                        [entry.name for entry in found],
+                    )
+                ]
+    return []
