@@ -34,12 +34,11 @@ def build_shards(npz: Path, folder: Path, shard_bytes: int = SHARD_BYTES) -> int
     rows = read_index(npz)
     first = read_npz(npz / rows[0].file)
     with atomic_folder(folder) as temporary:
-        try:
-            tables = _write_all(rows, npz, temporary, first, shard_bytes, lean=True)
-        except _NotGrey:
+        tables = _write_all(rows, npz, temporary, first, shard_bytes, lean=True)
+        if tables is None:
             for path in temporary.iterdir():
                 path.unlink()
-            tables = _write_all(rows, npz, temporary, first, shard_bytes, lean=False)
+            tables = _write_all(rows, npz, temporary, first, shard_bytes, lean=False) or []
         table = pd.concat(tables).set_index("image_id").loc[[row.image_id for row in rows]].reset_index()
         write_csv(temporary / TABLE, table[list(COLUMNS)])
         facts = {"classes": first.classes, "image_px": first.image.shape[0], "spec": first.spec}
@@ -47,13 +46,13 @@ def build_shards(npz: Path, folder: Path, shard_bytes: int = SHARD_BYTES) -> int
     return len(tables)
 
 
-class _NotGrey(Exception):
-    """A film has different colour channels, so the whole set is stored with all channels."""
-
-
 def _write_all(
     rows: Sequence[NpzRow], npz: Path, folder: Path, first: NpzFilm, shard_bytes: int, lean: bool
-) -> list[pd.DataFrame]:
+) -> list[pd.DataFrame] | None:
+    """One table per shard; None if films are not grey, so that the whole set has to be stored with all channels.
+
+    All threads end before this returns: one that still wrote would meet an emptied folder.
+    """
     film_bytes = first.image[..., 0].size * (2 if lean else 4)
     jobs = [
         (split, members)
@@ -63,7 +62,9 @@ def _write_all(
     # Threads, because disk reads and zlib release the interpreter lock.
     work = Parallel(n_jobs=min(4, os.cpu_count() or 1), prefer="threads", return_as="generator")
     tables = work(delayed(_write)(folder, *job, first, lean) for job in jobs)
-    return list(progress(tables, len(jobs), "shard", unit="shard"))
+    written = list(progress(tables, len(jobs), "shard", unit="shard"))
+    complete = [table for table in written if table is not None]
+    return complete if len(complete) == len(written) else None
 
 
 def _shares(members: list[Member], film_bytes: int, shard_bytes: int) -> Iterable[list[Member]]:
@@ -77,7 +78,8 @@ def _shares(members: list[Member], film_bytes: int, shard_bytes: int) -> Iterabl
     return filter(None, shares)
 
 
-def _write(folder: Path, split: str, members: list[Member], first: NpzFilm, lean: bool) -> pd.DataFrame:
+def _write(folder: Path, split: str, members: list[Member], first: NpzFilm, lean: bool) -> pd.DataFrame | None:
+    """The table of one shard; None if a film has different colour channels and `lean` stores one of them."""
     side = first.image.shape[0]
     images = np.empty((len(members), 2 if lean else 4, side, side), np.uint8)
     labels = []
@@ -86,7 +88,7 @@ def _write(folder: Path, split: str, members: list[Member], first: NpzFilm, lean
         _check_alike(film, first, path)
         labels.append(film.label)
         if lean and not (film.image[..., :1] == film.image[..., 1:3]).all():
-            raise _NotGrey
+            return None
         images[place] = film.image.transpose(2, 0, 1)[[0, 3]] if lean else film.image.transpose(2, 0, 1)
     stream = io.BytesIO()
     np.lib.format.write_array(stream, images, allow_pickle=False)
