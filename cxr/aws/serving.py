@@ -8,9 +8,10 @@ from collections.abc import Callable
 from typing import Any
 
 from cxr.aws.endpoint import PAYLOAD_MB, Bundle, Target, archive_url, facts, registry_requests, requests
+from cxr.aws.quotas import check_quotas
 from cxr.aws.resources import CONFIG, ENDPOINT, GROUP, MODEL, Account, Sort, reason, state
 from cxr.aws.s3 import Item, Store
-from cxr.aws.session import aws_errors, aws_session
+from cxr.aws.session import aws_errors, aws_session, check_partition
 from cxr.aws.transform import latest_attempt, run_transform
 from cxr.core.errors import CxrError
 
@@ -18,14 +19,15 @@ log = logging.getLogger(__name__)
 
 
 class Deployment:
-    """The deployment of one bundle to SageMaker."""
+    """The deployment of one bundle to SageMaker; CxrError in a region of China or GovCloud."""
 
     def __init__(self, bundle: Bundle, target: Target, region: str | None = None, poll_seconds: float = 15.0) -> None:
         self.bundle, self.target = bundle, target
-        session = aws_session(region)
+        self._session = session = aws_session(region)
         with aws_errors("AWS"):
             self.account = Account(session.client("sagemaker"), poll_seconds)
             self.runtime: Any = session.client("sagemaker-runtime")
+        check_partition(session.region_name, "AWS")
         self.store = Store(target.store_url, session)
         self._undo: list[tuple[str, Callable[[], object]]] = []
 
@@ -39,6 +41,7 @@ class Deployment:
                 created is deleted first.
         """
         if self.target.kind == "transform":
+            self._check_quota("transform job")
             self._upload()
             return run_transform(self.bundle, self.target, self.account, again)
         before = self._endpoint_before()
@@ -48,6 +51,8 @@ class Deployment:
             log.info("endpoint %s: exists with these settings", name)
             self._try(film)
             return name
+        if self.target.kind == "realtime":
+            self._check_quota("endpoint")
         self._upload()
         try:
             self._create(MODEL, sent["CreateModel"])
@@ -127,6 +132,9 @@ class Deployment:
         with aws_errors("model registry"):
             entry = self.account.client.create_model_package(**made["CreateModelPackage"])
         return str(entry["ModelPackageArn"])
+
+    def _check_quota(self, use: str) -> None:
+        check_quotas(self._session, {f"{self.target.instance_type} for {use} usage": 1})
 
     def _upload(self) -> None:
         archive = self.bundle.archive

@@ -34,6 +34,7 @@ def serving(tmp_path: Path, s3: Any, monkeypatch: pytest.MonkeyPatch) -> Iterato
     (tmp_path / "plane").mkdir()
     plane = ServingPlane(tmp_path / "plane", s3)
     monkeypatch.setenv("AWS_ENDPOINT_URL_SAGEMAKER", plane.url)
+    monkeypatch.setenv("AWS_ENDPOINT_URL_SERVICE_QUOTAS", plane.url)
     monkeypatch.setenv("AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME", plane.url)
     yield plane
     plane.close()
@@ -218,6 +219,48 @@ def test_an_image_whose_manifest_is_an_oci_index_is_refused_and_nothing_remains(
     with pytest.raises(CxrError, match=r"Unsupported manifest media type application/vnd.oci.image.index"):
         Deployment(bundle, target(bucket), poll_seconds=0.2).deploy(film())
     assert not serving.models
+
+
+@pytest.mark.parametrize(("kind", "use"), [("realtime", "endpoint"), ("transform", "transform job")])
+def test_a_quota_of_zero_is_told_before_anything_is_sent(
+    serving: ServingPlane, bundle: Bundle, bucket: str, s3: Any, kind: str, use: str
+) -> None:
+    serving.quotas[f"ml.c6i.large for {use} usage"] = 0
+    deployment = Deployment(bundle, target(bucket, kind, films_url="s3://films/new/"), poll_seconds=0.2)
+    with pytest.raises(CxrError, match=rf"ml.c6i.large for {use} usage: 0, and 1 needed; .* --desired-value 1"):
+        deployment.deploy(film())
+    assert "Contents" not in s3.list_objects_v2(Bucket=bucket)
+    assert not serving.models
+
+
+def test_neither_a_serverless_endpoint_nor_an_unchanged_one_needs_a_quota(
+    serving: ServingPlane, bundle: Bundle, bucket: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    name = Deployment(bundle, target(bucket), poll_seconds=0.2).deploy(film())
+    serving.quotas.clear()
+    assert Deployment(bundle, target(bucket), poll_seconds=0.2).deploy(film()) == name
+    main(["deploy", "--delete", name])
+    assert Deployment(bundle, target(bucket, "serverless"), poll_seconds=0.2).deploy(film()) == name
+    assert "quotas" not in caplog.text
+
+
+@pytest.mark.parametrize("region", ["cn-north-1", "us-gov-west-1"])
+@pytest.mark.parametrize("option", ["--serverless", "--register"])
+def test_china_and_govcloud_are_an_error_before_any_request(
+    serving: ServingPlane,
+    packed: Project,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    region: str,
+    option: str,
+) -> None:
+    monkeypatch.setenv("AWS_REGION", region)
+    settings = ["--bundle", str(packed.bundle), "--image", IMAGE, "--role", ROLE, "--bucket", "films"]
+    with pytest.raises(CxrError, match=rf"AWS: {region} belongs to AWS's partition aws-"):
+        main(["deploy", *settings, option])
+    dry_run(packed, "films")
+    assert f"{region} belongs to AWS's partition aws-" in capsys.readouterr().err
+    assert serving.calls == []
 
 
 def bundle_folder(bundle: Bundle) -> Path:

@@ -149,6 +149,7 @@ def serving(tmp_path: Path, s3: Any, monkeypatch: pytest.MonkeyPatch) -> Iterato
     (tmp_path / "serving").mkdir()
     double = ServingPlane(tmp_path / "serving", s3)
     monkeypatch.setenv("AWS_ENDPOINT_URL_SAGEMAKER", double.url)
+    monkeypatch.setenv("AWS_ENDPOINT_URL_SERVICE_QUOTAS", double.url)
     monkeypatch.setenv("AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME", double.url)
     yield double
     double.close()
@@ -170,6 +171,7 @@ def test_every_call_of_a_deployment_is_allowed(
     main(["deploy", "--bundle", str(bundle), "--register", "--metrics", str(metrics)])
     made = {action for action, _ in calls}
     assert made >= {"sagemaker:CreateEndpoint", "sagemaker:InvokeEndpoint", "iam:PassRole", "kms:GenerateDataKey"}
+    assert "servicequotas:ListServiceQuotas" in made
     deployer = Policy("deployer-policy", bucket)
     assert [call for call in calls if not deployer.allows(*call)] == []
 
