@@ -24,7 +24,19 @@ def list_service_quotas(quotas: dict[str, int], request: dict[str, Any]) -> dict
     """The answer to ListServiceQuotas."""
     begin, names = int(request.get("NextToken", 0)), list(quotas)
     found = [
-        {"QuotaName": name, "QuotaCode": f"L-{place:08X}", "Value": quotas[name]}
-        for place, name in list(enumerate(names))[begin : begin + 100]
+        {"QuotaName": name, "QuotaCode": quota_code(quotas, name), "Value": quotas[name]}
+        for name in names[begin : begin + 100]
     ]
     return {"Quotas": found} | ({"NextToken": str(begin + 100)} if begin + 100 < len(names) else {})
+
+
+def request_increase(quotas: dict[str, int], request: dict[str, Any]) -> dict[str, Any]:
+    """The answer to RequestServiceQuotaIncrease, which AWS may take a day for and which is granted here at once."""
+    (name,) = [name for name in quotas if quota_code(quotas, name) == request["QuotaCode"]]
+    quotas[name] = int(request["DesiredValue"])
+    return {"RequestedQuota": {"QuotaName": name, "DesiredValue": request["DesiredValue"], "Status": "APPROVED"}}
+
+
+def quota_code(quotas: dict[str, int], name: str) -> str:
+    """The code of a quota, such as `L-0000002A`."""
+    return f"L-{list(quotas).index(name):08X}"

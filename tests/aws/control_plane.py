@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.aws import service_model
-from tests.aws.account_quotas import account_quotas, list_service_quotas
+from tests.aws.account_quotas import account_quotas, list_service_quotas, request_increase
 from tests.aws.job import LOG_GROUP, Job
 
 _SERVICES = {"SageMaker": "sagemaker", "Logs_20140328": "logs", "AmazonEC2ContainerRegistry_V20150921": "ecr"}
@@ -117,6 +117,9 @@ class ControlPlane:
 
     def _ListServiceQuotas(self, request: dict[str, Any]) -> dict[str, Any]:
         return list_service_quotas(self.quotas, request)
+
+    def _RequestServiceQuotaIncrease(self, request: dict[str, Any]) -> dict[str, Any]:
+        return request_increase(self.quotas, request)
 
     def _job(self, request: dict[str, Any]) -> Job:
         try:
