@@ -5,7 +5,7 @@ import io
 import json
 import tarfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -27,17 +27,6 @@ from tests.conftest import phantom
 
 IMAGE = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/cxr-serve:1"
 ROLE = "arn:aws:iam::123456789012:role/cxr-endpoint"
-
-
-@pytest.fixture
-def serving(tmp_path: Path, s3: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[ServingPlane]:
-    (tmp_path / "plane").mkdir()
-    plane = ServingPlane(tmp_path / "plane", s3)
-    monkeypatch.setenv("AWS_ENDPOINT_URL_SAGEMAKER", plane.url)
-    monkeypatch.setenv("AWS_ENDPOINT_URL_SERVICE_QUOTAS", plane.url)
-    monkeypatch.setenv("AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME", plane.url)
-    yield plane
-    plane.close()
 
 
 @pytest.fixture(scope="module")

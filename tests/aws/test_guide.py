@@ -1,7 +1,7 @@
-"""The commands of docs/aws.md run from top to bottom: in a clone, against S3, moto and the doubles.
+"""The commands of docs/aws.md, and of docs/predict.md on endpoints, run in a clone against S3, moto and the doubles.
 
-`aws` is tests/aws/cli.py, which checks each command against botocore's service model. Steps in a browser and commands
-that are tested elsewhere are in SKIPPED, with the reason.
+`aws` is tests/aws/cli.py, which checks each command against botocore's service model. `docker` records its arguments.
+SKIPPED names the commands that are tested elsewhere, BROWSER the steps in a browser.
 """
 
 import re
@@ -20,11 +20,14 @@ from testing.workspace import commit, load_yaml, make_clone, save_yaml
 from tests.aws import cli
 from tests.aws.account_quotas import quota_code
 from tests.aws.control_plane import ControlPlane
+from tests.aws.serving_plane import ServingPlane
+from tests.conftest import phantom, write_image
 from tests.test_pipeline import sh
 
 ROOT = Path(__file__).parents[2]
 PAGES = {name: (ROOT / name).read_text(encoding="utf-8") for name in ("docs/aws.md", "docs/predict.md")}
 GUIDE = PAGES["docs/aws.md"]
+ENDPOINTS = PAGES["docs/predict.md"].partition("\n### SageMaker endpoints\n")[2].partition("\n## ")[0]
 SKIPPED = {
     "make wheels": "downloads packages; `make drill` of CI runs it",
     "pytest tests/aws": "these tests",
@@ -100,12 +103,23 @@ def moto(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 @pytest.fixture
 def tools(tmp_path: Path) -> Path:
-    """A folder with `aws`."""
+    """A folder with `aws`, and with a `docker` that records its arguments in docker.log."""
     folder = tmp_path / "tools"
     folder.mkdir()
-    aws = folder / "aws"
-    aws.write_text(f'#!/bin/sh\nexec {sys.executable} -P {ROOT}/tests/aws/cli.py "$@"\n')
-    aws.chmod(0o755)
+    (folder / "aws").write_text(f'#!/bin/sh\nexec {sys.executable} -P {ROOT}/tests/aws/cli.py "$@"\n')
+    docker = f'echo "$@" >> {folder}/docker.log\n[ "$1" != login ] || cat > {folder}/password'
+    (folder / "docker").write_text(f"#!/bin/sh\n{docker}\n")
+    for tool in folder.iterdir():
+        tool.chmod(0o755)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A clone in which the pipeline ran."""
+    folder = make_clone(tmp_path_factory.mktemp("guide") / "clone")
+    done = sh("dvc", "repro", cwd=folder)
+    assert done.returncode == 0, done.stdout + done.stderr
     return folder
 
 
@@ -113,10 +127,10 @@ class Reader:
     """Somebody who types the commands in one terminal, with values of their own in place of the page's examples."""
 
     def __init__(self, checkout: Path, tools: Path, values: dict[str, str]) -> None:
-        self.checkout, self.values, self.typed = checkout, values, []  # type: Path, dict[str, str], list[str]
-        self.terminal = checkout.parent / "terminal.sh"
+        self.checkout, self.values = checkout, values
+        self.terminal, self.home = tools.parent / "terminal.sh", tools.parent / "home"
         self.terminal.write_text(f"export PATH={tools}:$PATH\n")
-        (checkout.parent / "home").mkdir()
+        self.home.mkdir()
 
     def type(self, command: str) -> str:
         """Run a command after those before it; returns what it printed."""
@@ -124,24 +138,20 @@ class Reader:
             command = command.replace(example, value)
         command = re.sub(r"\bmake ", "make -o .venv/.installed ", command)
         script = f"source {self.terminal}\n{command}\nexport -p > {self.terminal}"
-        home = str(self.checkout.parent / "home")
-        done = sh("bash", "-euo", "pipefail", "-c", script, cwd=self.checkout, HOME=home, PYTHONPATH="")
+        done = sh("bash", "-euo", "pipefail", "-c", script, cwd=self.checkout, HOME=str(self.home), PYTHONPATH="")
         assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
-        self.typed.append(command)
         return done.stdout + done.stderr
 
 
 @pytest.mark.journey
 def test_the_commands_of_the_page_run_from_top_to_bottom(
-    plane: ControlPlane, moto: str, tools: Path, s3: Any, bucket: str, seaweed: SeaweedFS, tmp_path: Path
+    plane: ControlPlane, moto: str, tools: Path, s3: Any, bucket: str, seaweed: SeaweedFS, checkout: Path
 ) -> None:
     plane.quotas[QUOTA] = 0  # as in a new account
     for index in range(2):
         s3.put_object(Bucket=bucket, Key=f"x-ray-v2/train/NORMAL/{index}.png", Body=b"film")
-    checkout = make_clone(tmp_path / "clone")
     values = {"my-bucket": bucket, "s3://films/": f"s3://{bucket}/", "https://s3.example.org": seaweed.url}
     reader = Reader(checkout, tools, values | {"L-…": quota_code(plane.quotas, QUOTA)})
-    reader.type("dvc repro")
     skipped, printed = set(), {}
     for command in commands(GUIDE):
         text = command.partition("  #")[0].strip()
@@ -167,6 +177,39 @@ def test_the_commands_of_the_page_run_from_top_to_bottom(
     assert "Completed" in printed["python -m cxr train-remote"]
     assert len(plane.created()) == 1
     assert (checkout / "models/classifier.ckpt").is_file()
+
+
+@pytest.mark.journey
+def test_the_commands_on_endpoints_run_from_top_to_bottom(
+    serving: ServingPlane, moto: str, tools: Path, s3: Any, bucket: str, checkout: Path
+) -> None:
+    """`--delete all` comes between an endpoint of one kind and one of another, as the page says."""
+    write_image(checkout / "film.jpg", phantom(3, 640, 512)[0])
+    s3.put_object(Bucket=bucket, Key="films/a.jpg", Body=(checkout / "film.jpg").read_bytes())
+    values = {"=bucket/prefix": f"={bucket}/prefix", "s3://bucket/films/": f"s3://{bucket}/films/"}
+    reader, printed = Reader(checkout, tools, values), {}
+    for command in commands(ENDPOINTS):
+        text = command.partition("  #")[0].strip()
+        if text == "python -m cxr deploy --film film.jpg":
+            reader.type("python -m cxr deploy --delete all")
+        printed[text] = reader.type(command)
+        if text == "python -m cxr deploy --list":
+            reader.values["NAME"] = re.search(r"(?m)^endpoint (\S+) \(InService\)", printed[text]).group(1)
+    registry = "123456789012.dkr.ecr.eu-central-1.amazonaws.com"
+    assert (tools / "docker.log").read_text().splitlines() == [
+        f"login --username AWS --password-stdin {registry}",
+        "buildx build --platform linux/amd64 --provenance=false --sbom=false --output type=docker "
+        "-f docker/Dockerfile -t cxr-serve .",
+        f"tag cxr-serve {registry}/cxr-serve:1",
+        f"push {registry}/cxr-serve:1",
+    ]
+    assert (tools / "password").read_text() == "password\n"
+    ecr = boto3.client("ecr", endpoint_url=moto, region_name="eu-central-1")
+    assert [each["repositoryName"] for each in ecr.describe_repositories()["repositories"]] == ["cxr-serve"]
+    (predictions,) = re.findall(rf"predictions: s3://{bucket}/(\S+)", "".join(printed.values()))
+    assert s3.get_object(Bucket=bucket, Key=f"{predictions}a.jpg.out")["Body"].read().startswith(b"{")
+    assert len(serving.packages) == 1
+    assert not serving.endpoints
 
 
 def check_account(moto: str, bucket: str) -> None:

@@ -3,7 +3,6 @@
 import re
 import subprocess
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -142,17 +141,6 @@ def test_the_policies_allow_every_call_of_a_hand_off(
     made = [call for action, resource in job.role_calls for call in with_key(action, f"arn:aws:s3:::{resource}")]
     assert {action for action, _ in made} >= {"s3:ListBucket", "s3:GetObject", "s3:PutObject", "kms:Decrypt"}
     assert [call for call in made if not role.allows(*call)] == []
-
-
-@pytest.fixture
-def serving(tmp_path: Path, s3: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[ServingPlane]:
-    (tmp_path / "serving").mkdir()
-    double = ServingPlane(tmp_path / "serving", s3)
-    monkeypatch.setenv("AWS_ENDPOINT_URL_SAGEMAKER", double.url)
-    monkeypatch.setenv("AWS_ENDPOINT_URL_SERVICE_QUOTAS", double.url)
-    monkeypatch.setenv("AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME", double.url)
-    yield double
-    double.close()
 
 
 def test_every_call_of_a_deployment_is_allowed(
