@@ -34,7 +34,7 @@ def add_aws_commands(commands: Commands) -> None:
     kind.add_argument("--serverless", action="store_true", help="an endpoint that costs only while it predicts")
     kind.add_argument("--transform", metavar="S3_PREFIX", default="", help="a batch job over the films below a prefix")
     kind.add_argument("--register", action="store_true", help="enter the bundle in the model registry")
-    kind.add_argument("--list", action="store_true", help="list endpoints, configurations and models")
+    kind.add_argument("--list", action="store_true", help="list endpoints, configurations, models and transform jobs")
     kind.add_argument(
         "--delete", metavar="NAME", default="", help="delete an endpoint and what belongs to it, or `all`"
     )

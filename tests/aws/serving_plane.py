@@ -196,19 +196,23 @@ class ServingPlane:
     def _ListModels(self, request: dict[str, Any]) -> dict[str, Any]:
         return {"Models": self._listed("model", "Model", self.models, request)}
 
+    def _ListTransformJobs(self, request: dict[str, Any]) -> dict[str, Any]:
+        return {"TransformJobSummaries": self._listed("transform-job", "TransformJob", self.transforms, request)}
+
     @staticmethod
     def _listed(kind: str, prefix: str, things: dict[str, Any], request: dict[str, Any]) -> list[dict[str, Any]]:
         return [
             {f"{prefix}Name": name, f"{prefix}Arn": f"{ARN}:{kind}/{name}", "CreationTime": 0}
-            | ({"EndpointStatus": thing["Status"], "LastModifiedTime": 0} if kind == "endpoint" else {})
+            | ({f"{prefix}Status": thing["Status"], "LastModifiedTime": 0} if "Status" in thing else {})
             for name, thing in things.items()
             if request["NameContains"] in name
         ]
 
     def _ListTags(self, request: dict[str, Any]) -> dict[str, Any]:
         kind, _, name = request["ResourceArn"].rpartition(":")[2].partition("/")
-        things = {"endpoint": self.endpoints, "endpoint-config": self.configs, "model": self.models}[kind]
-        return {"Tags": things[name].get("Tags", [])}
+        things = {"endpoint": self.endpoints, "endpoint-config": self.configs, "model": self.models}
+        things["transform-job"] = self.transforms
+        return {"Tags": things[kind][name].get("Tags", [])}
 
     def _DeleteEndpoint(self, request: dict[str, Any]) -> dict[str, Any]:
         if self._need(self.endpoints, request["EndpointName"])["Status"] == "Creating":

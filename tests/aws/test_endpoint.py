@@ -91,6 +91,25 @@ def test_deployments_are_listed_by_tag_and_deleted_without_a_bundle_or_an_image(
         main(["deploy", "--delete", "cxr-pneumonia-of-others"])
 
 
+def test_transform_jobs_are_listed_with_their_states_and_are_left_alone_by_a_deletion(
+    serving: ServingPlane, bundle: Bundle, bucket: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    serving.by_hand = True
+    run = functools.partial(transform, bundle, bucket)
+    end(serving, run, "Completed")
+    with pytest.raises(CxrError, match="out of memory"):
+        end(serving, functools.partial(run, prefix="other/"), "Failed", Reason="out of memory")
+    main(["deploy", "--list"])
+    listed = capsys.readouterr().out.splitlines()
+    first, second = serving.transforms
+    assert listed[-2:] == [f"transform job {first} (Completed)", f"transform job {second} (Failed)"]
+    with pytest.raises(CxrError, match=f"{first}: a transform job, which AWS keeps and does not bill"):
+        main(["deploy", "--delete", first])
+    main(["deploy", "--delete", "all"])
+    assert [line.split()[1] for line in capsys.readouterr().out.splitlines()] == ["model"]
+    assert len(serving.transforms) == 2
+
+
 def test_a_serverless_endpoint_has_a_model_of_its_own_without_network_isolation(
     serving: ServingPlane, bundle: Bundle, bucket: str
 ) -> None:

@@ -192,7 +192,9 @@ def test_an_endpoint_may_read_its_bundle_and_a_transform_films_and_both_write_me
         ("ListEndpoints", {}),
         ("ListEndpointConfigs", {}),
         ("ListModels", {}),
+        ("ListTransformJobs", {}),
         ("ListTags", {"ResourceArn": f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:endpoint/cxr-pneumonia-a"}),
+        ("ListTags", {"ResourceArn": f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:transform-job/cxr-pneumonia-a-1"}),
     ],
 )
 def test_a_deployer_may_change_list_and_delete_deployments(operation: str, request_: dict[str, str]) -> None:
