@@ -7,11 +7,11 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from cxr.aws.endpoint import PAYLOAD_MB, Bundle, Target, archive_url, facts, registry_requests, requests
-from cxr.aws.quotas import check_quotas
+from cxr.aws.endpoint import PAYLOAD_MB, PROJECT, Bundle, Target, archive_url, facts, registry_requests, requests
+from cxr.aws.objects import Item
 from cxr.aws.resources import CONFIG, ENDPOINT, GROUP, MODEL, Account, Sort, reason, state
-from cxr.aws.s3 import Item, Store
-from cxr.aws.session import aws_errors, aws_session, check_partition
+from cxr.aws.s3 import Store
+from cxr.aws.session import aws_errors, aws_session, check_partition, check_quotas
 from cxr.aws.transform import latest_attempt, run_transform
 from cxr.core.errors import CxrError
 
@@ -70,16 +70,11 @@ class Deployment:
             self._delete_unused(before["EndpointConfigName"], sent["CreateModel"]["ModelName"])
         return name
 
-    def outlook(self) -> list[str]:
+    def outlook(self, again: bool = False) -> list[str]:
         """What exists, what `deploy` would change, and how to remove it. Asks AWS, and changes nothing."""
         name = self.bundle.name
         if self.target.kind == "transform":
-            job, attempts = latest_attempt(self.bundle, self.target, self.account)
-            if job is None:
-                return ["exists: no transform for this bundle, these settings and these films", "would start attempt 1"]
-            exists = f"exists: transform job {job['TransformJobName']}, {state(job)}"
-            would = {"Completed": "report its predictions", "InProgress": "attach to it"}
-            return [exists, f"would {would.get(state(job), f'start attempt {attempts + 1}')}"]
+            return self._transform_outlook(again)
         remove = f"to remove it: python -m cxr deploy --delete {name}"
         before = self.account.describe(ENDPOINT, name)
         if before is None:
@@ -89,6 +84,29 @@ class Deployment:
         if "kind" in changed:
             lines.append("would stop: the kind of an endpoint cannot change")
         return [f"exists: endpoint {name}, {state(before)}", *(lines or ["would change nothing"]), remove]
+
+    def _transform_outlook(self, again: bool) -> list[str]:
+        job, attempts = latest_attempt(self.bundle, self.target, self.account)
+        exists = f"transform job {job['TransformJobName']}, {state(job)}" if job else "no such transform job"
+        would = {"Completed": "report its predictions", "InProgress": "attach to it"}.get(state(job))
+        attempt = attempts if would and not (again and state(job) == "Completed") else attempts + 1
+        sent = requests(self.bundle, self.target, attempt)
+        output = sent["CreateTransformJob"]["TransformOutput"]["S3OutputPath"]
+        return [
+            f"exists: {exists}",
+            f"would {would if attempt == attempts else f'start attempt {attempt}'}",
+            f"to remove it: python -m cxr deploy --delete {sent['CreateModel']['ModelName']}, and "
+            f"aws s3 rm --recursive {output}; AWS keeps the job without cost",
+        ]
+
+    def registry_outlook(self) -> list[str]:
+        """The same for `register`, which makes another entry each time."""
+        group = self.account.describe(GROUP, PROJECT)
+        return [
+            f"exists: {'group' if group else 'no group'} {PROJECT} of the model registry",
+            f"would create {'' if group else 'the group and '}another entry, pending approval",
+            "to remove it: aws sagemaker delete-model-package --model-package-name ARN, with the ARN that is printed",
+        ]
 
     def changes(self, before: dict[str, Any]) -> dict[str, tuple[str, str]]:
         """What differs between an endpoint and this deployment: fact -> (now, then)."""

@@ -108,7 +108,7 @@ def _deploy(options: argparse.Namespace) -> None:
 
 def _deploy_bundle(bundle: "Bundle", options: argparse.Namespace) -> None:
     from cxr.aws.endpoint import Target, registry_requests, requests
-    from cxr.aws.s3 import parse_url
+    from cxr.aws.objects import parse_url
     from cxr.aws.serving import Deployment
 
     target = Target(
@@ -124,11 +124,12 @@ def _deploy_bundle(bundle: "Bundle", options: argparse.Namespace) -> None:
         if options.register:
             sent |= registry_requests(bundle, target, f"{target.store_url}bundles/{bundle.md5}/metrics.json")
         print(json.dumps(sent, indent=2))
-        if not options.register:
-            try:
-                print("\n".join(Deployment(bundle, target).outlook()), file=sys.stderr)
-            except CxrError as error:
-                print(f"what exists is not known: {error}", file=sys.stderr)
+        try:
+            found = Deployment(bundle, target)
+            lines = found.registry_outlook() if options.register else found.outlook(options.again)
+            print("\n".join(lines), file=sys.stderr)
+        except CxrError as error:
+            print(f"what exists is not known: {error}", file=sys.stderr)
         return
     deployment = Deployment(bundle, target)
     if options.register:

@@ -427,9 +427,33 @@ def test_a_dry_run_prints_the_requests_and_says_what_exists_what_would_change_an
     text = capsys.readouterr().err
     assert f"exists: endpoint {name}, InService" in text
     assert "would change: instance type: ml.c6i.large -> ml.c6i.xlarge" in text
-    dry_run(packed, bucket, "--transform", f"s3://{bucket}/new")
-    assert "would start attempt 1" in capsys.readouterr().err
+    dry_run(packed, bucket, "--register")
+    printed = capsys.readouterr()
+    assert list(json.loads(printed.out))[-1] == "CreateModelPackage"
+    assert "exists: no group cxr-pneumonia of the model registry" in printed.err
+    assert "would create the group and another entry" in printed.err
+    assert "to remove it: aws sagemaker delete-model-package" in printed.err
     assert all(operation.startswith("Describe") for operation, _ in serving.calls[calls:])
+
+
+def test_a_dry_run_of_a_transform_says_what_exists_what_would_start_and_how_to_remove_it(
+    serving: ServingPlane, packed: Project, bundle: Bundle, bucket: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def told(*options: str) -> list[str]:
+        dry_run(packed, bucket, "--transform", f"s3://{bucket}/new/", *options)
+        return capsys.readouterr().err.splitlines()[-3:]
+
+    assert told()[:2] == ["exists: no such transform job", "would start attempt 1"]
+    assert serving.transforms == {}
+    serving.by_hand = True
+    end(serving, functools.partial(transform, bundle, bucket), "Completed")
+    ((name, job),) = serving.transforms.items()
+    exists, would, remove = told()
+    assert (exists, would) == (f"exists: transform job {name}, Completed", "would report its predictions")
+    output = job["TransformOutput"]["S3OutputPath"]
+    assert remove.startswith(f"to remove it: python -m cxr deploy --delete {job['ModelName']}, and aws s3 rm")
+    assert f"--recursive {output};" in remove
+    assert told("--again")[1] == "would start attempt 2"
 
 
 def test_a_dry_run_needs_no_sign_in(

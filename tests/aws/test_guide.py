@@ -73,6 +73,10 @@ def aws_commands(text: str) -> list[list[str]]:
     return found
 
 
+def test_the_page_on_aws_is_short_enough_to_be_read() -> None:
+    assert len(GUIDE.split()) <= 2500
+
+
 @pytest.mark.parametrize("words", [words for text in PAGES.values() for words in aws_commands(text)], ids=" ".join)
 def test_every_aws_command_of_the_pages_has_an_operation_and_options_of_the_service_model(
     words: list[str], tmp_path: Path

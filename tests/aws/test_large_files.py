@@ -17,7 +17,8 @@ from botocore.exceptions import ConnectionClosedError
 from botocore.httpsession import URLLib3Session
 
 from cxr.aws import s3 as store_module
-from cxr.aws.s3 import Item, Store
+from cxr.aws.objects import Item
+from cxr.aws.s3 import Store
 from cxr.core.errors import CxrError
 
 MIB = 1 << 20

@@ -24,7 +24,7 @@ POLICIES = Path(__file__).parents[2] / "docs" / "aws"
 REGION = "eu-central-1"
 KEY = "1234abcd-12ab-34cd-56ef-1234567890ab"
 _S3 = {"HeadBucket": "ListBucket", "ListObjectsV2": "ListBucket", "HeadObject": "GetObject"}
-_S3 |= {"ListMultipartUploads": "ListBucketMultipartUploads"}
+_S3 |= {"ListMultipartUploads": "ListBucketMultipartUploads", "ListObjectVersions": "ListBucketVersions"}
 _S3 |= dict.fromkeys(("CreateMultipartUpload", "UploadPart", "CompleteMultipartUpload"), "PutObject")
 
 
@@ -62,7 +62,9 @@ class Policy:
 
 def with_key(action: str, resource: str) -> list[tuple[str, str]]:
     """An S3 call, and what it needs of the key with which the bucket encrypts."""
-    needs = {"s3:GetObject": "kms:Decrypt", "s3:PutObject": "kms:GenerateDataKey"}
+    needs = {"s3:PutObject": "kms:GenerateDataKey"} | dict.fromkeys(
+        ("s3:GetObject", "s3:GetObjectVersion"), "kms:Decrypt"
+    )
     key = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/{KEY}"
     return [(action, resource), *([(needs[action], key)] if action in needs else [])]
 
@@ -71,7 +73,8 @@ def needed(service: str, operation: str, request: dict[str, Any]) -> list[tuple[
     """IAM actions and resources of an API call (Service Authorization Reference)."""
     if service == "s3":
         resource = f"arn:aws:s3:::{request['Bucket']}" + (f"/{request['Key']}" if "Key" in request else "")
-        return with_key(f"s3:{_S3.get(operation, operation)}", resource)
+        version = "Version" if "VersionId" in request else ""
+        return with_key(f"s3:{_S3.get(operation, operation)}{version}", resource)
     if service == "logs":
         stream = f":log-stream:{request['logStreamName']}" if "logStreamName" in request else ":log-stream:"
         group = f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:{request['logGroupName']}"
