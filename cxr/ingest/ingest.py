@@ -24,7 +24,7 @@ from cxr.ingest.findings import SHOWN
 from cxr.ingest.near_duplicates import near_duplicates
 from cxr.ingest.pair_sheet import write_pairs
 from cxr.ingest.pseudonyms import key_fingerprint, patient_key
-from cxr.ingest.validate import stop_at_errors, validate_cohort
+from cxr.ingest.validate import class_findings, stop_at_errors, validate_cohort
 from cxr.runtime.compute import Compute
 
 log = logging.getLogger(__name__)
@@ -35,7 +35,8 @@ def ingest(settings: DataSection, compute: Compute, folder: Path) -> None:
     """Write `manifest.csv`, `acquisition.csv`, `quarantine.csv`, `audit.json` and `near_duplicates/` into `folder`.
 
     Raises:
-        CxrError: unusable settings, key or label file, too many films quarantined, an unknown patient, or leakage.
+        CxrError: unusable settings, key or label file, too many films quarantined, an unknown patient,
+            leakage, or no film of a class in train or val.
     """
     key = patient_key(settings)
     candidates, findings = validate_cohort(settings, key)
@@ -51,6 +52,8 @@ def ingest(settings: DataSection, compute: Compute, folder: Path) -> None:
     records = assign_splits(film_records(usable, settings, key), settings)
     kept, leaks = resolve_leaks(records, settings.on_leakage)
     dropped = len(records) - len(kept)
+    findings = class_findings(kept, {candidate.split for candidate, _ in usable}, settings)
+    stop_at_errors(findings)  # before segment: training would stop at a split without a class
     for leak in leaks[:SHOWN]:
         log.warning("leakage: %s %s in %s", leak.kind, leak.who, " and ".join(leak.paths))
     if len(leaks) > SHOWN:

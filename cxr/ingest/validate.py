@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from cxr.core.errors import CxrError
@@ -25,8 +25,8 @@ def validate_cohort(
     Args:
         settings: the section `data`.
         key: hashes patient ids before they are shown; empty keeps them.
-        training: None for ingest, which reports what later stages need as warnings. The check gives the patients per
-            class that training needs; these findings are errors then, and DICOM headers are sampled.
+        training: None for ingest, which opens the films anyway. The check gives the training patients per class that
+            `train.balance` needs, and DICOM headers are sampled for patients.
     """
     entries, findings = find_entries(settings)
     if not entries:
@@ -120,40 +120,53 @@ def _split_findings(
     if leaks:
         found.append(_leak_finding(leaks, settings))
     kept = records if settings.on_leakage == "error" else resolve_leaks(records, settings.on_leakage)[0]
-    kind = warning if training is None else error
-    classes = Counter(record.label for record in kept)
+    if settings.patient_from != "dicom" or training is not None:  # else the split is known when the films are opened
+        found += class_findings(kept, {entry.split for entry in entries}, settings)
+    if training is not None and not errors(found):
+        found += _few_patients(kept, training)
+    return found
+
+
+def class_findings(records: Sequence[Record], given: Collection[str | None], settings: DataSection) -> list[Finding]:
+    """Classes without a film, or without one in a split: an error in train and val, which training needs.
+
+    Args:
+        records: the films that are kept, with their splits.
+        given: the splits that the cohort gives; None for films without one.
+        settings: the section `data`.
+    """
+    classes = Counter(record.label for record in records)
     absent = [name for name in settings.classes if not classes[name]]
     if absent:
-        found += [
-            kind(
-                f"params.yaml: data.classes: no film of class {name!r}",
-                "correct data.classes, data.label_map or data.label_rules",
-            )
-            for name in absent
-        ]
-        return found
-    given = {entry.split for entry in entries}
+        remedy = "correct data.classes, data.label_map or data.label_rules"
+        return [error(f"params.yaml: data.classes: no film of class {name!r}", remedy) for name in absent]
+    found = []
     for split in SPLITS:
-        there = {record.label for record in kept if record.split == split}
+        there = {record.label for record in records if record.split == split}
         lacking = [name for name in settings.classes if name not in there]
         if lacking and (there or split != "test"):
-            severe = kind if split != "test" else warning
-            names = " and ".join(map(repr, lacking))
             cut = split not in given or (split == "val" and settings.published_val == "merge")
-            found.append(severe(f"split '{split}' has no film of class {names}", _remedy(split, cut)))
+            names = " and ".join(map(repr, lacking))
+            severity = warning if split == "test" else error
+            found.append(severity(f"split '{split}' has no film of class {names}", _remedy(split, cut)))
+    return found
+
+
+def _few_patients(records: Sequence[Record], needed: int) -> list[Finding]:
+    """A warning for each class of fewer training patients than `train.balance: acquisition` needs."""
     patients: dict[str, set[str]] = defaultdict(set)
-    for record in kept:
+    for record in records:
         if record.split == "train":
             patients[record.label].add(record.patient_id)
-    for name, own in patients.items():
-        if training is not None and len(own) < training:
-            found.append(
-                error(
-                    f"{len(own)} training patients of class {name!r}: train.balance: acquisition needs {training}",
-                    "add patients, or set train.balance: sampler",
-                )
-            )
-    return found
+    return [
+        warning(
+            f"{len(own)} training patients of class {name!r}: train.balance: acquisition needs {needed}, else the "
+            "films of a class are drawn equally",
+            "add patients, or set train.balance: sampler",
+        )
+        for name, own in patients.items()
+        if len(own) < needed
+    ]
 
 
 def _leak_finding(leaks: Sequence[Leak], settings: DataSection) -> Finding:

@@ -91,9 +91,10 @@ def test_given_splits_are_kept_and_only_validation_is_cut(workspace: Path) -> No
 def test_a_published_validation_set_can_be_merged_into_train_and_cut_anew(workspace: Path) -> None:
     write_cohort(workspace / "films", split="train")
     write_image(workspace / "films/val/NORMAL/P900_0.png", phantom(1)[0])
+    write_image(workspace / "films/val/PNEUMONIA/P901_0.png", phantom(2)[0])
     kept = run(settings())
     merged = run(settings(published_val="merge"))
-    assert [record.patient_id for record in kept if record.split == "val"] == ["P900"]
+    assert [record.patient_id for record in kept if record.split == "val"] == ["P900", "P901"]
     assert len({record.patient_id for record in merged if record.split == "val"}) == 4
 
 
@@ -123,7 +124,7 @@ def test_leaking_films_can_be_dropped_from_train(workspace: Path) -> None:
 def test_identical_films_of_two_patients_stay_in_one_split(workspace: Path) -> None:
     write_cohort(workspace / "films", patients=20, films=1)
     twin = phantom(4242)[0]
-    for patient in range(0, 20, 2):
+    for patient in range(0, 10, 2):
         write_image(workspace / f"films/NORMAL/P{patient:03d}_twin.png", twin)
     records = run(settings(val_fraction=0.5))
     assert len({record.split for record in records if record.image_id.endswith("twin")}) == 1
@@ -178,8 +179,13 @@ def test_links_to_folders_are_reported_because_they_are_not_followed(
     write_cohort(workspace / "films")
     (workspace / "films/PNEUMONIA").rename(workspace / "elsewhere")
     (workspace / "films/PNEUMONIA").symlink_to(workspace / "elsewhere")
+    with pytest.raises(CxrError, match="no film of class 'pneumonia'"):
+        run(settings())
+    (workspace / "films/PNEUMONIA").unlink()
+    (workspace / "elsewhere").rename(workspace / "films/PNEUMONIA")
+    (workspace / "films/NORMAL/more").symlink_to(workspace / "films/PNEUMONIA")
     run(settings())
-    assert "1 folders under films are links and are skipped, such as films/PNEUMONIA; copy them" in caplog.text
+    assert "1 folders under films are links and are skipped, such as films/NORMAL/more; copy them" in caplog.text
 
 
 def test_a_row_that_names_a_folder_or_a_pipe_is_quarantined(workspace: Path) -> None:
@@ -208,9 +214,9 @@ def test_a_truncated_jpeg_is_quarantined(workspace: Path) -> None:
 
 
 def test_too_many_unusable_films_stop_the_run(workspace: Path) -> None:
-    write_cohort(workspace / "films", patients=4)
+    write_cohort(workspace / "films", patients=6, films=1)
     (workspace / "films/NORMAL/P500.png").write_bytes(b"")
-    with pytest.raises(CxrError, match=r"1 of 9 films cannot be used, more than data\.max_quarantined = 0\.05; .*P500"):
+    with pytest.raises(CxrError, match=r"1 of 7 films cannot be used, more than data\.max_quarantined = 0\.05; .*P500"):
         run(settings())
     assert len(pd.read_csv("data/quarantine.csv")) == 1
 
