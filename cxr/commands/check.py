@@ -148,7 +148,7 @@ def _patients(films: Sequence[FilmEntry], settings: DataSection) -> str:
         return f"{len(films)}, one per film (data.patient_from: image)"
     if settings.patient_from == "dicom":
         return f"from the DICOM tag {settings.patient_tag}, read when the films are opened"
-    count = len({film.patient_id for film in films})
+    count = len({film.patient_id for film in films if film.patient_id})
     if hashes_ids(settings):
         return f"{count}, from data.patient_from: {settings.patient_from}; their ids will be hashed"
     first = films[0]

@@ -42,6 +42,21 @@ class LabelRule(Section):
         return str(value) if isinstance(value, int | float) else value
 
 
+class OtherTable(Section):
+    """Another table: columns for the rows of `labels_csv`, joined by a key, or more rows."""
+
+    csv: str  # relative to root
+    on: tuple[str, ...]  # columns of the key, in both tables; empty, as in an entry that names none: more rows
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_key(cls, table: Any) -> Any:
+        if not isinstance(table, dict):
+            return table
+        key = table.get("on", [])
+        return {**table, "on": [key] if isinstance(key, str) else key}
+
+
 class DataSection(Section):
     """Location, layout and labels of the films, patient ids, splits, and limits for quarantine."""
 
@@ -56,6 +71,7 @@ class DataSection(Section):
     patient_tag: str
     patient_ids: Literal["auto", "hashed", "as_is"]
     labels_csv: str
+    tables: tuple[OtherTable, ...]
     columns: Columns
     split_map: dict[str, Literal["train", "val", "test", "exclude"]]
     split_lists: dict[Literal["train", "val", "test"], str]
@@ -102,6 +118,8 @@ class DataSection(Section):
                 "patient_from: pattern needs a group (?P<patient_id>…) in path_pattern; "
                 "set patient_from: image if each film is of another patient"
             )
+        if "split" in groups and self.layout not in ("csv", "dicom"):
+            raise ValueError("path_pattern: the group split needs layout csv or dicom; other layouts have folders")
         if self.patient_from == "column" and self.layout not in ("csv", "dicom"):
             raise ValueError("patient_from: column needs layout csv or dicom")
         known = {name.lower() for name in (*self.classes, EXCLUDE)}

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from cxr.core.errors import CxrError
 from cxr.core.files import utf8
 
 SHOWN = 3  # examples of a finding
@@ -32,6 +33,12 @@ def error(problem: str, remedy: str, where: Sequence[str] = ()) -> Finding:
 def warning(problem: str, remedy: str, where: Sequence[str] = ()) -> Finding:
     """A warning about the places `where`; without places, about one."""
     return Finding("warning", problem, remedy, max(1, len(where)), tuple(where[:SHOWN]))
+
+
+def of_fault(fault: CxrError) -> Finding:
+    """An error from an exception: its text is the problem, the part behind the last semicolon the remedy."""
+    problem, _, remedy = str(fault).rpartition("; ")
+    return error(problem, remedy) if problem else error(remedy, "correct it")
 
 
 def errors(findings: Sequence[Finding]) -> list[Finding]:

@@ -53,26 +53,30 @@ class LabelReader:
         self.unknown: Counter[str] = Counter()
         self.places: defaultdict[str, list[str]] = defaultdict(list)
 
-    def read(self, raw: str, where: str, row: Mapping[str, str] | None = None) -> str | None:
-        """The class, or `exclude`; None for an unknown label, which is kept with its place for `findings`.
+    def read(self, raw: str, where: str) -> str | None:
+        """The class, or `exclude`; None for an unknown label, which is kept with its place for `findings`."""
+        return self.read_row(raw, where, {})[0]
+
+    def read_row(self, raw: str, where: str, row: Mapping[str, str]) -> tuple[str | None, int]:
+        """The class of a row, `exclude` or None as in `read`, and the place of its rule; without one the last place.
 
         Args:
-            raw: the label.
+            raw: the label; several findings may be written as a list of Python or JSON.
             where: the line or the file.
             row: values by column, for the rules that name one.
         """
         separator = self.settings.label_separator
-        found = raw.split(separator) if separator != "none" else [raw]
-        values = {_value(finding) for finding in found}
-        for column, value, name in self.rules:
-            given = {_value((row or {}).get(column, ""))} if column else values
+        found = raw.strip("[]").split(separator) if separator != "none" else [raw]
+        values = {_value(finding.strip(" '\"")) for finding in found}
+        for place, (column, value, name) in enumerate(self.rules):
+            given = {_value(row.get(column, ""))} if column else values
             if value == "*" or value in given:
-                return name
+                return name, place
         name = self.mapped.get(_key(raw)) or class_of(raw, self.settings.classes)
         if name is None:
             self.unknown[raw] += 1
             self.places[raw].append(where)
-        return name
+        return name, len(self.rules)
 
     def findings(self, where: str) -> list[Finding]:
         """One error with all unknown labels of a table, or none."""
@@ -91,11 +95,11 @@ class LabelReader:
             )
         elif labels:
             remedies.append(
-                "correct them, or set data.label_map to a class or to exclude for each; add it to data.classes only if "
-                "it is a class of its own"
+                "correct the labels, or set data.label_map to a class or to exclude for each; add it to data.classes "
+                "only if it is a class of its own"
             )
         problem = f"{where}: {unknown_labels(self.unknown, self.settings.classes)}"
-        return [error(problem, " and ".join(remedies), places)]
+        return [error(problem, "; ".join(remedies), places)]
 
 
 def _key(label: str) -> str:

@@ -7,7 +7,7 @@ from cxr.films.manifest import SPLITS
 from cxr.films.medmnist import medmnist_array, medmnist_names
 from cxr.ingest.config import EXCLUDE, DataSection
 from cxr.ingest.entries import FilmEntry
-from cxr.ingest.findings import Finding, error
+from cxr.ingest.findings import Finding, error, of_fault
 from cxr.ingest.folders import folder_entries
 from cxr.ingest.labels import LabelReader
 from cxr.ingest.tabular import table_entries
@@ -59,8 +59,7 @@ def _medmnist(root: Path, settings: DataSection) -> tuple[list[FilmEntry], list[
                 if label and label != EXCLUDE:
                     entries.append(FilmEntry(address, f"{split}_{index:05d}", label, split, None))
     except CxrError as fault:
-        problem, _, remedy = str(fault).rpartition("; ")
-        return [], [error(problem, remedy)]
+        return [], [of_fault(fault)]
     return entries, findings + labels.findings(str(root))
 
 

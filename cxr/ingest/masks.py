@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath
 
 from cxr.core.errors import CxrError
 from cxr.ingest.config import DataSection
-from cxr.ingest.findings import Finding, error, warning
+from cxr.ingest.findings import Finding, error, of_fault, warning
 from cxr.ingest.table import nfc
 
 
@@ -50,8 +50,7 @@ def mask_findings(names: Sequence[str], settings: DataSection) -> list[Finding]:
     try:
         masks, assigned = _masks_by_stem(settings), reference_masks(names, settings)
     except CxrError as fault:
-        problem, _, remedy = str(fault).rpartition("; ")
-        return [error(problem, remedy)]
+        return [of_fault(fault)]
     paths = [path for own in masks.values() for path in own.values()]
     spare = sorted(set(paths) - set(assigned.values()))
     where = f"data.masks_dir: {settings.masks_dir}"

@@ -2,17 +2,17 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from cxr.core.errors import CxrError, did_you_mean
 from cxr.films.find import film_stem, is_dicom_file
 from cxr.ingest.config import EXCLUDE, DataSection
 from cxr.ingest.entries import SPLIT_NAMES, FilmEntry, files_under, film_entry, from_path, looks_like_film
-from cxr.ingest.findings import Finding, error, warning
+from cxr.ingest.findings import Finding, error, of_fault, warning
 from cxr.ingest.labels import LabelReader
 from cxr.ingest.names import FilmNames
-from cxr.ingest.table import Table, nfc, read_table
+from cxr.ingest.table import Table, join_columns, nfc, read_table
 
 VIEWS = ("view", "view position", "viewposition", "frontal/lateral", "projection", "viewcodesequence_codemeaning")
 LATERAL = ("lateral", "l", "ll", "lat", "llat", "rlat", "rl", "left lateral")
@@ -24,6 +24,7 @@ class _Faults:
 
     shared: list[str] = field(default_factory=list)  # names that several films have
     labels: list[str] = field(default_factory=list)  # films with two labels
+    ruled: list[str] = field(default_factory=list)  # films with two labels, of which the rules choose one
     splits: list[str] = field(default_factory=list)
     patients: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)  # rows without a file
@@ -36,50 +37,53 @@ def table_entries(root: Path, settings: DataSection) -> tuple[list[FilmEntry], l
     if not csv.is_file():
         return [], [error(f"{csv}: no such file", "set data.labels_csv to the label file inside data.root")]
     try:
-        table = read_table(csv)
+        tables = _read_tables(csv, settings)
         lists = _split_lists(root, settings)
     except CxrError as fault:
-        problem, _, remedy = str(fault).rpartition("; ")
-        return [], [error(problem, remedy)]
-    found, absent = _columns(table, settings)
-    if absent:
-        return [], [error(f"{csv}: {table.no_column(name)}", "name yours in data.columns") for name in absent]
+        return [], [of_fault(fault)]
     names = _film_files(root, settings)
     films = FilmNames(names, str(root.resolve()))
     labels, faults = LabelReader(settings), _Faults()
     entries: dict[str, FilmEntry] = {}
+    decided: dict[str, tuple[int, str]] = {}  # place of the rule, and class or exclude, of each film
     used: set[str] = set()
-    for line, row in zip(table.lines, table.rows, strict=True):
-        where, given = f"{csv}:{line}", row[found["path"]]
-        label = labels.read(row[found["label"]] if "label" in found else "", where, row)
-        meant = films.find(given)
-        used.update(meant)
-        if label is None or label == EXCLUDE:
-            continue
-        if len(meant) > 1:
-            faults.shared.append(f"{where} {given!r} ({meant[0]}, {meant[1]})")
-            continue
-        name = meant[0] if meant else films.relative(given)
-        if not meant:
-            faults.missing.append(f"{where} {given!r}")
-        split = _split(row.get(found.get("split", ""), ""), where, name, lists, settings, faults)
-        if split == EXCLUDE:
-            continue
-        groups = from_path(name, settings)
-        groups.pop("label", None)
-        extra = {key: value for key, value in row.items() if key not in found.values()}
-        if settings.patient_from == "column":
-            groups["patient_id"] = row[found["patient_id"]]
-        entry = film_entry(root, name, label, split, {**extra, **groups})
-        # A film may have several rows, one per finding.
-        first = entries.setdefault(name, entry)
-        if first.label != entry.label:
-            faults.labels.append(f"{where} {given!r}, both {first.label!r} and {entry.label!r}")
-        if first.split != entry.split:
-            faults.splits.append(f"{where} {given!r}, both {first.split or 'none'} and {entry.split or 'none'}")
-        if first.patient_id != entry.patient_id:
-            faults.patients.append(f"{where} {given!r}")
-    findings = [warning(note, "save it as UTF-8 with commas if that is wrong") for note in table.notes]
+    for table in tables:
+        found, absent = _columns(table, settings)
+        if absent:
+            return [], [_no_column(table, name, settings) for name in absent]
+        for line, row in zip(table.lines, table.rows, strict=True):
+            where, given = f"{table.path}:{line}", row[found["path"]]
+            label, place = labels.read_row(row[found["label"]] if "label" in found else "", where, row)
+            meant = films.find(given)
+            used.update(meant)
+            if len(meant) > 1 and label not in (None, EXCLUDE):
+                faults.shared.append(f"{where} {given!r} ({meant[0]}, {meant[1]})")
+            if label is None or len(meant) > 1:
+                continue
+            name = meant[0] if meant else films.relative(given)
+            _decide(decided, name, (place, label), f"{where} {given!r}", faults)
+            if label == EXCLUDE:
+                continue
+            if not meant:
+                faults.missing.append(f"{where} {given!r}")
+            groups = from_path(name, settings)
+            groups.pop("label", None)
+            raw = row.get(found.get("split", ""), "") or groups.pop("split", "")
+            split = _split(raw, where, name, lists, settings, faults)
+            if split == EXCLUDE:
+                continue
+            extra = {key: value for key, value in row.items() if key not in found.values()}
+            if settings.patient_from == "column":
+                groups["patient_id"] = row[found["patient_id"]]
+            entry = film_entry(root, name, label, split, {**extra, **groups})
+            # A film may have several rows, one per finding or reader.
+            first = entries.setdefault(name, entry)
+            if first.split != entry.split:
+                faults.splits.append(f"{where} {given!r}, both {first.split or 'none'} and {entry.split or 'none'}")
+            if first.patient_id != entry.patient_id:
+                faults.patients.append(f"{where} {given!r}")
+    kept = [replace(one, label=decided[name][1]) for name, one in entries.items() if decided[name][1] != EXCLUDE]
+    findings = [warning(problem, remedy) for problem, remedy in dict.fromkeys(tables[0].notes)]
     findings += labels.findings(str(csv)) + _row_findings(csv, faults, len(entries), settings)
     spare = [name for name in names if name not in used and looks_like_film(root, name)]
     if spare:
@@ -90,13 +94,49 @@ def table_entries(root: Path, settings: DataSection) -> tuple[list[FilmEntry], l
                 spare,
             )
         )
-    findings += _lateral(csv, table, list(entries.values()))
-    return list(entries.values()), findings
+    findings += _lateral(csv, tables[0], kept)
+    return kept, findings
+
+
+def _read_tables(csv: Path, settings: DataSection) -> list[Table]:
+    """`data.labels_csv` and the tables of `data.tables` that have more rows, each joined with those that have a key."""
+    root = Path(settings.root)
+    for one in settings.tables:
+        if not (root / one.csv).is_file():
+            raise CxrError(f"{root / one.csv}: no such file; correct data.tables")
+    rows = [read_table(csv), *(read_table(root / one.csv) for one in settings.tables if not one.on)]
+    for one in settings.tables:
+        if one.on:
+            other = read_table(root / one.csv)
+            rows = [join_columns(table, other, one.on) for table in rows]
+    return [replace(rows[0], notes=[note for table in rows for note in table.notes]), *rows[1:]]
+
+
+def _decide(decided: dict[str, tuple[int, str]], name: str, row: tuple[int, str], where: str, faults: _Faults) -> None:
+    """Keep the class of a film: of several rows, the one whose rule comes first in `data.label_rules`."""
+    first = decided.setdefault(name, row)
+    if first[1] != row[1] and first[0] == row[0]:
+        faults.labels.append(f"{where}, both {first[1]!r} and {row[1]!r}")
+    elif first[1] != row[1]:
+        decided[name] = min(first, row)
+        if EXCLUDE not in (first[1], row[1]):
+            faults.ruled.append(f"{where}, both {first[1]!r} and {row[1]!r}")
+
+
+def _no_column(table: Table, name: str, settings: DataSection) -> Finding:
+    """An error for a column that is missing; where the classes are columns, it says how to read these."""
+    classes = {one.casefold() for one in settings.classes}
+    own = [column for column in table.columns if column.casefold() in classes]
+    if name == settings.columns.label and own:
+        rules = ", ".join(f"{{column: {one}, value: 1, label: {one.casefold()}}}" for one in own)
+        remedy = f"the classes are columns: set data.columns.label: none and data.label_rules: [{rules}]"
+        return error(f"{table.path}: {table.no_column(name)}", remedy)
+    return error(f"{table.path}: {table.no_column(name)}", "name yours in data.columns")
 
 
 def _film_files(root: Path, settings: DataSection) -> list[str]:
     """Files that rows may name; with layout dicom only DICOM files. A film comes before a folder of its name."""
-    tables = {settings.labels_csv, *settings.split_lists.values()}
+    tables = {settings.labels_csv, *settings.split_lists.values(), *(one.csv for one in settings.tables)}
     names = [name for name in files_under(root, settings) if name not in tables]
     if settings.layout == "dicom":
         names = [name for name in names if is_dicom_file(root / name)]
@@ -173,6 +213,9 @@ def _row_findings(csv: Path, faults: _Faults, films: int, settings: DataSection)
     ):
         if places:
             found.append(error(f"{csv}: {len(places)} {problem}", remedy, places))
+    if faults.ruled:
+        problem = f"{csv}: {len(faults.ruled)} films have rows of two classes"
+        found.append(warning(problem, "the first of data.label_rules that applies to any row decides", faults.ruled))
     if faults.unknown_splits:
         named = ", ".join(f"{raw!r} ({len(places)})" for raw, places in faults.unknown_splits.items())
         near = did_you_mean(next(iter(faults.unknown_splits)), SPLIT_NAMES)

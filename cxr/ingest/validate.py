@@ -10,7 +10,7 @@ from cxr.films.manifest import SPLITS, Record
 from cxr.ingest.cohort import Leak, assign_splits, find_leaks, image_ids, leak_text, resolve_leaks
 from cxr.ingest.config import DataSection
 from cxr.ingest.entries import FilmEntry, irregular_files
-from cxr.ingest.findings import Finding, error, errors, warning
+from cxr.ingest.findings import Finding, error, errors, of_fault, warning
 from cxr.ingest.layouts import find_entries
 from cxr.ingest.masks import mask_findings
 from cxr.ingest.patients import dicom_patients, patient_findings
@@ -44,8 +44,7 @@ def validate_cohort(
     try:
         image_ids(entries)
     except CxrError as fault:
-        problem, _, remedy = str(fault).rpartition("; ")
-        findings.append(error(problem, remedy))
+        findings.append(of_fault(fault))
     if not errors(findings):
         findings += _split_findings(entries, known, settings, key, training)
     return entries, findings

@@ -1,6 +1,7 @@
 """`python -m cxr check FOLDER`: published cohorts and films of unknown origin, to the manifest."""
 
 import difflib
+import gzip
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -91,6 +92,91 @@ def covid() -> None:
         (FILMS / f"{label}.metadata.xlsx").write_bytes(b"PK\3\4")
 
 
+def table(name: str, header: str, rows: Sequence[str]) -> None:
+    path = FILMS / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    content = "\n".join([header, *rows, ""]).encode()
+    path.write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
+
+
+def chexpert() -> None:
+    """Labels in one column per finding; 1, 0, -1 or blank."""
+    kinds = ("Frontal,AP,1.0,,", "Frontal,PA,,,1.0", "Frontal,AP,,1.0,-1.0", "Lateral,,1.0,,")
+    lines: dict[str, list[str]] = {"train": [], "valid": []}
+    for index in range(40):
+        split = "valid" if index > 31 else "train"
+        name = f"{split}/patient{index:05d}/study1/view1.jpg"
+        film(name, index)
+        lines[split].append(f"CheXpert-v1.0-small/{name},Male,60,{kinds[index % 4]}")
+    for split, rows in lines.items():
+        table(f"{split}.csv", "Path,Sex,Age,Frontal/Lateral,AP/PA,No Finding,Edema,Pneumonia", rows)
+
+
+def mimic() -> None:
+    """Three compressed tables: split, views and findings per study."""
+    splits, views, studies = [], [], []
+    for index in range(30):
+        name, patient, study = f"02aa804e-bde0afdd-{index:08x}", f"100000{index:02d}", f"5000{index:04d}"
+        film(f"files/p10/p{patient}/s{study}/{name}.jpg", index)
+        splits.append(f"{name},{study},{patient},{('train', 'validate', 'test')[max(0, index // 6 - 2)]}")
+        views.append(f"{name},{patient},{study},{'LATERAL' if index % 6 == 5 else 'PA'},64")
+        studies.append(f"{patient},{study},{('1.0,', ',1.0')[index % 2]},")
+    table("mimic-cxr-2.0.0-split.csv.gz", "dicom_id,study_id,subject_id,split", splits)
+    table("mimic-cxr-2.0.0-metadata.csv.gz", "dicom_id,subject_id,study_id,ViewPosition,Rows", views)
+    table("mimic-cxr-2.0.0-chexpert.csv.gz", "subject_id,study_id,No Finding,Pneumonia,Edema", studies[:-1])
+
+
+def vindr() -> None:
+    """Three readers per training film, of whom one is enough."""
+    train, test = [], []
+    for index in range(32):
+        name, split = f"{index:032x}", ("train", "test")[index > 23]
+        write_dicom(FILMS / f"{split}/{name}.dicom", phantom(index, 64, 64)[0])
+        labels = ("0,1", "1,0", "0,0", "0,1")[index % 4]
+        if split == "test":
+            test.append(f"{name},{labels}")
+        else:
+            train += [f"{name},R{reader},{labels if reader else '0,0'}" for reader in range(3)]
+    table("annotations/image_labels_train.csv", "image_id,rad_ID,Pneumonia,No finding", train)
+    table("annotations/image_labels_test.csv", "image_id,Pneumonia,No finding", test)
+    table("annotations/annotations_train.csv", "image_id,rad_id,class_name,x_min", [])
+
+
+def padchest() -> None:
+    """Labels as a list of Python, a Spanish report with commas, a projection per film."""
+    labels = ("['normal']", "['pneumonia', 'infiltrates']", "['cardiomegaly']", "['atypical pneumonia']", "['normal']")
+    rows = []
+    for index in range(30):
+        film(f"{index % 3}/{index}_study.png", index)
+        view = "L" if index % 10 == 9 else "PA"
+        rows.append(
+            f'{index},{index}_study.png,{index % 3},{index},{view},"Sin hallazgos, normal.","{labels[index % 5]}"'
+        )
+    header = ",ImageID,ImageDir,PatientID,Projection,Report,Labels"
+    table("PADCHEST_chest_x_ray_images_labels_160K_01.02.19.csv.gz", header, rows)
+
+
+def covid_chestxray() -> None:
+    findings = ("Pneumonia/Viral/COVID-19", "No Finding", "Tuberculosis", "Pneumonia")
+    rows = []
+    for index in range(28):
+        film(f"images/{index}.png", index)
+        view, modality = ("Axial", "CT") if index % 7 == 6 else ("PA", "X-ray")
+        rows.append(f'{index},60,{findings[index % 4]},{view},{modality},images,{index}.png,"cough, fever"')
+    table("metadata.csv", "patientid,age,finding,view,modality,folder,filename,clinical_notes", rows)
+    film("annotations/lungVAE-masks/0_mask.png", 1)
+
+
+def tuberculosis(name: str) -> Callable[[], None]:
+    def build() -> None:
+        for index in range(24):
+            film(f"CXR_png/{name}_{index:04d}_{index % 2}.png", index)
+            film(f"ManualMask/leftMask/{name}_{index:04d}_{index % 2}.png", 100 + index)
+            table(f"ClinicalReadings/{name}_{index:04d}_{index % 2}.txt", "Patient's Sex: F", ["normal"])
+
+    return build
+
+
 def own_folders(names: Sequence[str] = ("NORMAL", "PNEUMONIA"), below: str = "") -> None:
     for index in range(20 if len(names) < 3 else 36):
         film(f"{below}{names[index % len(names)]}/case{index // 2 if len(names) > 2 else index}_{index}.png", index)
@@ -123,6 +209,13 @@ CASES: dict[str, tuple[Callable[[], None], str, dict[str, int]]] = {
     "nih without lists": (lambda: nih(False), "NIH ChestX-ray14", {"normal": 12, "pneumonia": 12}),
     "rsna": (rsna, "RSNA Pneumonia Detection", {"normal": 8, "pneumonia": 8}),
     "covid": (covid, "COVID-19 Radiography", {"normal": 8, "pneumonia": 8}),
+    "chexpert": (chexpert, "CheXpert", {"normal": 10, "pneumonia": 10}),
+    "mimic": (mimic, "MIMIC-CXR-JPG", {"normal": 15, "pneumonia": 10}),
+    "vindr": (vindr, "VinDr-CXR", {"normal": 16, "pneumonia": 8}),
+    "padchest": (padchest, "PadChest", {"normal": 9, "pneumonia": 12}),
+    "covid-chestxray": (covid_chestxray, "covid-chestxray-dataset", {"normal": 6, "pneumonia": 12}),
+    "montgomery": (tuberculosis("MCUCXR"), "Montgomery", {"normal": 12, "tuberculosis": 12}),
+    "shenzhen": (tuberculosis("CHNCXR"), "Shenzhen", {"normal": 12, "tuberculosis": 12}),
     "folders": (own_folders, "class folders", {"normal": 10, "pneumonia": 10}),
     "folders in a folder": (lambda: own_folders(below="a/b/"), "class folders", {"normal": 10, "pneumonia": 10}),
     "folders of a split": (lambda: own_folders(below="train/"), "class folders", {"normal": 10, "pneumonia": 10}),
