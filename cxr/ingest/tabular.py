@@ -7,12 +7,20 @@ from pathlib import Path
 
 from cxr.core.errors import CxrError, did_you_mean
 from cxr.films.find import film_stem, is_dicom_file
-from cxr.ingest.config import EXCLUDE, DataSection
-from cxr.ingest.entries import SPLIT_NAMES, FilmEntry, files_under, film_entry, from_path, looks_like_film
-from cxr.ingest.findings import Finding, error, of_fault, warning
-from cxr.ingest.labels import LabelReader
+from cxr.ingest.config import EXCLUDE, DataSection, inside
+from cxr.ingest.entries import (
+    SPLIT_NAMES,
+    FilmEntry,
+    files_under,
+    film_entry,
+    from_path,
+    looks_like_film,
+    split_of,
+)
+from cxr.ingest.findings import SHOWN, Finding, error, of_fault, warning
+from cxr.ingest.labels import MOST, LabelReader
 from cxr.ingest.names import FilmNames
-from cxr.ingest.table import Table, join_columns, nfc, read_table
+from cxr.ingest.table import TABLES, Table, join_columns, nfc, read_table
 
 VIEWS = ("view", "view position", "viewposition", "frontal/lateral", "projection", "viewcodesequence_codemeaning")
 LATERAL = ("lateral", "l", "ll", "lat", "llat", "rlat", "rl", "left lateral")
@@ -33,9 +41,12 @@ class _Faults:
 
 def table_entries(root: Path, settings: DataSection) -> tuple[list[FilmEntry], list[Finding]]:
     """The films that the label table names, and findings about its rows; no films where it cannot be read."""
-    csv = root / settings.labels_csv
+    csv = inside(root, settings.labels_csv)
     if not csv.is_file():
-        return [], [error(f"{csv}: no such file", "set data.labels_csv to the label file inside data.root")]
+        return [], [error(f"{csv}: no such file", _other_table(root, settings))]
+    if not csv.resolve().is_relative_to(root.resolve()):
+        problem = f"params.yaml: data.labels_csv: {settings.labels_csv} is outside data.root ({root})"
+        return [], [error(problem, "move the table there, since DVC follows changes inside data.root only")]
     try:
         tables = _read_tables(csv, settings)
         lists = _split_lists(root, settings)
@@ -71,6 +82,7 @@ def table_entries(root: Path, settings: DataSection) -> tuple[list[FilmEntry], l
             raw = row.get(found.get("split", ""), "") or groups.pop("split", "")
             split = _split(raw, where, name, lists, settings, faults)
             if split == EXCLUDE:
+                labels.excluded[f"{settings.columns.split}: {raw}"] += 1
                 continue
             extra = {key: value for key, value in row.items() if key not in found.values()}
             if settings.patient_from == "column":
@@ -85,6 +97,10 @@ def table_entries(root: Path, settings: DataSection) -> tuple[list[FilmEntry], l
     kept = [replace(one, label=decided[name][1]) for name, one in entries.items() if decided[name][1] != EXCLUDE]
     findings = [warning(problem, remedy) for problem, remedy in dict.fromkeys(tables[0].notes)]
     findings += labels.findings(str(csv)) + _row_findings(csv, faults, len(entries), settings)
+    if kept and lists and not any(one.split for one in kept):
+        problem = f"{csv}: none of its {len(kept)} films is in data.split_lists"
+        remedy = "give one film per line by file name, or without its suffix"
+        findings.append(error(problem, remedy, [kept[0].name, next(iter(lists))]))
     spare = [name for name in names if name not in used and looks_like_film(root, name)]
     if spare:
         findings.append(
@@ -98,16 +114,24 @@ def table_entries(root: Path, settings: DataSection) -> tuple[list[FilmEntry], l
     return kept, findings
 
 
+def _other_table(root: Path, settings: DataSection) -> str:
+    """The remedy where `data.labels_csv` is missing: the tables that are there."""
+    found = [name for name in files_under(root, settings) if TABLES.search(name)]
+    if not found:
+        return "set data.labels_csv to the label file inside data.root"
+    return f"set data.labels_csv to the label file; {root} has {', '.join(found[:SHOWN])}"
+
+
 def _read_tables(csv: Path, settings: DataSection) -> list[Table]:
     """`data.labels_csv` and the tables of `data.tables` that have more rows, each joined with those that have a key."""
     root = Path(settings.root)
     for one in settings.tables:
-        if not (root / one.csv).is_file():
+        if not inside(root, one.csv).is_file():
             raise CxrError(f"{root / one.csv}: no such file; correct data.tables")
-    rows = [read_table(csv), *(read_table(root / one.csv) for one in settings.tables if not one.on)]
+    rows = [read_table(csv), *(read_table(inside(root, one.csv)) for one in settings.tables if not one.on)]
     for one in settings.tables:
         if one.on:
-            other = read_table(root / one.csv)
+            other = read_table(inside(root, one.csv))
             rows = [join_columns(table, other, one.on) for table in rows]
     return [replace(rows[0], notes=[note for table in rows for note in table.notes]), *rows[1:]]
 
@@ -137,7 +161,8 @@ def _no_column(table: Table, name: str, settings: DataSection) -> Finding:
 def _film_files(root: Path, settings: DataSection) -> list[str]:
     """Files that rows may name; with layout dicom only DICOM files. A film comes before a folder of its name."""
     tables = {settings.labels_csv, *settings.split_lists.values(), *(one.csv for one in settings.tables)}
-    names = [name for name in files_under(root, settings) if name not in tables]
+    tables = {nfc(name) for name in tables}
+    names = [name for name in files_under(root, settings) if nfc(name) not in tables]
     if settings.layout == "dicom":
         names = [name for name in names if is_dicom_file(root / name)]
         folders = {name for name in names if (root / name).is_dir()}
@@ -169,7 +194,7 @@ def _split_lists(root: Path, settings: DataSection) -> dict[str, str]:
     """The split of each name in the files of `data.split_lists`, by the name and by its stem."""
     splits: dict[str, str] = {}
     for split, name in settings.split_lists.items():
-        path = root / name
+        path = inside(root, name)
         if not path.is_file():
             raise CxrError(f"{path}: no such file; correct data.split_lists: {split}")
         for line in path.read_text(encoding="utf-8-sig", errors="replace").splitlines():
@@ -185,10 +210,8 @@ def _split(
     if lists:
         film = nfc(name).rsplit("/", 1)[-1]
         return lists.get(film) or lists.get(Path(film).stem)
-    mapped = {nfc(key).lower(): split for key, split in settings.split_map.items()}
-    key = raw.lower()
-    split = mapped.get(key) or SPLIT_NAMES.get(key)
-    if split is None and key:
+    split = split_of(raw, settings)
+    if split is None and raw:
         faults.unknown_splits[raw].append(where)
     return split
 
@@ -217,7 +240,9 @@ def _row_findings(csv: Path, faults: _Faults, films: int, settings: DataSection)
         problem = f"{csv}: {len(faults.ruled)} films have rows of two classes"
         found.append(warning(problem, "the first of data.label_rules that applies to any row decides", faults.ruled))
     if faults.unknown_splits:
-        named = ", ".join(f"{raw!r} ({len(places)})" for raw, places in faults.unknown_splits.items())
+        unknown = sorted(faults.unknown_splits.items(), key=lambda item: -len(item[1]))
+        named = ", ".join(f"{raw!r} ({len(places)})" for raw, places in unknown[:MOST])
+        named += f" and {len(unknown) - MOST} other names" if len(unknown) > MOST else ""
         near = did_you_mean(next(iter(faults.unknown_splits)), SPLIT_NAMES)
         places = [place for each in faults.unknown_splits.values() for place in each]
         found.append(
