@@ -7,7 +7,7 @@ from pathlib import Path
 
 from cxr.core.errors import CxrError
 from cxr.films.manifest import SPLITS, Record
-from cxr.ingest.cohort import Leak, assign_splits, find_leaks, image_ids, leak_text, resolve_leaks
+from cxr.ingest.cohort import Leak, assign_splits, find_leaks, image_ids, without_leaks
 from cxr.ingest.config import DataSection
 from cxr.ingest.entries import FilmEntry, irregular_files
 from cxr.ingest.findings import Finding, error, errors, of_fault, warning
@@ -48,13 +48,6 @@ def validate_cohort(
     if not errors(findings):
         findings += _split_findings(entries, known, settings, key, training)
     return entries, findings
-
-
-def stop_at_errors(findings: Sequence[Finding]) -> None:
-    """Raise CxrError with one line per error, if there are any."""
-    found = errors(findings)
-    if found:
-        raise CxrError("\n".join(map(str, found)))
 
 
 def _unusable(entries: Sequence[FilmEntry], settings: DataSection) -> list[Finding]:
@@ -115,10 +108,8 @@ def _split_findings(
     """Leakage by name and table, and classes that a split lacks."""
     records = planned_records(entries, known, settings, key)
     leaks = find_leaks(records)
-    found = []
-    if leaks:
-        found.append(_leak_finding(leaks, settings))
-    kept = records if settings.on_leakage == "error" else resolve_leaks(records, settings.on_leakage)[0]
+    found = leak_findings(leaks, settings)
+    kept = records if settings.on_leakage == "error" else without_leaks(records, leaks)
     if settings.patient_from != "dicom" or training is not None:  # else the split is known when the films are opened
         found += class_findings(kept, {entry.split for entry in entries}, settings)
     if training is not None and not errors(found):
@@ -168,15 +159,18 @@ def _few_patients(records: Sequence[Record], needed: int) -> list[Finding]:
     ]
 
 
-def _leak_finding(leaks: Sequence[Leak], settings: DataSection) -> Finding:
+def leak_findings(leaks: Sequence[Leak], settings: DataSection) -> list[Finding]:
+    """An error, or with `data.on_leakage: drop_from_train` a warning, about patients and films in two splits."""
+    if not leaks:
+        return []
+    counts = Counter(leak.kind for leak in leaks)
+    found = " and ".join(f"{count} {kind}{'s' if count > 1 else ''}" for kind, count in counts.items())
+    where = [f"{leak.kind} {leak.who} in {' and '.join(leak.paths)}" for leak in leaks]
     if settings.on_leakage == "error":
-        problem, _, remedy = leak_text(leaks).rpartition("; ")
-        return error(problem, remedy)
-    return warning(
-        f"leakage: {len(leaks)} patients in two splits",
-        "their films in train, or in val if test has them, are dropped (data.on_leakage)",
-        [leak.who for leak in leaks],
-    )
+        remedy = "correct the split or set data.on_leakage: drop_from_train"
+        return [error(f"leakage: {found} in two splits", remedy, where)]
+    remedy = "their films in train, or in val if test has them, are dropped (data.on_leakage)"
+    return [warning(f"leakage: {found} in two splits", remedy, where)]
 
 
 def _remedy(split: str, cut: bool) -> str:

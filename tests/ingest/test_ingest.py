@@ -101,7 +101,7 @@ def test_a_published_validation_set_can_be_merged_into_train_and_cut_anew(worksp
 def test_a_patient_in_two_splits_stops_the_stage_and_is_named(workspace: Path) -> None:
     write_cohort(workspace / "films", split="train")
     write_image(workspace / "films/test/NORMAL/P000_9.png", phantom(5)[0])
-    with pytest.raises(CxrError, match=r"leakage: 1 patient in two splits: patient P000 in films/t"):
+    with pytest.raises(CxrError, match=r"leakage: 1 patient in two splits, such as patient P000 in films/t"):
         run(settings())
     assert not Path("data/manifest.csv").exists()
 
@@ -110,8 +110,22 @@ def test_an_identical_film_in_two_splits_stops_the_stage_even_in_another_format(
     write_cohort(workspace / "films", split="train")
     film = cv2.imread("films/train/NORMAL/P000_0.png", cv2.IMREAD_UNCHANGED)
     write_image(workspace / "films/test/NORMAL/P900_0.bmp", film)
-    with pytest.raises(CxrError, match=r"leakage: 1 film in two splits: .*P000_0\.png and .*P900_0\.bmp"):
+    with pytest.raises(CxrError, match=r"leakage: 1 film in two splits, such as .*P000_0\.png and .*P900_0\.bmp"):
         run(settings())
+
+
+def test_a_leak_of_many_patients_gives_three_examples_and_the_file_with_all(workspace: Path) -> None:
+    write_cohort(workspace / "films", split="train")
+    write_cohort(workspace / "films", patients=6, split="test")
+    with pytest.raises(
+        CxrError, match=r"leakage: 6 patients .*P000 .*P001 .*P002 .* \(all 6 in data/findings\.csv\)"
+    ) as caught:
+        run(settings())
+    assert "P003" not in str(caught.value)
+    listed = pd.read_csv("data/findings.csv")
+    assert sum(listed["place"].str.contains(r"patient P00[0-5] in films/train/.* and films/test/", na=False)) == 6
+    run(settings(on_leakage="drop_from_train"))
+    assert pd.read_csv("data/findings.csv")["severity"].tolist() == ["warning"] * 6
 
 
 def test_leaking_films_can_be_dropped_from_train(workspace: Path) -> None:

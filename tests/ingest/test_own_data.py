@@ -37,8 +37,8 @@ def test_the_error_for_a_pattern_without_matches_suggests_one(workspace: Path) -
         run(settings())
     assert str(caught.value) == (
         r"params.yaml: data.path_pattern: (?P<patient_id>P\d+) finds no patient in 6 of 6 paths, such as "
-        r"NORMAL/case0_0.png and NORMAL/case1_2.png and "
-        r"NORMAL/case2_4.png; try (?P<patient_id>case\d+) (3 patients here), or set data.patient_from: image if each "
+        r"NORMAL/case0_0.png and NORMAL/case1_2.png and NORMAL/case2_4.png (all 6 in data/findings.csv); "
+        r"try (?P<patient_id>case\d+) (3 patients here), or set data.patient_from: image if each "
         "film is of another patient"
     )
     assert len(run(settings(path_pattern=r"(?P<patient_id>case\d+)", val_fraction=0.34))) == 6

@@ -41,7 +41,9 @@ def test_a_patient_in_train_and_test_is_found_by_name(workspace: Path, training:
     write_cohort(workspace / "films", patients=20, split="train")
     write_cohort(workspace / "films", patients=2, split="test")
     (found,) = findings(training=training)
-    assert str(found).startswith("leakage: 2 patients in two splits: patient P000 in films/train/NORMAL/P000_0.png and")
+    assert str(found).startswith(
+        "leakage: 2 patients in two splits, such as patient P000 in films/train/NORMAL/P000_0.png and"
+    )
     assert findings(training=None, on_leakage="drop_from_train") == []
     assert {record.split for record in run(settings(on_leakage="drop_from_train"))} >= {"train", "test"}
 
