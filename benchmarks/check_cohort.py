@@ -53,7 +53,7 @@ def main() -> None:
             with tempfile.TemporaryDirectory(prefix="check-cohort-") as folder:
                 write(Path(folder) / "films", films)
                 cost = check(Path(folder))
-            if name == "DICOM" and cost.sampled != (films > HEADERS):
+            if name == "DICOM" and films > HEADERS and not cost.sampled:
                 raise CxrError(f"{films} DICOM films: the report does not say how many headers were read")
             first = first or cost.megabytes
             numbers = [f"{cost.wall:.1f}", f"{cost.processor:.1f}", f"{cost.megabytes:,.0f}"]
@@ -65,7 +65,12 @@ def check(folder: Path) -> Cost:
     """Check `folder/films` in a process of its own; raises CalledProcessError if it finds an error."""
     workspace = make_workspace(folder / "workspace", folder / "films")
     command = [sys.executable, "-m", "cxr", "check", str(folder / "films"), "--write"]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "DVC_ROOT": str(workspace), "CXR_PATIENT_KEY": secrets.token_hex(32)}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(ROOT),
+        "DVC_ROOT": str(workspace),
+        "CXR_PATIENT_KEY": secrets.token_hex(32),
+    }
     log = folder / "check.log"
     started = time.perf_counter()
     with open(log, "wb") as output:
@@ -77,7 +82,7 @@ def check(folder: Path) -> Cost:
     if process.returncode:
         print(text, file=sys.stderr)
         raise subprocess.CalledProcessError(process.returncode, command)
-    return Cost(wall, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024, "sampled DICOM headers" in text)
+    return Cost(wall, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024, f"a sample of {HEADERS} headers" in text)
 
 
 def write_folders(root: Path, films: int) -> None:

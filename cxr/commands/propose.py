@@ -68,6 +68,8 @@ def _from_table(root: Path, name: str, films: Sequence[str]) -> Proposal | None:
     masks, films = (masks, plain) if plain else (set(), films)
     names = FilmNames(films, str(root.resolve()))
     if any(names.find(column) for column in table.columns if column.lower().endswith(FILM_SUFFIXES)):
+        if len(table.columns) == 1:  # a list of films
+            return None
         raise CxrError(f"{table.path}: no header; add a first line with names of columns, such as path,label")
     some = table.rows[:ROWS]
     counts = {column: sum(len(names.find(row[column])) == 1 for row in some if row[column]) for column in table.columns}
@@ -124,7 +126,11 @@ def _label_settings(table: Table, path: str) -> tuple[str, dict[str, Any]] | Non
     found: dict[str, Any] = {"classes": classes, "label_map": {**mapped, **({"blank": "exclude"} if blank else {})}}
     negative, positive = (next((one for one in findings if mark.search(one)), "") for mark in (NEGATIVE, PNEUMONIA))
     if separator and negative and positive:
-        rules = [{"value": positive, "label": CLASSES[1]}, {"value": negative, "label": CLASSES[0]}, {"value": "*", "label": "exclude"}]
+        rules = [
+            {"value": positive, "label": CLASSES[1]},
+            {"value": negative, "label": CLASSES[0]},
+            {"value": "*", "label": "exclude"},
+        ]
         found = {"classes": list(CLASSES), "label_separator": separator, "label_rules": rules}
     elif separator:
         return None

@@ -88,14 +88,18 @@ def _unknown_folders(
 ) -> list[Finding]:
     """An error for each kind of folder that is no class: a wrapper, masks, or an unknown class."""
     findings, others = [], {}
-    inners = {folder: next(filter(None, (_inner_root(name, settings) for name in names)), None) for folder, names in unknown.items()}
-    above = [folder for folder, inner in inners.items() if inner == folder]  # right above class folders, as a split is
+    classes = {one.casefold() for one in (*settings.classes, *settings.label_map)}
+    above = [  # right above class folders, as a split is
+        folder
+        for folder, names in unknown.items()
+        if any(nfc(name.split("/")[1]).casefold() in classes for name in names)
+    ]
     if above and (len(above) > 1 or any(entry.split for entry in entries)):
         findings.append(_unknown_splits({folder: unknown[folder] for folder in above}, root, settings))
         unknown = {folder: names for folder, names in unknown.items() if folder not in above}
     stems = {PurePosixPath(entry.name).stem for entry in entries}
     for folder, names in unknown.items():
-        inner = inners[folder]
+        inner = next((found for name in names if (found := _inner_root(name, settings))), None)
         own = {PurePosixPath(nfc(name)).stem for name in names}
         if inner:
             also = f", or leave this folder out with data.ignore: [{folder}]" if entries else ""
@@ -112,13 +116,17 @@ def _unknown_folders(
             others[folder] = names
     if others:
         tables = [] if entries else sorted(path.name for path in root.iterdir() if TABLES.search(path.name))
-        table = f"if {tables[0]} has the labels, set data.layout: csv and data.labels_csv: {tables[0]}; else " if tables else ""
+        table = (
+            f"if {tables[0]} has the labels, set data.layout: csv and data.labels_csv: {tables[0]}; else "
+            if tables
+            else ""
+        )
         counts = Counter({folder: len(names) for folder, names in others.items()})
         findings.append(
             error(
                 f"{root}: {unknown_labels(counts, settings.classes)}",
-                f"{table}for each folder set data.label_map to a class or to exclude, or data.ignore; add it to data.classes "
-                "only if it is a class of its own",
+                f"{table}for each folder set data.label_map to a class or to exclude, or data.ignore; add it to "
+                "data.classes only if it is a class of its own",
                 [str(root / names[0]) for names in others.values()],
             )
         )

@@ -74,11 +74,11 @@ def read_table(path: Path) -> Table:
     if ragged:
         shown = ", ".join(map(str, ragged[:SHOWN]))
         more = f" and {len(ragged) - SHOWN} more" if len(ragged) > SHOWN else ""
-        above = "remove the lines above the header" if len(ragged) > len(rows) else ""
+        quotes = f"put a value that contains {delimiter!r} in double quotes"
+        remedy = quotes if rows else f"line {body[0][0]} is read as the header; remove the lines above it"
         raise CxrError(
-            f"{path}:{ragged[0]}: more values than the {len(header)} columns of line {body[0][0]}, in line {shown}{more} "
-            f"(delimiter: {DELIMITERS[delimiter]}); "
-            + (above or f"put a value that contains {delimiter!r} in double quotes")
+            f"{path}:{ragged[0]}: more values than the {len(header)} columns, in line {shown}{more} (delimiter: "
+            f"{DELIMITERS[delimiter]}); {remedy}"
         )
     nameless = [name for name in header if not name]
     for row in rows:

@@ -1,5 +1,6 @@
 """The layouts `csv` and `dicom`: labels, patients and splits of the films come from a table."""
 
+import os
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -44,7 +45,7 @@ def table_entries(root: Path, settings: DataSection) -> tuple[list[FilmEntry], l
     csv = inside(root, settings.labels_csv)
     if not csv.is_file():
         return [], [error(f"{csv}: no such file", _other_table(root, settings))]
-    if not csv.resolve().is_relative_to(root.resolve()):
+    if not Path(os.path.abspath(csv)).is_relative_to(os.path.abspath(root)):
         problem = f"params.yaml: data.labels_csv: {settings.labels_csv} is outside data.root ({root})"
         return [], [error(problem, "move the table there, since DVC follows changes inside data.root only")]
     try:
