@@ -51,7 +51,7 @@ def folder_entries(root: Path, settings: DataSection) -> tuple[list[FilmEntry], 
             entries.append(film_entry(root, name, label, split, groups))
         else:
             unknown[raw].append(name)
-    findings = _unknown_folders(unknown, entries, root, settings)
+    findings = [*labels.left_out(str(root)), *_unknown_folders(unknown, entries, root, settings)]
     if nested:
         findings.append(_two_classes(nested, root))
     if masks:

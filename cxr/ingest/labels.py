@@ -101,7 +101,7 @@ class LabelReader:
 
     def findings(self, where: str) -> list[Finding]:
         """One error with all unknown labels of a table, and a warning with those that are left out."""
-        found = self._left_out(where)
+        found = self.left_out(where)
         if not self.unknown:
             return found
         places = [self.places[label][0] for label, _ in self.unknown.most_common()]
@@ -123,7 +123,8 @@ class LabelReader:
         problem = f"{where}: {unknown_labels(self.unknown, self.settings.classes)}"
         return [*found, error(problem, "; ".join(remedies), places)]
 
-    def _left_out(self, where: str) -> list[Finding]:
+    def left_out(self, where: str) -> list[Finding]:
+        """A warning with the labels that are left out, or none."""
         if not self.excluded:
             return []
         listed = ", ".join(f"{label!r} ({count})" for label, count in self.excluded.most_common(SHOWN))
