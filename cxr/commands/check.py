@@ -22,6 +22,7 @@ from cxr.ingest.config import DataSection, demo_not_drawn, missing_films
 from cxr.ingest.entries import FilmEntry
 from cxr.ingest.findings import write_findings
 from cxr.ingest.masks import mask_folders
+from cxr.ingest.patients import header_sample
 from cxr.ingest.pseudonyms import hashes_ids, missing_key, patient_key
 from cxr.ingest.validate import validate_cohort
 from cxr.preprocess.config import PreprocessSection
@@ -150,12 +151,15 @@ def _patients(films: Sequence[FilmEntry], settings: DataSection) -> str:
     if settings.patient_from == "image":
         return f"{len(films)}, one per film (data.patient_from: image)"
     if settings.patient_from == "dicom":
-        return f"from the DICOM tag {settings.patient_tag}, read when the films are opened"
+        sample = len(header_sample(films))
+        seen = f"{sample} headers" if sample == len(films) else f"a sample of {sample} headers of {len(films)}"
+        return f"from the DICOM tag {settings.patient_tag}, checked in {seen}"
     count = len({film.patient_id for film in films if film.patient_id})
+    source = f"{count}, from data.patient_from: {settings.patient_from}"
     if hashes_ids(settings):
-        return f"{count}, from data.patient_from: {settings.patient_from}; their ids will be hashed"
-    first = films[0]
-    return f"{count}, from data.patient_from: {settings.patient_from}; {first.name} is of patient {first.patient_id}"
+        return f"{source}; their ids will be hashed"
+    first = next((film for film in films if film.patient_id), None)
+    return f"{source}; {first.name} is of patient {first.patient_id}" if first else source
 
 
 def _splits(films: Sequence[FilmEntry], settings: DataSection) -> str:

@@ -14,6 +14,7 @@ from pathlib import Path
 from cxr.core.errors import CxrError, did_you_mean
 
 DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
+TABLES = re.compile(r"\.(csv|tsv|txt)(\.gz)?$", re.IGNORECASE)  # names of files
 LONGEST = 10_000_000  # characters of a cell
 SHOWN = 3  # lines named in an error
 
@@ -57,6 +58,8 @@ def read_table(path: Path) -> Table:
     text, encoding = _decoded(path)
     delimiter = _delimiter(text)
     body = list(_parsed(path, text, delimiter))
+    if body and len(body[0][1]) <= 2 and body[0][1][0].lower() == "sep=":  # Excel's own line
+        body = body[1:]
     if not body:
         raise CxrError(f"{path}: an empty table; give one with a header and one row per film")
     header = _distinct([nfc(name) for name in body[0][1]])
@@ -71,9 +74,11 @@ def read_table(path: Path) -> Table:
     if ragged:
         shown = ", ".join(map(str, ragged[:SHOWN]))
         more = f" and {len(ragged) - SHOWN} more" if len(ragged) > SHOWN else ""
+        quotes = f"put a value that contains {delimiter!r} in double quotes"
+        remedy = quotes if rows else f"line {body[0][0]} is read as the header; remove the lines above it"
         raise CxrError(
             f"{path}:{ragged[0]}: more values than the {len(header)} columns, in line {shown}{more} (delimiter: "
-            f"{DELIMITERS[delimiter]}); put a value that contains {delimiter!r} in double quotes"
+            f"{DELIMITERS[delimiter]}); {remedy}"
         )
     nameless = [name for name in header if not name]
     for row in rows:

@@ -51,11 +51,16 @@ def validate_cohort(
 
 
 def _unusable(entries: Sequence[FilmEntry], settings: DataSection) -> list[Finding]:
-    lost = [one.address for one in entries if os.path.lexists(one.address) and not os.path.isfile(one.address)]
+    lost = [one.address for one in entries if os.path.lexists(one.address) and not _has_content(one.address)]
     if len(lost) <= settings.max_quarantined * len(entries):
         return []
-    problem = f"{settings.root}: {len(lost)} of {len(entries)} films are no files, more than data.max_quarantined"
+    problem = f"{settings.root}: {len(lost)} of {len(entries)} films are empty or no files"
+    problem += f", more than data.max_quarantined ({settings.max_quarantined:g})"
     return [error(problem, "replace or remove them", lost)]
+
+
+def _has_content(address: str) -> bool:
+    return os.path.isfile(address) and os.path.getsize(address) > 0
 
 
 def _given_splits(entries: Sequence[FilmEntry], settings: DataSection) -> list[Finding]:
@@ -130,6 +135,10 @@ def class_findings(records: Sequence[Record], given: Collection[str | None], set
     if absent:
         remedy = "correct data.classes, data.label_map or data.label_rules"
         return [error(f"params.yaml: data.classes: no film of class {name!r}", remedy) for name in absent]
+    if not any(record.split == "train" for record in records):
+        dropped = "train" in given or None in given
+        remedy = "correct the splits, since data.on_leakage drops all of them" if dropped else "name the split of each"
+        return [error(f"no film is left to train on: {len(records)} are in other splits", remedy)]
     found = []
     for split in SPLITS:
         there = {record.label for record in records if record.split == split}

@@ -229,7 +229,7 @@ def test_a_truncated_jpeg_is_quarantined(workspace: Path) -> None:
 
 def test_too_many_unusable_films_stop_the_run(workspace: Path) -> None:
     write_cohort(workspace / "films", patients=6, films=1)
-    (workspace / "films/NORMAL/P500.png").write_bytes(b"")
+    (workspace / "films/NORMAL/P500.png").write_bytes(b"no film")
     with pytest.raises(CxrError, match=r"1 of 7 films cannot be used, more than data\.max_quarantined = 0\.05; .*P500"):
         run(settings())
     assert len(pd.read_csv("data/quarantine.csv")) == 1
