@@ -15,6 +15,8 @@ from cxr.films.film import Film, NotAChestFilm, not_a_chest_film
 
 DICOM_SUFFIXES = (".dcm", ".dicom")
 _PHOTOMETRIC = ("MONOCHROME1", "MONOCHROME2", "PALETTE COLOR", "RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
+_NEEDED = ("Rows", "Columns", "PhotometricInterpretation", "BitsAllocated", "BitsStored", "PixelRepresentation")
+_UNCOMPRESSED = ("Implicit VR Little Endian", "Explicit VR Little Endian", "Explicit VR Big Endian")
 # The attributes that may reach an output, and their allowed values. Other values are left blank, because free text may
 # identify a person. DICOM PS3.3 C.8.7.1 and C.7.1.1, PS3.5 6.2 (AS).
 _HEADER = {
@@ -68,10 +70,7 @@ def decode_dicom(address: str, content: bytes) -> Film:
     try:
         stored = dataset.pixel_array
     except Exception as error:  # pydicom's plugins, too
-        fault = f"{type(error).__name__}, {_transfer_syntax(dataset)}" if _has_pixels(dataset) else "no pixel data"
-        raise CxrError(
-            f"{address}: pixels cannot be decoded ({fault}); export it again, uncompressed, or remove it"
-        ) from error
+        raise CxrError(f"{address}: pixels cannot be decoded ({_pixel_fault(dataset, error)}, or remove it") from error
     known = photometric if photometric in _PHOTOMETRIC else "no known photometric interpretation"
     if photometric not in ("MONOCHROME1", "MONOCHROME2") or stored.ndim != 2:
         raise CxrError(
@@ -95,8 +94,16 @@ def _allowed(dataset: Any, keyword: str, pattern: str) -> str:
     return value if re.fullmatch(pattern, value.upper()) else ""
 
 
-def _has_pixels(dataset: Any) -> bool:
-    return any(keyword in dataset for keyword in ("PixelData", "FloatPixelData", "DoubleFloatPixelData"))
+def _pixel_fault(dataset: Any, error: Exception) -> str:
+    """Why pixels cannot be decoded, and the first half of the remedy."""
+    if not any(keyword in dataset for keyword in ("PixelData", "FloatPixelData", "DoubleFloatPixelData")):
+        return "no pixel data); export it again"
+    missing = [keyword for keyword in _NEEDED if keyword not in dataset]
+    if missing:
+        return f"the header lacks {' and '.join(missing)}); export it again"
+    syntax = _transfer_syntax(dataset)
+    again = "export it again" if syntax in _UNCOMPRESSED else "export it again, uncompressed"
+    return f"{type(error).__name__}, {syntax}); {again}"
 
 
 def _transfer_syntax(dataset: Any) -> str:
