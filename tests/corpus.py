@@ -19,6 +19,14 @@ CORPUS: dict[str, dict[str, Any]] = read_yaml(Path(__file__).with_suffix(".yaml"
 MOST, PX = 8, 64
 
 
+def for_eight_patients(text: str) -> str:
+    """params.yaml with shares of which eight patients leave some in each split."""
+    for old, new in (("val_fraction: 0.2", "val_fraction: 0.4"), ("test_fraction: 0.2", "test_fraction: 0.25")):
+        assert text.count(old) == 1
+        text = text.replace(old, new)
+    return text
+
+
 def write_cohort(case: dict[str, Any], folder: Path) -> Path:
     """Write a cohort into `folder`; returns what a user would name to `check`: the folder, or its .npz file."""
     folder.mkdir(parents=True)

@@ -22,7 +22,7 @@ from cxr.preprocess.config import PreprocessSection
 from cxr.segment.segment import segment_cohort
 from cxr.train.config import TrainSection
 from cxr.train.data import open_films
-from tests.corpus import CORPUS, write_cohort
+from tests.corpus import CORPUS, for_eight_patients, write_cohort
 from tests.segment.conftest import write_dark_is_lung
 from tests.settings import machine, section, segmentation
 from tests.test_pipeline import clone as repository
@@ -42,14 +42,6 @@ CHANGES: list[dict[str, Any]] = [
     {"label_map": {}},
     {"max_quarantined": 0.3},
 ]
-
-
-def for_eight_patients(text: str) -> str:
-    """params.yaml with shares of which eight patients leave some in each split."""
-    for old, new in (("val_fraction: 0.2", "val_fraction: 0.4"), ("test_fraction: 0.2", "test_fraction: 0.25")):
-        assert text.count(old) == 1
-        text = text.replace(old, new)
-    return text
 
 
 @pytest.fixture(scope="module")
