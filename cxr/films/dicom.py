@@ -70,7 +70,10 @@ def decode_dicom(address: str, content: bytes) -> Film:
     try:
         stored = dataset.pixel_array
     except Exception as error:  # pydicom's plugins, too
-        raise CxrError(f"{address}: pixels cannot be decoded ({_pixel_fault(dataset, error)}, or remove it") from error
+        fault, again = _pixel_fault(dataset, error)
+        raise CxrError(
+            f"{address}: pixels cannot be decoded ({fault}); export it again{again}, or remove it"
+        ) from error
     known = photometric if photometric in _PHOTOMETRIC else "no known photometric interpretation"
     if photometric not in ("MONOCHROME1", "MONOCHROME2") or stored.ndim != 2:
         raise CxrError(
@@ -94,16 +97,15 @@ def _allowed(dataset: Any, keyword: str, pattern: str) -> str:
     return value if re.fullmatch(pattern, value.upper()) else ""
 
 
-def _pixel_fault(dataset: Any, error: Exception) -> str:
-    """Why pixels cannot be decoded, and the first half of the remedy."""
+def _pixel_fault(dataset: Any, error: Exception) -> tuple[str, str]:
+    """Why pixels cannot be decoded, and how to export them."""
     if not any(keyword in dataset for keyword in ("PixelData", "FloatPixelData", "DoubleFloatPixelData")):
-        return "no pixel data); export it again"
+        return "no pixel data", ""
     missing = [keyword for keyword in _NEEDED if keyword not in dataset]
     if missing:
-        return f"the header lacks {' and '.join(missing)}); export it again"
+        return f"the header lacks {' and '.join(missing)}", ""
     syntax = _transfer_syntax(dataset)
-    again = "export it again" if syntax in _UNCOMPRESSED else "export it again, uncompressed"
-    return f"{type(error).__name__}, {syntax}); {again}"
+    return f"{type(error).__name__}, {syntax}", "" if syntax in _UNCOMPRESSED else ", uncompressed"
 
 
 def _transfer_syntax(dataset: Any) -> str:
