@@ -88,7 +88,8 @@ def _encoded(seed: int, suffix: str, mask: bool = False) -> bytes:
 
 
 def _write_npz(case: dict[str, Any], path: Path) -> Path:
-    arrays, seed = {}, 0
+    arrays: dict[str, Any] = {}
+    seed = 0
     for split, labels in case["npz"].items():
         films = case.get("images", {}).get(split, len(labels))
         arrays[f"{split}_images"] = np.stack([phantom(seed + index, PX, PX)[0] for index in range(films)])

@@ -194,7 +194,7 @@ def _existing(root: Path, pattern: str) -> str:
 
 def _filled(settings: dict[str, Any], root: Path, table: str) -> dict[str, Any]:
     """Settings with the name of the table, without lists that are missing, and without a second copy of the cohort."""
-    filled = {key: table if value == "{table}" else value for key, value in settings.items()}
+    filled: dict[str, Any] = {key: table if value == "{table}" else value for key, value in settings.items()}
     lists: dict[str, str] = settings.get("split_lists", {})
     if lists:
         there = {split: name for split, name in lists.items() if (root / name).is_file()}
