@@ -37,6 +37,8 @@ def propose(folder: Path) -> Proposal:
     Raises:
         CxrError: there are no films, or neither class folders nor a label table that names them.
     """
+    if folder.is_file() and folder.suffix.lower() != ".npz":
+        raise CxrError(f"{folder}: no folder and no .npz file; give the folder of the films")
     if folder.is_file():
         why = ["an .npz file with images and labels"]
         settings = {"layout": "medmnist", "classes": list(CLASSES), "min_px": 28}

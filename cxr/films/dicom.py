@@ -15,6 +15,8 @@ from cxr.films.film import Film, NotAChestFilm, not_a_chest_film
 
 DICOM_SUFFIXES = (".dcm", ".dicom")
 _PHOTOMETRIC = ("MONOCHROME1", "MONOCHROME2", "PALETTE COLOR", "RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
+_NEEDED = ("Rows", "Columns", "PhotometricInterpretation", "BitsAllocated", "BitsStored", "PixelRepresentation")
+_UNCOMPRESSED = ("Implicit VR Little Endian", "Explicit VR Little Endian", "Explicit VR Big Endian")
 # The attributes that may reach an output, and their allowed values. Other values are left blank, because free text may
 # identify a person. DICOM PS3.3 C.8.7.1 and C.7.1.1, PS3.5 6.2 (AS).
 _HEADER = {
@@ -68,9 +70,9 @@ def decode_dicom(address: str, content: bytes) -> Film:
     try:
         stored = dataset.pixel_array
     except Exception as error:  # pydicom's plugins, too
-        fault = f"{type(error).__name__}, {_transfer_syntax(dataset)}" if _has_pixels(dataset) else "no pixel data"
+        fault, again = _pixel_fault(dataset, error)
         raise CxrError(
-            f"{address}: pixels cannot be decoded ({fault}); export it again, uncompressed, or remove it"
+            f"{address}: pixels cannot be decoded ({fault}); export it again{again}, or remove it"
         ) from error
     known = photometric if photometric in _PHOTOMETRIC else "no known photometric interpretation"
     if photometric not in ("MONOCHROME1", "MONOCHROME2") or stored.ndim != 2:
@@ -95,8 +97,15 @@ def _allowed(dataset: Any, keyword: str, pattern: str) -> str:
     return value if re.fullmatch(pattern, value.upper()) else ""
 
 
-def _has_pixels(dataset: Any) -> bool:
-    return any(keyword in dataset for keyword in ("PixelData", "FloatPixelData", "DoubleFloatPixelData"))
+def _pixel_fault(dataset: Any, error: Exception) -> tuple[str, str]:
+    """Why pixels cannot be decoded, and how to export them."""
+    if not any(keyword in dataset for keyword in ("PixelData", "FloatPixelData", "DoubleFloatPixelData")):
+        return "no pixel data", ""
+    missing = [keyword for keyword in _NEEDED if keyword not in dataset]
+    if missing:
+        return f"the header lacks {' and '.join(missing)}", ""
+    syntax = _transfer_syntax(dataset)
+    return f"{type(error).__name__}, {syntax}", "" if syntax in _UNCOMPRESSED else ", uncompressed"
 
 
 def _transfer_syntax(dataset: Any) -> str:

@@ -20,7 +20,7 @@ MIN_COLOUR = 24  # difference between two channels, of 255; JPEG noise on a grey
 MAX_COLOURED = 0.1  # share of pixels with a visible hue; marks on a film cover less
 # Rejection by DICOM header. `OT` (other) is what converters write.
 MODALITIES = ("CR", "DX", "RG", "PX", "OT")
-BODY_PARTS = ("CHEST", "THORA", "TORAX", "TÓRAX", "LUNG")  # as a part of the word: CHEST_PORT, THORAX
+BODY_PARTS = ("CHEST", "CXR", "THORA", "TORAX", "TÓRAX", "LUNG")  # as a part of the word: CHEST_PORT, THORAX
 LATERAL = ("LATERAL", "LAT", "LL", "RL", "LLAT", "RLAT")
 # Further values that a message may repeat; other text may identify a person.
 OTHER_MODALITIES = (

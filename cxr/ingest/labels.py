@@ -127,7 +127,7 @@ class LabelReader:
         """A warning with the labels that are left out, or none."""
         if not self.excluded:
             return []
-        listed = ", ".join(f"{label!r} ({count})" for label, count in self.excluded.most_common(SHOWN))
+        listed = ", ".join(f"{label or 'blank'!r} ({count})" for label, count in self.excluded.most_common(SHOWN))
         more = f" and {len(self.excluded) - SHOWN} other labels" if len(self.excluded) > SHOWN else ""
         problem = f"{where}: {self.excluded.total()} films or rows are left out by label: {listed}{more}"
         return [warning(problem, "correct exclude in data.label_map and data.label_rules if you need them")]

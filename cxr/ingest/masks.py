@@ -71,6 +71,7 @@ def mask_findings(names: Sequence[str], settings: DataSection) -> list[Finding]:
     if not assigned:
         return [error(f"{where}: none of {len(paths)} masks has the name of a film", remedy, spare)]
     if spare:
+        remedy += "; masks of films that are left out may stay"
         return [warning(f"{where}: {len(spare)} of {len(paths)} masks have the name of no film", remedy, spare)]
     return []
 

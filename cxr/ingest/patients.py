@@ -118,8 +118,11 @@ def suggest_pattern(names: Sequence[str]) -> str:
         if numbers and not re.search(r"[0-9a-f]{8}-[0-9a-f]{4,}|^[0-9a-f]{24,}$", stem):
             kept = stem[: numbers[-2 if len(numbers) > 1 else -1].end()]
             shapes["".join(r"\d+" if part.isdigit() else re.escape(part) for part in re.split(r"(\d+)", kept))] += 1
+    # The shorter of `IM-\d+` and `IM-\d+-\d+`: one patient's films stay together.
+    common = [shape for shape, _ in shapes.most_common(SHAPES)]
+    common = [shape for shape in common if not any(shape != one and shape.startswith(one) for one in common)]
     # Longest first: `IM-\d+` would also match inside `NORMAL\d+-IM-\d+`.
-    likely = sorted((shape for shape, _ in shapes.most_common(SHAPES)), key=lambda shape: (-len(shape), shape))
+    likely = sorted(common, key=lambda shape: (-len(shape), shape))
     return f"(?P<patient_id>{'|'.join(likely)})".replace(r"\-", "-").replace("\\ ", " ") if likely else ""
 
 

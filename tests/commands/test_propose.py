@@ -60,6 +60,12 @@ def test_a_table_without_a_header_is_an_error(clone: Path) -> None:
         propose(Path("films"))
 
 
+def test_a_file_that_is_no_npz_is_an_error(clone: Path) -> None:
+    Path("films.dvc").write_text("outs: []", encoding="utf-8")
+    with pytest.raises(CxrError, match=r"no folder and no \.npz file; give the folder of the films"):
+        propose(Path("films.dvc"))
+
+
 def test_a_list_of_films_is_no_table(clone: Path) -> None:
     write("path,label\n" + "".join(f"{index}.png,{index % 2}\n" for index in range(24)))
     Path("films/a_list.txt").write_text("0.png\n1.png\n", encoding="utf-8")

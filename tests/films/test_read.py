@@ -6,6 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import PIL.Image
+import pydicom
 import pytest
 
 from cxr.core.errors import CxrError
@@ -180,6 +181,7 @@ def test_a_dicom_that_is_not_a_frontal_chest_film_is_rejected_before_its_pixels_
         {"Modality": "DX", "BodyPartExamined": "CHEST", "ViewPosition": "PA"},
         {"Modality": "CR", "BodyPartExamined": "PORT CHEST", "ViewPosition": "AP"},
         {"Modality": "RG", "BodyPartExamined": "THORAX"},
+        {"BodyPartExamined": "CXR"},
         {"Modality": "", "BodyPartExamined": "", "ViewPosition": ""},
         {"ViewPosition": "LLD"},  # lying on the left side, seen from the front
     ],
@@ -299,3 +301,22 @@ def test_a_real_film_is_inverted_when_its_header_says_monochrome1(real_data: Pat
     # Both files hold the same stored values (JPEG Baseline); only their PhotometricInterpretation differs.
     first, second = (read_film(str(path)).grey for path in sorted((real_data / "dicom").glob("*.dcm")))
     assert similarity(first, second) == pytest.approx(-1)
+
+
+@pytest.mark.parametrize("keyword", ["BitsStored", "PhotometricInterpretation", "Rows"])
+def test_a_dicom_header_without_what_pixels_need_names_it(tmp_path: Path, keyword: str) -> None:
+    path = write_dicom(tmp_path / "a.dcm", phantom()[0])
+    dataset = pydicom.dcmread(path)
+    delattr(dataset, keyword)
+    dataset.save_as(path)
+    with pytest.raises(CxrError, match=rf"the header lacks {keyword}\); export it again, or remove it"):
+        read_film(str(path))
+
+
+def test_only_compressed_pixels_are_to_be_exported_uncompressed(tmp_path: Path) -> None:
+    path = write_dicom(tmp_path / "a.dcm", phantom()[0])
+    dataset = pydicom.dcmread(path)
+    dataset.PixelData = dataset.PixelData[:100]
+    dataset.save_as(path)
+    with pytest.raises(CxrError, match=r"Explicit VR Little Endian\); export it again, or remove it"):
+        read_film(str(path))

@@ -250,3 +250,19 @@ def test_a_pattern_that_finds_hardly_any_patients_is_an_error_with_a_better_one(
     assert "finds only 2 patients in 40 films" in found
     assert r"try (?P<patient_id>p\d{8,})/ (20 patients here)" in found
     assert len({one.patient_id for one in run(settings(path_pattern=r"(?P<patient_id>p\d{8,})/"))}) == 20
+
+
+def test_films_of_one_patient_stay_together_in_a_proposed_pattern() -> None:
+    names = [
+        "IM-0115-0001.jpeg",
+        "IM-0115-0002.jpeg",
+        "IM-0116-0001-0001.jpeg",
+        "IM-0116-0001-0002.jpeg",
+        "IM-0117-0001.jpeg",
+    ]
+    pattern = re.compile(suggest_pattern(names))
+    assert {match["patient_id"] for name in names if (match := pattern.search(name))} == {
+        "IM-0115",
+        "IM-0116",
+        "IM-0117",
+    }
