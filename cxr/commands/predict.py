@@ -27,6 +27,7 @@ def add_predict_commands(commands: Commands) -> None:
     _add_bundle(predict)
     predict.add_argument("--out", type=Path, default=Path("predictions.csv"), help="table (default: %(default)s)")
     predict.add_argument("--overlays", type=Path, help="folder for one picture per film: lungs and evidence")
+    predict.add_argument("--metadata", type=Path, help="CSV with columns path, and age or view, if known")
     predict.add_argument("--labels", help="CSV with columns path and label: also prints metrics of the frozen bundle")
     predict.add_argument("--patient", default="", help="with --labels: see `validate`")
     predict.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="threads that prepare films")
@@ -36,6 +37,7 @@ def add_predict_commands(commands: Commands) -> None:
     validate.add_argument("--films", nargs="+", required=True, help="films, folders of films, or s3:// addresses")
     validate.add_argument("--labels", default="", help="CSV with columns path and label; without it, class folders")
     validate.add_argument("--patient", default="", help="regular expression of the patient in a film's address")
+    validate.add_argument("--metadata", type=Path, help="CSV with columns path, and age or view, if known")
     validate.add_argument("--criteria", type=Path, help="YAML of acceptance criteria, written before films are scored")
     validate.add_argument("--out", type=Path, default=Path("reports/external"), help="folder (default: %(default)s)")
     validate.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="threads that prepare films")
@@ -66,7 +68,13 @@ def _predict(options: argparse.Namespace) -> None:
 
     predictor = _load(options.bundle)
     records = predict_into(
-        options.out, predictor, options.films, options.workers, options.overlays, statistics=bool(options.labels)
+        options.out,
+        predictor,
+        options.films,
+        options.workers,
+        options.overlays,
+        statistics=bool(options.labels),
+        metadata=options.metadata,
     )
     if options.labels:
         _compare(records, predictor, options.labels, options.patient)
@@ -90,7 +98,14 @@ def _validate(options: argparse.Namespace) -> None:
         read_criteria(options.criteria, classes)
     if options.labels:
         from_csv(options.labels, [film.address for film in find_films(options.films)], classes)
-    records = predict_into(options.out / "predictions.csv", predictor, options.films, options.workers, statistics=True)
+    records = predict_into(
+        options.out / "predictions.csv",
+        predictor,
+        options.films,
+        options.workers,
+        statistics=True,
+        metadata=options.metadata,
+    )
     _compare(records, predictor, options.labels, options.patient, options.out / "external.json", options.criteria)
 
 
