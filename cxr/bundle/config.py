@@ -9,6 +9,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
 
 from cxr.bundle.files import CONFIG
+from cxr.bundle.population import NOT_STATED, Population
 from cxr.core.config import Section, parse_section, read_yaml
 from cxr.core.errors import CxrError
 from cxr.core.files import write_text
@@ -65,7 +66,10 @@ COMMENTS = {
     "ood.films": "validation films that set the threshold",
     "probability_bins": "validation films and findings by calibrated probability; two classes only",
     "flags": "reliability flags that this bundle raises, each with its condition",
-    "population": "films that the classifier was trained on, in words",
+    "population": "for whom the bundle is meant; a film that is declared otherwise is flagged",
+    "population.age": "years, [youngest, oldest], or none",
+    "population.views": "DICOM's ViewPosition; empty: not stated",
+    "population.description": "in words",
 }
 FORMAT = 2
 READS_OLDER = "732980e"  # the last commit that reads bundles of format 1
@@ -97,6 +101,7 @@ class BundleFlag(Section):
 
 
 FLAGS = (
+    BundleFlag(code="outside_population", condition="the declared age or view is outside the population of the bundle"),
     BundleFlag(code="lung_mask_failed", condition="the lung mask is implausible, or its expected Dice is low"),
     BundleFlag(code="inverted", condition="lung confidence is higher on the negative"),
     BundleFlag(code="turned_right", condition="lung confidence is higher on the film turned back"),
@@ -120,7 +125,7 @@ class InferenceConfig(Section):
     ood: Ood
     probability_bins: tuple[ProbabilityBin, ...]
     flags: tuple[BundleFlag, ...]
-    population: dict[str, str] = Field(default_factory=dict)
+    population: Population = NOT_STATED
 
     @property
     def segment(self) -> SegmentSection:
@@ -145,10 +150,7 @@ class InferenceConfig(Section):
 
 def write_config(path: Path, config: InferenceConfig) -> None:
     """Write the settings as YAML, each with its explanation."""
-    values = config.model_dump(mode="json")
-    if not config.population:
-        del values["population"]
-    document = _commented(values)
+    document = _commented(config.model_dump(mode="json"))
     document.yaml_set_start_comment(HEADER)
     yaml, stream = YAML(), io.StringIO()
     yaml.width = 200

@@ -29,6 +29,7 @@ def add_predict_commands(commands: Commands) -> None:
     _add_bundle(predict)
     predict.add_argument("--out", type=Path, default=Path("predictions.csv"), help="table (default: %(default)s)")
     predict.add_argument("--overlays", type=Path, help="folder for one picture per film: lungs and evidence")
+    predict.add_argument("--metadata", type=Path, help="CSV with columns path, and age or view, if known")
     predict.add_argument("--labels", help="CSV with columns path and label: also prints metrics of the frozen bundle")
     predict.add_argument("--patient", default="", help="with --labels: see `validate`")
     predict.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="threads that prepare films")
@@ -38,6 +39,8 @@ def add_predict_commands(commands: Commands) -> None:
     validate.add_argument("--films", nargs="+", required=True, help="films, folders of films, or s3:// addresses")
     validate.add_argument("--labels", default="", help="CSV with columns path and label; without it, class folders")
     validate.add_argument("--patient", default="", help="regular expression of the patient in a film's address")
+    validate.add_argument("--metadata", type=Path, help="CSV with columns path, and age or view, if known")
+    validate.add_argument("--criteria", type=Path, help="YAML of acceptance criteria, written before films are scored")
     validate.add_argument("--out", type=Path, default=Path("reports/external"), help="folder (default: %(default)s)")
     validate.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="threads that prepare films")
 
@@ -67,7 +70,13 @@ def _predict(options: argparse.Namespace) -> None:
 
     predictor = _load(options.bundle)
     records = predict_into(
-        options.out, predictor, options.films, options.workers, options.overlays, statistics=bool(options.labels)
+        options.out,
+        predictor,
+        options.films,
+        options.workers,
+        options.overlays,
+        statistics=bool(options.labels),
+        metadata=options.metadata,
     )
     if options.labels:
         films = [record.row["film"] for record in records]
@@ -78,16 +87,27 @@ def _validate(options: argparse.Namespace) -> None:
     """Evaluate a frozen bundle on labelled films.
 
     Without --labels, a folder above each film names its class (NORMAL, PNEUMONIA, in any case). Threshold and
-    temperature are those of the bundle. Writes predictions.csv and external.json, and prints metrics and drift.
+    temperature are those of the bundle. Writes predictions.csv and external.json, and prints metrics and drift. With
+    --criteria, the last line is accepted, rejected or too few films; the exit status is 0 only for accepted.
     """
     from cxr.predict.batch import predict_into
     from cxr.predict.inputs import find_films
+    from cxr.report.criteria import read_criteria
 
     predictor = _load(options.bundle)
-    # Faulty labels are reported before the first film is scored.
+    # Faulty criteria and labels are reported before the first film is scored.
+    if options.criteria:
+        read_criteria(options.criteria, predictor.config.classes)
     reference = _reference(options.labels, [film.address for film in find_films(options.films)], predictor)
-    records = predict_into(options.out / "predictions.csv", predictor, options.films, options.workers, statistics=True)
-    _compare(records, predictor, reference, options.patient, options.out / "external.json")
+    records = predict_into(
+        options.out / "predictions.csv",
+        predictor,
+        options.films,
+        options.workers,
+        statistics=True,
+        metadata=options.metadata,
+    )
+    _compare(records, predictor, reference, options.patient, options.out / "external.json", options.criteria)
 
 
 def _serve(options: argparse.Namespace) -> None:
@@ -149,8 +169,12 @@ def _compare(
     reference: "pd.DataFrame",
     pattern: str,
     out: Path | None = None,
+    criteria: Path | None = None,
 ) -> None:
     """Print metrics and drift, and write them to `out` unless it is None.
+
+    Raises:
+        SystemExit: status 1, as the films do not meet the criteria.
 
     Args:
         records: of all films.
@@ -158,10 +182,14 @@ def _compare(
         reference: columns film, label and any others, as of `_reference`.
         pattern: regular expression of the patient in a film's address, or empty.
         out: JSON to write, or None.
+        criteria: a file of acceptance criteria, or None.
     """
+    from dataclasses import asdict
+
     from cxr.core.config import load_section
     from cxr.core.files import write_json
     from cxr.evaluate.config import EvaluateSection
+    from cxr.report.criteria import criteria_text, decide, film_shares, read_criteria
     from cxr.report.external import (
         PATIENT,
         drift,
@@ -188,5 +216,13 @@ def _compare(
     print(metrics_text(metrics), drift_text(moved), sep="\n\n")
     if not pattern and PATIENT not in reference.columns:
         print("\nEach film counts as a patient of its own: with several films per patient, intervals are too narrow.")
+    acceptance = None
+    if criteria is not None:
+        block = {**metrics["all"], **film_shares(records, reference)}
+        acceptance = decide(criteria, read_criteria(criteria, predictor.config.classes), block)
+        found["acceptance"] = asdict(acceptance)
+        print(f"\n{criteria_text(acceptance)}")
     if out is not None:
         write_json(out, found)
+    if acceptance is not None and acceptance.verdict != "accepted":
+        raise SystemExit(1)

@@ -79,7 +79,7 @@ def build_bundle(places: Places, section: PackageSection, folder: Path, archive:
         network = load_network(bundle / CLASSIFIER, portable=True)
         reference, ood = fit_reference(network, places.npz, rows, places.acquisition, section.ood_quantile)
         write_reference(bundle / REFERENCE, reference)
-        config = _config(classifier, preparation, point, ood, places)
+        config = _config(classifier, preparation, point, ood, places, section)
         write_config(bundle / CONFIG, config)
         shutil.copyfile(places.segmenter, bundle / SEGMENTER)
         facts = _provenance(classifier, rows, section, parity)
@@ -130,7 +130,12 @@ def _parity_films(npz: Path, rows: list[NpzRow]) -> Images:
 
 
 def _config(
-    classifier: Classifier, preparation: Preparation, point: OperatingPoint, ood: Ood, places: Places
+    classifier: Classifier,
+    preparation: Preparation,
+    point: OperatingPoint,
+    ood: Ood,
+    places: Places,
+    section: PackageSection,
 ) -> InferenceConfig:
     return InferenceConfig(
         format=2,
@@ -142,6 +147,7 @@ def _config(
         ood=ood,
         probability_bins=probability_bins(places.metrics / "predictions.csv", point),
         flags=FLAGS,
+        population=section.population,
     )
 
 

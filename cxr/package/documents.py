@@ -14,6 +14,7 @@ from packageurl import PackageURL
 from packaging.requirements import Requirement
 
 from cxr.bundle.config import InferenceConfig
+from cxr.bundle.population import Population
 from cxr.core.files import write_text
 from cxr.models.weights import PACKAGES
 
@@ -67,8 +68,13 @@ def _films(films: dict[str, dict[str, int]]) -> str:
     return "; ".join(counts)
 
 
-def _population(population: dict[str, str]) -> str:
-    return "; ".join(f"{name}: {value}" for name, value in population.items()) or "not described"
+def _population(population: Population) -> str:
+    stated = dict(population.description)
+    if population.age != "none":
+        stated["age"] = "{:g} to {:g} years".format(*population.age)
+    if population.views:
+        stated["view"] = " or ".join(population.views)
+    return "; ".join(f"{name}: {value}" for name, value in stated.items()) or "not described"
 
 
 def _by_class(classes: dict[str, int]) -> str:

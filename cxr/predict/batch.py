@@ -16,7 +16,7 @@ import cv2
 from cxr.acquisition.statistics import acquisition_of
 from cxr.core.errors import CxrError
 from cxr.core.files import write_bytes
-from cxr.predict.inputs import NamedFilm, find_films
+from cxr.predict.inputs import NamedFilm, find_films, with_metadata
 from cxr.predict.overlay import overlay_png
 from cxr.predict.prediction import Prediction, Row, answered, rejected, write_rows
 from cxr.predict.predictor import Predictor, PreparedFilm
@@ -88,7 +88,7 @@ def _read(path: Path, bundle: str) -> Iterator[tuple[str, Record]]:
 
 
 def _key(film: NamedFilm) -> str:
-    return f"{film.address} {film.version}"
+    return " ".join(filter(None, [film.address, film.version, film.declared.age, film.declared.view]))
 
 
 @dataclass(frozen=True)
@@ -172,7 +172,7 @@ def _prepared(
 
 def _prepare(predictor: Predictor, film: NamedFilm, statistics: bool) -> _Ready | str:
     try:
-        prepared = predictor.prepare(film.read())
+        prepared = predictor.prepare(film.read(), film.declared)
         return _Ready(prepared, acquisition_of(prepared.film.grey).tolist() if statistics else [])
     except CxrError as error:
         return str(error)
@@ -197,6 +197,7 @@ def predict_into(
     workers: int,
     overlays: Path | None = None,
     statistics: bool = False,
+    metadata: Path | None = None,
 ) -> list[Record]:
     """Write one row per film into `out`; a stopped run resumes.
 
@@ -207,12 +208,16 @@ def predict_into(
         workers: threads that prepare films.
         overlays: folder for one picture per film, or None.
         statistics: also record the acquisition statistics, for drift.
+        metadata: a table with columns path, and age or view, or None.
 
     Raises:
-        CxrError: a name matches no film.
+        CxrError: a name matches no film, or the table is faulty.
     """
+    films = find_films(names)
+    if metadata is not None:
+        films = with_metadata(films, metadata)
     journal = ProgressLog(out, f"{predictor.version}{' with statistics' if statistics else ''}")
-    records = predict_all(predictor, find_films(names), journal, workers, overlays, statistics)
+    records = predict_all(predictor, films, journal, workers, overlays, statistics)
     rows = [record.row for record in records]
     write_rows(out, rows, predictor.config.classes)
     journal.remove()

@@ -3,13 +3,16 @@
 import functools
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cxr.bundle.population import NOTHING, Declared, checked
 from cxr.core.errors import CxrError
 from cxr.films.find import FILM_SUFFIXES, HEAD, is_film, read_head
 from cxr.films.read import Source, read_source
+from cxr.ingest.names import FilmNames
+from cxr.ingest.table import read_table
 
 if TYPE_CHECKING:  # local films need no AWS SDK
     from cxr.aws.s3 import Store
@@ -24,6 +27,7 @@ class NamedFilm:
 
     address: str  # path, or s3://bucket/key
     version: str  # changes with the content: size and date, or the store's tag
+    declared: Declared = NOTHING  # what a table says of its patient and view
 
     def read(self) -> Source:
         """The film's bytes; raises CxrError when they cannot be read."""
@@ -49,6 +53,30 @@ def find_films(names: Sequence[str]) -> list[NamedFilm]:
             raise CxrError(f"{name}: no film; give a film, or a folder of {', '.join(FILM_SUFFIXES)} files")
         films |= {film.address: film for film in found}
     return list(films.values())
+
+
+def with_metadata(films: Sequence[NamedFilm], path: Path) -> list[NamedFilm]:
+    """The films with the age and view that a table declares, by path, file name or stem.
+
+    Raises:
+        CxrError: the table cannot be read, lacks the columns path, and age or view, or has a value that is none.
+    """
+    table = read_table(path)
+    columns = {name: table.column(name) for name in ("path", "age", "view")}
+    if columns["path"] is None or (columns["age"] is None and columns["view"] is None):
+        missing = "path" if columns["path"] is None else "age"
+        raise CxrError(f"{path}: {table.no_column(missing)}; name films by path, and declare age, view or both")
+    names, known = FilmNames(film.address for film in films), dict[str, Declared]()
+    for line, row in zip(table.lines, table.rows, strict=True):
+        path_, age, view = ("" if column is None else row[column] for column in columns.values())
+        try:
+            declared = checked(age, view)
+        except CxrError as error:
+            raise CxrError(f"{path}:{line}: {error}") from error
+        for address in names.find(path_):
+            if known.setdefault(address, declared) != declared:
+                raise CxrError(f"{path}:{line}: two rows about {address} differ; keep one")
+    return [replace(film, declared=known.get(film.address, film.declared)) for film in films]
 
 
 def _local(path: Path) -> Iterator[NamedFilm]:

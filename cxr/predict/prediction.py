@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from cxr.bundle.population import Declared
 from cxr.core.files import write_text
 from cxr.films.letterbox import Box, Image, Letterbox
 
@@ -47,6 +48,7 @@ class Prediction:
     distance: float  # from the training films, in units of ood.threshold: above 1 is out of distribution
     meaning: str  # observed share on validation, in words; empty for three or more classes
     flags: tuple[Flag, ...]
+    declared: Declared  # age and view by the request or table, else by the header
     activation: Array | None  # class activation of `decision`'s finding over `image`, (h, w); None for some networks
 
     @property
@@ -64,7 +66,8 @@ def columns(classes: Sequence[str]) -> list[str]:
     """The columns, with one score for two classes, else one per class."""
     return [
         "film", "decision", *_names("probability", classes), "reliable", "flags", "reasons", "rejected",
-        *_names("logit", classes), "distance", "lung_area", "expected_dice", "width", "height", "film_hash", "bundle",
+        "age", "view", *_names("logit", classes), "distance", "lung_area", "expected_dice", "width", "height",
+        "film_hash", "bundle",
     ]  # fmt: skip
 
 
@@ -80,6 +83,7 @@ def answered(prediction: Prediction, classes: Sequence[str], bundle: str) -> Row
         "flags": "|".join(flag.code for flag in prediction.flags),
         "reasons": "; ".join(flag.text for flag in prediction.flags),
         "rejected": "",
+        **prediction.declared.shown,
         **_rounded("logit", classes, prediction.logits),
         "distance": round(prediction.distance, 4),
         "lung_area": round(prediction.lung_area, 4),

@@ -10,6 +10,7 @@ import numpy as np
 from cxr.bundle.config import FLAGS, InferenceConfig, read_config
 from cxr.bundle.files import CARD, CLASSIFIER, CONFIG, REFERENCE, SEGMENTER, verify_sums
 from cxr.bundle.network import Network, Scores, load_network
+from cxr.bundle.population import NOTHING, Declared, contradictions
 from cxr.bundle.reference import Reference, read_reference
 from cxr.core.errors import CxrError
 from cxr.films.film import Film, rejection_reason
@@ -36,6 +37,7 @@ class PreparedFilm:
     image: Image  # input of the classifier
     crop_box: Box
     flags: tuple[Flag, ...]
+    declared: Declared
 
 
 class Predictor:
@@ -85,16 +87,16 @@ class Predictor:
             raise CxrError(f"{folder}: replaced while it was read; load it again")
         return cls(config, lungs, network, reference, version, card)
 
-    def __call__(self, film: bytes | str | Path, name: str = "") -> Prediction:
-        """Predict one film, given as bytes or as a path.
+    def __call__(self, film: bytes | str | Path, name: str = "", declared: Declared = NOTHING) -> Prediction:
+        """Predict one film, given as bytes or as a path, with what is known of its patient and view.
 
         Raises:
             CxrError: the film cannot be read, or is not a usable chest film. The message begins with its name.
         """
         source = Source(name or "film", film) if isinstance(film, bytes) else read_source(str(film))
-        return self.answer([self.prepare(source)])[0]
+        return self.answer([self.prepare(source, declared)])[0]
 
-    def prepare(self, source: Source) -> PreparedFilm:
+    def prepare(self, source: Source, declared: Declared = NOTHING) -> PreparedFilm:
         """Decode a film, find its lungs and make the stored image; raises CxrError as above."""
         film = decode(source)
         reason = rejection_reason(film, MIN_PX)
@@ -106,8 +108,12 @@ class Predictor:
         confidence = lung_confidence(lungs.probability, lungs.found)
         turned = orientation_flag(picture, frame, confidence, self.segmenter, self.segment_settings)
         image, box = prepare_film(film, lungs.mask, self.pixel_settings, source.film_hash)
-        flags = (*_flags(film, lungs, image), *([turned] if turned else []))
-        return PreparedFilm(source, film, picture, lungs, image, box, flags)
+        header = Declared(film.header.get("age", ""), film.header.get("view", ""))
+        against = contradictions(self.config.population, (declared, header))
+        outside = [Flag("outside_population", f"outside the population of the bundle: {', '.join(against)}")]
+        flags = (*(outside if against else []), *_flags(film, lungs, image), *([turned] if turned else []))
+        known = Declared(declared.age or header.age, declared.view or header.view)
+        return PreparedFilm(source, film, picture, lungs, image, box, flags, known)
 
     def answer(self, films: Sequence[PreparedFilm]) -> list[Prediction]:
         """Score prepared films in one batch."""
@@ -150,6 +156,7 @@ class Predictor:
             distance=distance,
             meaning=self.config.meaning_of(values[shown]) if two else "",
             flags=tuple(flag for flag in flags if flag.code in self.raised),
+            declared=film.declared,
             activation=None if scores.activation is None else scores.activation[at, 0 if two else shown],
         )
 

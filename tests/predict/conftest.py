@@ -7,11 +7,13 @@ import cv2
 import numpy as np
 import pytest
 
+from cxr.bundle.population import NOTHING, Declared, Population
 from cxr.core.errors import CxrError
 from cxr.films.letterbox import Letterbox
 from cxr.predict.prediction import Flag, Prediction
 from tests.conftest import phantom
 
+POPULATION = Population(age=(1, 5), views=("AP",), description={})
 OUT_OF_DISTRIBUTION = Flag("out_of_distribution", "out of distribution: 1.20 × threshold")
 
 
@@ -20,9 +22,9 @@ class FakePredictor:
 
     version = "0123456789abcdef"
     card = "# Card"
-    config = SimpleNamespace(classes=("normal", "pneumonia"), backbone="none", population={"age": "1 to 5 years"})
+    config = SimpleNamespace(classes=("normal", "pneumonia"), backbone="none", population=POPULATION)
 
-    def __call__(self, film: bytes, name: str = "") -> Prediction:
+    def __call__(self, film: bytes, name: str = "", declared: Declared = NOTHING) -> Prediction:
         grey = cv2.imdecode(np.frombuffer(film, np.uint8), cv2.IMREAD_GRAYSCALE)
         if grey is None:
             raise CxrError(f"{name}: cannot be decoded as an image; replace or remove it")
@@ -48,6 +50,7 @@ class FakePredictor:
             distance=1.2,
             meaning="Of 100 validation films with such a probability, 41 had pneumonia.",
             flags=() if probability >= 0.5 else (OUT_OF_DISTRIBUTION,),
+            declared=declared,
             activation=np.linspace(-1, 1, 49, dtype=np.float32).reshape(7, 7),
         )
 

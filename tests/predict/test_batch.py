@@ -127,7 +127,7 @@ def test_a_changed_film_or_another_bundle_is_predicted_again(
 def test_a_decoder_error_does_not_end_the_run(
     predictor: Predictor, films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Predictor, "prepare", lambda self, source: 1 // 0)
+    monkeypatch.setattr(Predictor, "prepare", lambda self, source, declared: 1 // 0)
     records = predict_into(tmp_path / "out.csv", predictor, [str(films)], 2)
     assert {record.row["rejected"] for record in records} == {
         "cannot be read (ZeroDivisionError); replace or remove it"
@@ -176,3 +176,31 @@ def test_the_command_line_predicts_three_classes(
     shares = [float(row[f"probability_{name}"]) for name in project_of_three.classes]
     assert sum(shares) == pytest.approx(1, abs=1e-5)
     assert row["decision"] == project_of_three.classes[shares.index(max(shares))]
+
+
+def test_a_table_declares_age_and_view_and_another_table_predicts_the_films_anew(
+    predictor: Predictor, films: Path, tmp_path: Path
+) -> None:
+    table = tmp_path / "known.csv"
+    table.write_text("path,age,view\nfilm00.png,45,PA\nsub1/film01.png,,\n")
+    predict_into(tmp_path / "out.csv", predictor, [str(films / "sub0"), str(films / "sub1")], 2, metadata=table)
+    found = rows(tmp_path / "out.csv")
+    assert (found["film00.png"]["age"], found["film00.png"]["view"]) == ("45", "PA")
+    assert (found["film01.png"]["age"], found["film02.png"]["view"]) == ("unknown", "unknown")
+
+
+@pytest.mark.parametrize(
+    ("content", "error"),
+    [
+        ("path,sex\nfilm00.png,M\n", "no column 'age'"),
+        ("path,age\nfilm00.png,old\n", r"known.csv:2: the age is neither years"),
+        ("path,age\nfilm00.png,4\nsub0/film00.png,5\n", r"known.csv:3: two rows about .*film00.png differ"),
+    ],
+)
+def test_a_faulty_table_of_ages_is_reported_before_any_film_is_read(
+    predictor: Predictor, films: Path, tmp_path: Path, content: str, error: str
+) -> None:
+    (tmp_path / "known.csv").write_text(content)
+    with pytest.raises(CxrError, match=error):
+        predict_into(tmp_path / "out.csv", predictor, [str(films)], 2, metadata=tmp_path / "known.csv")
+    assert not (tmp_path / "out.csv").exists()

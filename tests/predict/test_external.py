@@ -1,5 +1,6 @@
 """A frozen bundle on labelled films."""
 
+import hashlib
 import json
 import re
 import shutil
@@ -104,6 +105,26 @@ def test_metrics_are_computed_at_the_stored_threshold(external: Path, project: P
     }  # fmt: skip
     assert block["auroc_low"] <= block["auroc"] <= block["auroc_high"]
     assert found["figures"]["reliable"]["films"] == (table["reliable"] == "yes").sum()
+
+
+def test_criteria_end_in_a_verdict_and_are_stored_with_the_hash_of_their_file(
+    external: Path, project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["validate", "--bundle", str(project.bundle), "--films", str(project.root / "films"), "--out", "out"]
+    criteria = Path("criteria.yaml")
+    criteria.write_text("criteria:\n- {metric: flagged, at_most: 1}\n- {metric: rejected, at_most: 0}\n")
+    main([*arguments, "--criteria", "criteria.yaml"])
+    assert capsys.readouterr().out.endswith("**accepted**\n")
+    criteria.write_text("criteria:\n- {metric: flagged, at_most: -1}\n")
+    with pytest.raises(SystemExit) as stopped:
+        main([*arguments, "--criteria", "criteria.yaml"])
+    assert stopped.value.code == 1
+    stored = json.loads((external / "external.json").read_text())["acceptance"]
+    assert stored["verdict"] == "rejected"
+    assert stored["sha256"] == hashlib.sha256(criteria.read_bytes()).hexdigest()
+    criteria.write_text("criteria:\n- {metric: flaged, at_most: 1}\n")
+    with pytest.raises(CxrError, match="no metric 'flaged'"):
+        main([*arguments, "--criteria", "criteria.yaml"])
 
 
 def test_training_films_show_no_drift(external: Path) -> None:

@@ -1,17 +1,23 @@
 """Reliability flags and the overlay."""
 
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
 
 from cxr.bundle.config import BundleFlag
+from cxr.bundle.population import Declared, Population
 from cxr.films.read import Source
 from cxr.predict.overlay import OUTLINE, heat_map, overlay, overlay_png
+from cxr.predict.prediction import Flag
 from cxr.predict.predictor import Predictor
 from demo.anatomy import sample_anatomy, sample_pose
 from demo.film import draw_film, sample_exposure
 from tests.bundles import Project
-from tests.conftest import phantom
+from tests.conftest import phantom, write_dicom, write_image
+
+CHILDREN = Population(age=(1, 5), views=(), description={})
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +56,31 @@ def test_an_upright_film_has_no_flag(predictor: Predictor, film: np.ndarray) -> 
 )
 def test_a_turned_or_inverted_film_is_flagged(predictor: Predictor, film: np.ndarray, code: str, spoil) -> None:  # type: ignore[no-untyped-def]
     assert code in codes(predictor, spoil(film))
+
+
+@pytest.fixture(scope="module")
+def for_children(project: Project) -> Predictor:
+    predictor = Predictor.load(project.bundle)
+    predictor.config = predictor.config.model_copy(update={"population": CHILDREN})
+    return predictor
+
+
+@pytest.mark.parametrize("where", ["header", "declared"])
+def test_an_adult_is_flagged_first_by_a_bundle_for_children(
+    for_children: Predictor, film: np.ndarray, where: str, tmp_path: Path
+) -> None:
+    path = write_dicom(tmp_path / "film.dcm", film, PatientAge="045Y") if where == "header" else tmp_path / "film.png"
+    if where == "declared":
+        write_image(path, 255 - film)  # inverted, which is a flag of its own
+    found = for_children(path, declared=Declared("" if where == "header" else "45"))
+    assert found.flags[0] == Flag(
+        "outside_population", "outside the population of the bundle: age 45 years, meant for 1 to 5"
+    )
+    assert found.declared.shown["age"] == "45"
+
+
+def test_a_film_of_unknown_age_is_not_outside_the_population(for_children: Predictor, film: np.ndarray) -> None:
+    assert "outside_population" not in codes(for_children, film)
 
 
 def test_noise_is_flagged_as_not_a_frontal_chest_film(predictor: Predictor) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
+from cxr.bundle.population import NOTHING, Declared
 from cxr.core.errors import CxrError
 from cxr.predict.service.app import create_app
 from cxr.predict.service.supervisor import JsonLines
@@ -51,6 +52,20 @@ def test_several_films_as_json_are_answered_in_order_despite_a_bad_one(client, p
     assert [film["name"] for film in films] == ["0.png", "1.png", "2.png"]
     assert films[1]["rejected"] == "cannot be decoded as an image; replace or remove it"
     assert films[0]["probability"] == films[2]["probability"]
+
+
+def test_age_and_view_come_with_a_film_and_are_sent_back_or_are_unknown(client, png) -> None:
+    kind = {"content-type": "image/png"}
+    answer = client.post("/invocations?age=45&view=pa", content=png, headers=kind).json()
+    assert (answer["age"], answer["view"]) == ("45", "PA")
+    assert client.post("/invocations", content=png, headers=kind).json()["age"] == "unknown"
+    film = {"content": base64.b64encode(png).decode(), "age": 45, "view": "PA"}
+    headers = {"content-type": "application/json"}
+    answer = client.post("/invocations", content=json.dumps({"films": [film]}).encode(), headers=headers).json()
+    assert (answer["age"], answer["view"]) == ("45", "PA")
+    refused = client.post("/invocations?age=old", content=png, headers=kind)
+    assert refused.status_code == 400
+    assert "the age is neither years" in refused.json()["error"]
 
 
 @pytest.mark.parametrize("prefix", ["", "data:image/png;base64,", "data:application/dicom;name=a.dcm;base64,"])
@@ -136,7 +151,7 @@ def test_a_full_queue_is_answered_with_503_and_retry_after(fake: Any, png: bytes
     class Slow:
         version, config = fake.version, fake.config
 
-        def __call__(self, film: bytes, name: str = "") -> Any:
+        def __call__(self, film: bytes, name: str = "", declared: Declared = NOTHING) -> Any:
             free.wait(60)
             return fake(film, name)
 
@@ -159,7 +174,7 @@ def test_a_decoder_error_is_a_rejection_and_not_a_5xx(fake: Any, png: bytes, cap
     class Broken:
         version, config = fake.version, fake.config
 
-        def __call__(self, film: bytes, name: str = "") -> Any:
+        def __call__(self, film: bytes, name: str = "", declared: Declared = NOTHING) -> Any:
             raise ZeroDivisionError("secret of the film")
 
     with TestClient(create_app(Broken, LIMITS)) as client:
@@ -176,7 +191,7 @@ def test_no_request_is_accepted_before_the_model_is_loaded_and_warm(fake: Any) -
     class Cold:
         version, config = fake.version, fake.config
 
-        def __call__(self, film: bytes, name: str = "") -> Any:
+        def __call__(self, film: bytes, name: str = "", declared: Declared = NOTHING) -> Any:
             done.append("warm")
             return fake(film, name)
 
@@ -251,4 +266,4 @@ def test_the_model_card_and_the_bundle_can_be_read(client) -> None:
     assert client.get("/model-card").text == "# Card"
     about = client.get("/about").json()
     assert about["bundle"] == "0123456789abcdef"
-    assert about["population"] == {"age": "1 to 5 years"}
+    assert about["population"] == {"age": [1.0, 5.0], "views": ["AP"], "description": {}}

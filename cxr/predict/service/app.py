@@ -15,10 +15,11 @@ from fastapi.responses import FileResponse, JSONResponse, PlainTextResponse
 from fastapi.staticfiles import StaticFiles
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from cxr.bundle.population import checked
 from cxr.core.errors import CxrError
 from cxr.predict.predictor import Predictor
 from cxr.predict.service.access import Access
-from cxr.predict.service.requests import JSON, RESEARCH_ONLY, input_fn, output_fn, response
+from cxr.predict.service.requests import JSON, RESEARCH_ONLY, SentFilm, input_fn, output_fn, response
 from cxr.predict.service.workers import Busy, Limits, Workers
 
 SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
@@ -97,7 +98,7 @@ def create_app(load: Callable[[], Predictor], limits: Limits, access: Access = A
             "bundle": predictor.version,
             "classes": predictor.config.classes,
             "backbone": predictor.config.backbone,
-            "population": predictor.config.population,
+            "population": predictor.config.population.model_dump(),
         }
         return JSONResponse({**facts, "max_bytes": limits.max_bytes, "note": RESEARCH_ONLY})
 
@@ -106,9 +107,9 @@ def create_app(load: Callable[[], Predictor], limits: Limits, access: Access = A
         return PlainTextResponse(app.state.predictor.card)
 
     @app.post("/invocations")
-    async def invocations(request: Request, pictures: bool = False) -> Response:
+    async def invocations(request: Request, pictures: bool = False, age: str = "", view: str = "") -> Response:
         started = time.perf_counter()
-        response, films = await _invoke(request, pictures)
+        response, films = await _invoke(request, pictures, age, view)
         seconds = time.perf_counter() - started
         counters.requests.labels(response.status_code).inc()
         counters.seconds.observe(seconds)
@@ -116,14 +117,14 @@ def create_app(load: Callable[[], Predictor], limits: Limits, access: Access = A
         log.info("invocations", extra={"fields": fields})
         return response
 
-    async def _invoke(request: Request, pictures: bool) -> tuple[Response, int]:
+    async def _invoke(request: Request, pictures: bool, age: str, view: str) -> tuple[Response, int]:
         read = functools.partial(response, predictor=app.state.predictor, pictures=pictures)
         try:
             body = await _body(request, limits.max_bytes, keep=not workers.full)
-            films = input_fn(body, request.headers.get("content-type", ""))
+            films = input_fn(body, request.headers.get("content-type", ""), checked(age, view))
             if len(films) > limits.max_films:
                 raise TooLarge(f"{len(films)} films; at most {limits.max_films} a request")
-            answers = await workers.map(lambda film: read(film.name, film.content), films)
+            answers = await workers.map(read, films)
         except CxrError as error:
             return _rejected(400, str(error), limits), 0
         except TooLarge as error:
@@ -143,7 +144,7 @@ def create_app(load: Callable[[], Predictor], limits: Limits, access: Access = A
 def _loaded(load: Callable[[], Predictor], warm_up: bool) -> Predictor:
     predictor = load()
     if warm_up:
-        response("warm-up", _synthetic_film(), predictor, pictures=True)
+        response(SentFilm("warm-up", _synthetic_film()), predictor, pictures=True)
     return predictor
 
 

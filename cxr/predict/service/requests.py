@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 
+from cxr.bundle.population import NOTHING, Declared, checked
 from cxr.core.errors import CxrError
 from cxr.films.dicom import is_dicom
 from cxr.films.letterbox import Image
@@ -27,7 +28,15 @@ MAGIC = {b"\x89PNG": ".png", b"\xff\xd8\xff": ".jpg", b"BM": ".bmp", b"II*\0": "
 JSON = "application/json"
 PNG = "image/png"
 RAW = ("application/octet-stream", "application/dicom", "image/jpeg", "image/png", "image/tiff", "image/bmp", "")
-FORM = '{"films": [{"name": "a.dcm", "content": "<base64>"}]}'
+FORM = '{"films": [{"name": "a.dcm", "content": "<base64>", "age": 4, "view": "AP"}]}, age and view if known'
+
+
+class SentFilm(NamedTuple):
+    """A film sent by a client."""
+
+    name: str
+    content: bytes
+    declared: Declared = NOTHING
 
 
 @dataclass(frozen=True)
@@ -38,18 +47,17 @@ class Response:
     prediction: Prediction | None
 
 
-def response(name: str, content: bytes, predictor: Predictor, pictures: bool = False) -> Response:
+def response(film: SentFilm, predictor: Predictor, pictures: bool = False) -> Response:
     """Predict one film. A film that cannot be read gives a response with the reason, never an exception.
 
     Args:
-        name: the client's name of the film, which is only sent back.
-        content: JPEG, PNG, TIFF, BMP or DICOM bytes.
+        film: JPEG, PNG, TIFF, BMP or DICOM bytes; its name is only sent back.
         predictor: a loaded bundle.
         pictures: add the film, the heat map and the outline of the lungs, each as a PNG data URL.
     """
-    address = f"film{suffix(content)}"
+    name, address = film.name, f"film{suffix(film.content)}"
     try:
-        prediction = predictor(content, address)
+        prediction = predictor(film.content, address, film.declared)
     except CxrError as error:
         return _refusal(name, str(error).removeprefix(f"{address}: "), predictor)
     except Exception as error:  # a decoder error rejects the film; the service continues
@@ -102,6 +110,7 @@ def _facts(name: str, prediction: Prediction, predictor: Predictor) -> dict[str,
         "meaning": prediction.meaning,
         "reliable": prediction.reliable,
         "flags": [flag.text for flag in prediction.flags],
+        **prediction.declared.shown,
         "bundle": predictor.version,
         "note": RESEARCH_ONLY,
     }
@@ -118,20 +127,13 @@ def _data_url(picture: Image) -> str:
     return f"data:image/png;base64,{base64.b64encode(png.tobytes()).decode()}"
 
 
-class SentFilm(NamedTuple):
-    """A film sent by a client."""
-
-    name: str
-    content: bytes
-
-
 def model_fn(model_dir: str) -> Predictor:
     """Load the bundle in a folder; raises CxrError if it is damaged."""
     return Predictor.load(Path(model_dir))
 
 
-def input_fn(body: bytes, content_type: str = RAW[0]) -> list[SentFilm]:
-    """The films of a request: the bytes of one, or JSON with base64.
+def input_fn(body: bytes, content_type: str = RAW[0], declared: Declared = NOTHING) -> list[SentFilm]:
+    """The films of a request: the bytes of one, of which something may be declared, or JSON with base64.
 
     Raises:
         CxrError: the body is neither a film nor such JSON.
@@ -140,17 +142,24 @@ def input_fn(body: bytes, content_type: str = RAW[0]) -> list[SentFilm]:
     if kind in RAW:
         if not body:
             raise CxrError("the request is empty; send the bytes of a film")
-        return [SentFilm("film", body)]
+        return [SentFilm("film", body, declared)]
     if kind != JSON:
         raise CxrError(f"content type {kind!r} is not supported; send {', '.join(RAW[:3])} or {JSON}")
     try:
         films = json.loads(body)["films"]
-        sent = [SentFilm(str(film.get("name", "film")), from_base64(film["content"])) for film in films]
+        sent = [_sent(film) for film in films]
+    except CxrError:
+        raise
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, binascii.Error) as error:
         raise CxrError(f"the JSON has another form; expected {FORM}") from error
     if not sent:
         raise CxrError(f"no films in the request; expected {FORM}")
     return sent
+
+
+def _sent(film: dict[str, Any]) -> SentFilm:
+    declared = checked(film.get("age"), film.get("view"))
+    return SentFilm(str(film.get("name", "film")), from_base64(film["content"]), declared)
 
 
 def from_base64(text: str) -> bytes:
@@ -163,7 +172,7 @@ def from_base64(text: str) -> bytes:
 
 def predict_fn(films: Sequence[SentFilm], predictor: Predictor) -> list[Response]:
     """A prediction or a rejection for each film, in order."""
-    return [response(film.name, film.content, predictor) for film in films]
+    return [response(film, predictor) for film in films]
 
 
 def output_fn(answers: Sequence[Response], accept: str = JSON) -> tuple[bytes, str]:

@@ -23,6 +23,9 @@ async function start() {
   say("");
   about = await reply.json();
   find("version").textContent = about.bundle.slice(0, 12);
+  const { age, views } = about.population;
+  const meant = [age === "none" ? "" : `${age[0]} to ${age[1]} years`, views.join(" or ")].filter(Boolean);
+  find("population").textContent = meant.length ? `Meant for ${meant.join(", ")}` : "";
   find("limit").textContent = Math.floor(about.max_bytes / 1e6);
 }
 
@@ -45,7 +48,8 @@ async function ask(file) {
   for (;;) {
     let reply;
     try {
-      reply = await call("invocations?pictures=1", {
+      const known = new URLSearchParams({ pictures: 1, age: find("age").value, view: find("projection").value });
+      reply = await call(`invocations?${known}`, {
         method: "POST",
         headers: { "Content-Type": "application/octet-stream" },
         body: file,
@@ -81,6 +85,7 @@ function show(name, answer) {
     else part(".tick").style.left = percent(answer.threshold);
     const against = answer.threshold === null ? "" : `, threshold ${percent(answer.threshold)}`;
     part(".scale").setAttribute("aria-label", `Probability ${percent(answer.probability)}${against}`);
+    part(".known").textContent = `${answer.age === "unknown" ? "age unknown" : `${answer.age} years`}, ${answer.view === "unknown" ? "view unknown" : answer.view}`;
     part(".meaning").textContent = answer.meaning || "";
     part(".film").src = answer.pictures.film;
     part(".film").alt = `Film ${name}`;
@@ -108,7 +113,7 @@ function saveCsv() {
   // A spreadsheet would run a cell that begins like a formula.
   const plain = (value) => String(value ?? "").replace(/^[=+@-]/, "'$&");
   const quote = (value) => `"${plain(value).replaceAll('"', '""')}"`;
-  const names = ["file", "decision", "probability", "threshold", "reliable", "flags", "rejected"];
+  const names = ["file", "decision", "probability", "threshold", "age", "view", "reliable", "flags", "rejected"];
   const lines = rows.map((row) => names.map((name) => quote(name === "flags" ? (row.flags || []).join("; ") : row[name])));
   const note = `"Research use only; bundle ${about.bundle}"`;
   const text = [names.join(","), ...lines.map((line) => line.join(",")), note].join("\n");

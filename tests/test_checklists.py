@@ -1,4 +1,4 @@
-"""docs/claim_checklist.md answers all items of CLAIM 2024, and each place that it names exists."""
+"""docs/checklists.md answers all items of CLAIM 2024 and of TRIPOD+AI, and each place that it names exists."""
 
 import re
 from pathlib import Path
@@ -9,10 +9,11 @@ import pytest
 from cxr.core.config import read_yaml
 
 ROOT = Path(__file__).parents[1]
-ROWS = re.findall(
-    r"(?m)^\| (\d+) \| [^|]+ \| (Repository|You|Both) \| (.*)\|$",
-    (ROOT / "docs/claim_checklist.md").read_text(encoding="utf-8"),
-)
+PAGE = (ROOT / "docs/checklists.md").read_text(encoding="utf-8")
+ROWS = re.findall(r"(?m)^\| (\d+[a-z]?) \| [^|]+ \| (Repository|You|Both) \| (.*)\|$", PAGE)
+CLAIM = [str(number) for number in range(1, 45)]
+LETTERS = {3: "abc", 5: "ab", 6: "abc", 8: "abc", 9: "abc", 12: "abcdefg", 18: "abcdef", 20: "abc", 23: "ab", 27: "abc"}
+TRIPOD = [f"{number}{letter}" for number in range(1, 28) for letter in LETTERS.get(number, [""])]
 FILE = r"[\w.-]+(?:/[\w.-]+)+|[\w-]+\.(?:yaml|txt|lock|md)|LICENSE"
 PLACES = sorted({place for *_, where in ROWS for place in re.findall(rf"`((?:{FILE})(?:: [\w.]+)?)`", where)})
 
@@ -24,8 +25,15 @@ def outs() -> set[str]:
     return {entry if isinstance(entry, str) else next(iter(entry)) for entry in entries}
 
 
-def test_every_item_of_claim_2024_has_a_row() -> None:
-    assert [int(number) for number, *_ in ROWS] == list(range(1, 45))
+def test_every_item_of_claim_2024_and_of_tripod_ai_has_a_row() -> None:
+    assert len(TRIPOD) == 52
+    assert [number for number, *_ in ROWS] == CLAIM + TRIPOD
+
+
+def test_rows_of_tripod_ai_refer_to_rows_of_claim() -> None:
+    named = {number for *_, where in ROWS[len(CLAIM) :] for number in re.findall(r"CLAIM (\d+)", where)}
+    assert named
+    assert named <= set(CLAIM)
 
 
 def test_every_item_that_the_repository_answers_says_where() -> None:
