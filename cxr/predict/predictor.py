@@ -18,7 +18,7 @@ from cxr.films.read import Source, decode, read_source
 from cxr.predict.orientation import lung_confidence, orientation_flag
 from cxr.predict.prediction import Array, Flag, Prediction
 from cxr.preprocess.prepare import prepare_film, stored_frame
-from cxr.segment.lungs import POOR, Lungs, film_in_frame, lungs_in_frame
+from cxr.segment.lungs import Lungs, film_in_frame, lungs_in_frame
 from cxr.segment.segmenter import LungSegmenter, load_segmenter, model_hash
 
 log = logging.getLogger(__name__)
@@ -106,7 +106,7 @@ class Predictor:
         confidence = lung_confidence(lungs.probability, lungs.found)
         turned = orientation_flag(picture, frame, confidence, self.segmenter, self.segment_settings)
         image, box = prepare_film(film, lungs.mask, self.pixel_settings, source.film_hash)
-        flags = (*_flags(film, lungs, image), *([turned] if turned else []))
+        flags = (*_flags(film, lungs, image, self.segmenter.quality.flagged), *([turned] if turned else []))
         return PreparedFilm(source, film, picture, lungs, image, box, flags)
 
     def answer(self, films: Sequence[PreparedFilm]) -> list[Prediction]:
@@ -154,12 +154,12 @@ class Predictor:
         )
 
 
-def _flags(film: Film, lungs: Lungs, image: Image) -> tuple[Flag, ...]:
-    """Flags that need no classifier."""
+def _flags(film: Film, lungs: Lungs, image: Image, poor: float) -> tuple[Flag, ...]:
+    """Flags that need no classifier; `poor` is the expected Dice below which a mask is flagged."""
     flags = []
     if lungs.reason:
         flags.append(Flag("lung_mask_failed", f"lung mask failed: {lungs.reason}; the whole film was used"))
-    elif lungs.quality < POOR:
+    elif lungs.quality < poor:
         flags.append(Flag("lung_mask_failed", f"lung mask failed: expected Dice {lungs.quality:.3f}"))
     if min(film.size) < image.shape[0]:
         flags.append(

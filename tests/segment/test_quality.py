@@ -1,10 +1,19 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from cxr.core.errors import CxrError
 from cxr.films.letterbox import Letterbox
-from cxr.segment.config import SegmentSection
-from cxr.segment.lungs import AT_ONE_LOOK, AT_TWO_LOOKS, SURE, expected_dice, lungs_in_frame, scale_agreement, soft_dice
+from cxr.segment.config import FIRST_QUALITY, MaskQuality, SegmentSection
+from cxr.segment.lungs import lungs_in_frame
+from cxr.segment.quality import expected_dice, scale_agreement, soft_dice
+from cxr.segment.segmenter import load_segmenter
+from testing.workspace import ROOT
 from tests.conftest import phantom
+from tests.segment.conftest import write_dark_is_lung
+
+MODEL = ROOT / "models" / "lung_segmenter.onnx"
 
 SIDE = 128
 FRAME = Letterbox(SIDE, SIDE, SIDE)
@@ -17,11 +26,13 @@ class Dark:
 
     frame_px = SIDE
 
-    def __init__(self, sure: float) -> None:
+    def __init__(self, sure: float, second_px: int = 0) -> None:
         self.sure, self.looks = sure, 0
+        self.quality = FIRST_QUALITY.model_copy(update={"second_px": second_px})
 
-    def probability(self, frame: np.ndarray) -> np.ndarray:
+    def probability(self, frame: np.ndarray, px: int | None = None) -> np.ndarray:
         self.looks += 1
+        self.px = px
         dark = (frame > 30) & (frame < 120)
         return np.where(dark, self.sure, 1 - self.sure).astype(np.float32)
 
@@ -29,8 +40,8 @@ class Dark:
 class Fickle(Dark):
     """Takes the left half of the film for lung, too, but not at the second look."""
 
-    def probability(self, frame: np.ndarray) -> np.ndarray:
-        found = super().probability(frame)
+    def probability(self, frame: np.ndarray, px: int | None = None) -> np.ndarray:
+        found = super().probability(frame, px)
         if self.looks == 1:
             found[30:100, 45:60] = self.sure
         return found
@@ -69,17 +80,43 @@ def test_a_second_look_is_taken_only_where_the_first_leaves_doubt(
     assert segmenter.looks == looks
 
 
-def test_a_mask_that_does_not_come_again_has_the_lower_quality(settings: SegmentSection) -> None:
-    steady, fickle = (lungs_in_frame(FILM, FRAME, one(0.9), settings) for one in (Dark, Fickle))
+@pytest.mark.parametrize(("second_px", "px"), [(0, None), (96, 96)])
+def test_the_second_look_is_at_the_resolution_that_the_file_names(
+    second_px: int, px: int | None, settings: SegmentSection
+) -> None:
+    segmenter = Dark(0.9, second_px)
+    lungs_in_frame(FILM, FRAME, segmenter, settings)
+    assert (segmenter.looks, segmenter.px) == (2, px)
+
+
+@pytest.mark.parametrize("second_px", [0, 96])
+def test_a_mask_that_does_not_come_again_has_the_lower_quality(settings: SegmentSection, second_px: int) -> None:
+    steady, fickle = (lungs_in_frame(FILM, FRAME, one(0.9, second_px), settings) for one in (Dark, Fickle))
     assert 0 < fickle.quality < steady.quality < 1
 
 
-def test_the_expected_dice_never_falls_with_either_measure_nor_from_two_looks_to_one() -> None:
-    once = [expected_dice(sure, None) for sure in np.linspace(SURE, 1, 50)]
-    twice = [expected_dice(0.9, agreed) for agreed in np.linspace(0, 1, 50)]
+@pytest.mark.parametrize("tables", [FIRST_QUALITY, load_segmenter(MODEL).quality])
+def test_the_expected_dice_never_falls_with_either_measure_nor_from_two_looks_to_one(tables: MaskQuality) -> None:
+    once = [expected_dice(sure, None, tables) for sure in np.linspace(tables.certain, 1, 50)]
+    twice = [expected_dice(0.9, agreed, tables) for agreed in np.linspace(0, 1, 50)]
     assert twice == sorted(twice)
     assert once == sorted(once)
     assert twice[0] == 0
     assert twice[-1] <= once[0] <= once[-1] <= 1
-    assert AT_ONE_LOOK[0][0] == SURE
-    assert len(AT_TWO_LOOKS[0]) == len(AT_TWO_LOOKS[1])
+    assert tables.soft_dice[0][0] == tables.certain
+
+
+def test_a_file_without_mask_quality_has_that_of_the_first_version(tmp_path: Path) -> None:
+    assert load_segmenter(write_dark_is_lung(tmp_path / "first.onnx")).quality == FIRST_QUALITY
+    assert load_segmenter(ROOT / "models" / "chest_xray" / "lung_segmenter.onnx").quality == FIRST_QUALITY
+    assert load_segmenter(MODEL).quality != FIRST_QUALITY
+
+
+def test_tables_travel_in_the_file_and_a_falling_one_is_an_error(tmp_path: Path) -> None:
+    other = FIRST_QUALITY.model_copy(update={"certain": 0.5, "second_px": 96})
+    path = write_dark_is_lung(tmp_path / "lungs.onnx", quality=other.model_dump_json())
+    assert load_segmenter(path).quality == other
+    falling = other.model_copy(update={"soft_dice": ([0.5, 1.0], [0.9, 0.8])})
+    write_dark_is_lung(path, quality=falling.model_dump_json())
+    with pytest.raises(CxrError, match=r"lungs\.onnx: not a lung segmenter .*soft_dice"):
+        load_segmenter(path)
