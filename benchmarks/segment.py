@@ -33,7 +33,7 @@ from cxr.report.tables import markdown
 from cxr.segment.config import SegmentSection
 from cxr.segment.film import segment_film
 from cxr.segment.lungs import film_in_frame, lungs_in_frame
-from cxr.segment.quality import second_look
+from cxr.segment.quality import scale_agreement
 from cxr.segment.segmenter import LungSegmenter, Probability, load_segmenter, to_frame, to_input
 from segmenter.config import ExportSection
 from segmenter.export import TorchSegmenter, synthetic_frame, write_onnx
@@ -102,6 +102,10 @@ def beside_float(shipped: LungSegmenter, folder: Path | None, count: int) -> Non
     def network(session: Any) -> Callable[[int], Any]:
         return lambda at: session.run(None, {"rgb": inputs[at]})
 
+    def agreement(segmenter: LungSegmenter) -> Callable[[int], Any]:
+        place = Letterbox(shipped.frame_px, shipped.frame_px, shipped.frame_px)
+        return lambda at: scale_agreement(frames[at], frames[at], place, segmenter, settings.threshold)
+
     def stage(segmenter: LungSegmenter) -> Callable[[int], Any]:
         return lambda at: segment_film(sources[at], sizes[at], None, segmenter, settings)
 
@@ -119,7 +123,7 @@ def beside_float(shipped: LungSegmenter, folder: Path | None, count: int) -> Non
         ("network, float with all optimisations",
          network(onnxruntime.InferenceSession(FLOAT.read_bytes(), fast, providers=["CPUExecutionProvider"])),
          network(shipped.session), None),
-        ("second look", lambda at: second_look(frames[at], real), lambda at: second_look(frames[at], shipped), None),
+        ("scale agreement", agreement(real), agreement(shipped), None),
         ("segment stage", stage(real), stage(shipped), 1 / 1.6),
         ("prediction of one film", prediction(real), prediction(shipped), 0.65),
     )  # fmt: skip
@@ -183,10 +187,10 @@ class Looks:
         self.segmenter, self.frame_px, self.taken = segmenter, segmenter.frame_px, 0
         self.quality = segmenter.quality
 
-    def probability(self, frame: Image, px: int | None = None) -> Probability:
+    def probability(self, frame: Image) -> Probability:
         """As the segmenter's."""
         self.taken += 1
-        return self.segmenter.probability(frame, px)
+        return self.segmenter.probability(frame)
 
 
 def shared(work: Callable[[Image], Any], frames: list[Image], workers: int) -> float:

@@ -36,9 +36,9 @@ class TorchSegmenter:
     quality: MaskQuality = FIRST_QUALITY
 
     @torch.inference_mode()
-    def probability(self, frame: Image, px: int | None = None) -> Probability:
+    def probability(self, frame: Image) -> Probability:
         """See `cxr.segment.segmenter.Segmenter`."""
-        inner = self.network(torch.from_numpy(to_input(frame, px or self.inner_px)[None]))[0, 0].numpy()
+        inner = self.network(torch.from_numpy(to_input(frame, self.inner_px)[None]))[0, 0].numpy()
         return to_frame(inner, self.frame_px)
 
 

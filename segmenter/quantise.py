@@ -67,7 +67,7 @@ def calibration_inputs(films: Films, pairs: list[Pair], count: int, inner_px: in
 def static_graph(path: Path, px: int) -> ModelProto:
     """The network for one film of a fixed size, constants folded.
 
-    The padding that the exported graph computes from shapes becomes constant. It is the same for all multiples of 32.
+    The padding that the exported graph computes from shapes becomes constant.
     """
     model = onnx.load(str(path))
     for value in (*model.graph.input, *model.graph.output):
@@ -84,13 +84,13 @@ def static_graph(path: Path, px: int) -> ModelProto:
         static.graph.initializer.remove(tensor)
     static.graph.initializer.append(numpy_helper.from_array(np.float32([1, 1, 2, 2]), DOUBLE))
     for node in static.graph.node:
-        if node.op_type == "Resize":  # sizes would hold for this size of the film only
+        if node.op_type == "Resize":  # sizes would hold for one film only
             node.input[1:] = ["", DOUBLE]
     return static
 
 
 def quantise(model: ModelProto, inputs: list[Array]) -> ModelProto:
-    """The network with weights and activations of 8 bits, for any number of films and any size.
+    """The network with weights and activations of 8 bits, for any number of films.
 
     Processors without dot products of integers add pairs of products in 16 bits, which 8-bit weights overflow. So
     weights have 7 bits, except in depthwise convolutions, whose kernels add in 32 bits.
@@ -112,8 +112,7 @@ def quantise(model: ModelProto, inputs: list[Array]) -> ModelProto:
         )
         integers = onnx.load(str(path))
     for value in (*integers.graph.input, *integers.graph.output):
-        for at, name in ((0, "films"), (2, "height"), (3, "width")):
-            value.type.tensor_type.shape.dim[at].dim_param = name
+        value.type.tensor_type.shape.dim[0].dim_param = "films"
     del integers.graph.value_info[:]  # shapes of one film
     return integers
 

@@ -30,7 +30,6 @@ class MaskQuality(Section):
     """
 
     certain: float = Field(ge=0, le=1)  # soft Dice from which the film is not segmented again
-    second_px: int = Field(ge=0, multiple_of=32)  # network's resolution for that; 0 = its own, with the film at 90 %
     soft_dice: tuple[list[float], list[float]]  # table for films segmented once
     agreement: tuple[list[float], list[float]]  # table for films segmented twice
     flagged: float = Field(ge=0, le=1)  # expected Dice below which a prediction is flagged
@@ -46,7 +45,6 @@ class MaskQuality(Section):
 # Of version 1.0.0, whose file holds no mask quality.
 FIRST_QUALITY = MaskQuality(
     certain=0.96,
-    second_px=0,
     soft_dice=([0.96, 0.97, 0.98], [0.94, 0.96, 0.98]),
     agreement=([0.0, 0.8, 0.9, 0.95, 0.98, 1.0], [0.0, 0.74, 0.75, 0.82, 0.92, 0.94]),
     flagged=0.85,

@@ -1,4 +1,4 @@
-"""Mask quality: the expected Dice of a lung mask, from the network's certainty and a second look at the film."""
+"""Mask quality: the expected Dice of a lung mask, from its soft Dice and its scale agreement."""
 
 import cv2
 import numpy as np
@@ -7,7 +7,7 @@ from cxr.films.letterbox import Image, Letterbox
 from cxr.segment.config import MaskQuality
 from cxr.segment.segmenter import Probability, Segmenter
 
-SMALLER = 0.9  # scale of the film for a second look at the network's own resolution
+SMALLER = 0.9  # scale of the film for the scale agreement
 
 
 def mask_confidence(
@@ -20,7 +20,7 @@ def mask_confidence(
         probability: of lung, (frame, frame).
         found: the mask, 0 or 255, (frame, frame).
         frame: the film's place in the frame.
-        segmenter: segments the film again, at another scale.
+        segmenter: segments the smaller film for the scale agreement.
         threshold: probability from which a pixel counts as lung.
     """
     confidence = soft_dice(probability, found, frame)
@@ -46,20 +46,13 @@ def soft_dice(probability: Probability, found: Image, frame: Letterbox) -> float
 
 def scale_agreement(picture: Image, found: Image, frame: Letterbox, segmenter: Segmenter, threshold: float) -> float:
     """Dice between the mask and the mask of the film at a smaller scale; 0 when both are empty."""
-    again = second_look(picture, segmenter)
+    side = frame.frame
+    matrix = cv2.getRotationMatrix2D(((side - 1) / 2, (side - 1) / 2), 0, SMALLER)
+    smaller = np.asarray(cv2.warpAffine(picture, matrix, (side, side)), np.uint8)
+    again = cv2.warpAffine(
+        segmenter.probability(smaller), matrix, (side, side), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    )
     left, top, right, bottom = frame.inner
     one, other = found[top:bottom, left:right] > 0, again[top:bottom, left:right] >= threshold
     total = np.count_nonzero(one) + np.count_nonzero(other)
     return float(2 * np.count_nonzero(one & other) / total) if total else 0.0
-
-
-def second_look(picture: Image, segmenter: Segmenter) -> Probability:
-    """Probability of lung in the frame, from a lower resolution of the network or a smaller film in the frame."""
-    if segmenter.quality.second_px:
-        return segmenter.probability(picture, segmenter.quality.second_px)
-    side = segmenter.frame_px
-    matrix = cv2.getRotationMatrix2D(((side - 1) / 2, (side - 1) / 2), 0, SMALLER)
-    smaller = np.asarray(cv2.warpAffine(picture, matrix, (side, side)), np.uint8)
-    again = segmenter.probability(smaller)
-    whole = cv2.warpAffine(again, matrix, (side, side), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
-    return np.asarray(whole, np.float32)

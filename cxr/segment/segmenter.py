@@ -2,8 +2,7 @@
 
 Contract of the file: input `rgb`, float32 (films, 3, inner, inner) of 0..255; output `probability`, float32 (films, 1,
 inner, inner). Its metadata holds `frame_px` (the letterbox), `inner_px`, `version` and, as JSON, `quality`
-(`MaskQuality`; version 1.0.0 lacks it). The file that ships computes in integers, which gives the same bits on every
-processor; it accepts other resolutions than `inner_px`, too.
+(`MaskQuality`; version 1.0.0 lacks it). The file that ships computes in integers: the same bits on every processor.
 """
 
 from dataclasses import dataclass
@@ -35,11 +34,8 @@ class Segmenter(Protocol):
         """How the masks are scored."""
         ...
 
-    def probability(self, frame: Image, px: int | None = None) -> Probability:
-        """Probability of lung, (frame_px, frame_px), on a film in the letterbox: grey (h, w) or RGB (h, w, 3).
-
-        `px` is another resolution of the network than its own, a multiple of 32.
-        """
+    def probability(self, frame: Image) -> Probability:
+        """Probability of lung, (frame_px, frame_px), on a film in the letterbox: grey (h, w) or RGB (h, w, 3)."""
         ...
 
 
@@ -53,9 +49,9 @@ class LungSegmenter:
     version: str
     quality: MaskQuality
 
-    def probability(self, frame: Image, px: int | None = None) -> Probability:
+    def probability(self, frame: Image) -> Probability:
         """See `Segmenter.probability`."""
-        (inner,) = self.session.run(None, {"rgb": to_input(frame, px or self.inner_px)[None]})
+        (inner,) = self.session.run(None, {"rgb": to_input(frame, self.inner_px)[None]})
         return to_frame(inner[0, 0], self.frame_px)
 
 

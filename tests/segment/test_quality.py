@@ -26,13 +26,13 @@ class Dark:
 
     frame_px = SIDE
 
-    def __init__(self, sure: float, second_px: int = 0) -> None:
-        self.sure, self.looks = sure, 0
-        self.quality = FIRST_QUALITY.model_copy(update={"second_px": second_px})
+    quality = FIRST_QUALITY
 
-    def probability(self, frame: np.ndarray, px: int | None = None) -> np.ndarray:
+    def __init__(self, sure: float) -> None:
+        self.sure, self.looks = sure, 0
+
+    def probability(self, frame: np.ndarray) -> np.ndarray:
         self.looks += 1
-        self.px = px
         dark = (frame > 30) & (frame < 120)
         return np.where(dark, self.sure, 1 - self.sure).astype(np.float32)
 
@@ -40,8 +40,8 @@ class Dark:
 class Fickle(Dark):
     """Takes the left half of the film for lung, too, but not at the second look."""
 
-    def probability(self, frame: np.ndarray, px: int | None = None) -> np.ndarray:
-        found = super().probability(frame, px)
+    def probability(self, frame: np.ndarray) -> np.ndarray:
+        found = super().probability(frame)
         if self.looks == 1:
             found[30:100, 45:60] = self.sure
         return found
@@ -80,18 +80,8 @@ def test_a_second_look_is_taken_only_where_the_first_leaves_doubt(
     assert segmenter.looks == looks
 
 
-@pytest.mark.parametrize(("second_px", "px"), [(0, None), (96, 96)])
-def test_the_second_look_is_at_the_resolution_that_the_file_names(
-    second_px: int, px: int | None, settings: SegmentSection
-) -> None:
-    segmenter = Dark(0.9, second_px)
-    lungs_in_frame(FILM, FRAME, segmenter, settings)
-    assert (segmenter.looks, segmenter.px) == (2, px)
-
-
-@pytest.mark.parametrize("second_px", [0, 96])
-def test_a_mask_that_does_not_come_again_has_the_lower_quality(settings: SegmentSection, second_px: int) -> None:
-    steady, fickle = (lungs_in_frame(FILM, FRAME, one(0.9, second_px), settings) for one in (Dark, Fickle))
+def test_a_mask_that_does_not_come_again_has_the_lower_quality(settings: SegmentSection) -> None:
+    steady, fickle = (lungs_in_frame(FILM, FRAME, one(0.9), settings) for one in (Dark, Fickle))
     assert 0 < fickle.quality < steady.quality < 1
 
 
@@ -113,7 +103,7 @@ def test_a_file_without_mask_quality_has_that_of_the_first_version(tmp_path: Pat
 
 
 def test_tables_travel_in_the_file_and_a_falling_one_is_an_error(tmp_path: Path) -> None:
-    other = FIRST_QUALITY.model_copy(update={"certain": 0.5, "second_px": 96})
+    other = FIRST_QUALITY.model_copy(update={"certain": 0.5})
     path = write_dark_is_lung(tmp_path / "lungs.onnx", quality=other.model_dump_json())
     assert load_segmenter(path).quality == other
     falling = other.model_copy(update={"soft_dice": ([0.5, 1.0], [0.9, 0.8])})

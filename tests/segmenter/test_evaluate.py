@@ -24,7 +24,7 @@ class DarkIsLung:
     frame_px = 128
     quality = FIRST_QUALITY
 
-    def probability(self, frame: np.ndarray, px: int | None = None) -> Probability:
+    def probability(self, frame: np.ndarray) -> Probability:
         return ((frame > 30) & (frame < 120)).astype(np.float32)
 
 

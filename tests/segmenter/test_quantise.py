@@ -36,15 +36,13 @@ def pair(network: LungNet, tmp_path_factory: pytest.TempPathFactory) -> tuple[To
     return TorchSegmenter(network, 128, PX), load_segmenter(folder / "integers.onnx")
 
 
-def test_both_networks_draw_almost_the_same_masks_at_each_resolution(
+def test_both_networks_draw_almost_the_same_masks(
     pair: tuple[TorchSegmenter, LungSegmenter],
 ) -> None:
     for seed in range(20, 24):
-        for px in (PX, 96):
-            frame = synthetic_frame(seed, 128)
-            masks = [np.uint8(255) * (one.probability(frame, px) >= 0.5) for one in pair]
-            assert 0 < masks[0].mean() < 255
-            assert mask_scores(*masks).dice >= 0.97
+        masks = [np.uint8(255) * (one.probability(synthetic_frame(seed, 128)) >= 0.5) for one in pair]
+        assert 0 < masks[0].mean() < 255
+        assert mask_scores(*masks).dice >= 0.97
 
 
 def test_several_films_at_once_give_the_same_bits_as_one_after_another(
