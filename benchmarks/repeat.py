@@ -3,7 +3,8 @@
 Trains the films of data/shards, for few steps, with `train.portable` off and on, as other processors would: with the
 caps that torch, oneDNN and MKL put on their instruction sets, and with other numbers of threads. `--emulate` also takes
 training steps, finds lungs and runs the package stage on emulated processors, with their vendor, caches and instruction
-sets (`apt install qemu-user`). The package stage needs the outputs of `dvc repro`. Lungs alone run on a Nehalem.
+sets (`apt install qemu-user`). The package stage needs the outputs of `dvc repro`. Only lungs run on a Nehalem: the
+network has the same outputs there, and OpenCV interpolates the masks with other rounding.
 
     python -m benchmarks.repeat
     python -m benchmarks.repeat --emulate Haswell EPYC
