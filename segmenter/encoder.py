@@ -11,6 +11,7 @@ lacks, has ImageNet's weights, with mean and variance measured, too.
 import argparse
 import logging
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -73,7 +74,7 @@ def folded_convolutions(path: Path) -> list[tuple[Tensor, Tensor]]:
 
 
 @torch.inference_mode()
-def unfold(folded: list[tuple[Tensor, Tensor]], frozen_blocks: int, images: Tensor) -> nn.Module:
+def unfold(folded: list[tuple[Tensor, Tensor]], frozen_blocks: int, images: Tensor) -> Any:
     """A timm backbone with the folded convolutions, its batch normalisation measured on images (films, 3, px, px).
 
     Stem and frozen blocks are those of ImageNet.
@@ -81,7 +82,8 @@ def unfold(folded: list[tuple[Tensor, Tensor]], frozen_blocks: int, images: Tens
     Raises:
         CxrError: its features differ from those of the folded network.
     """
-    plain, backbone = (build_backbone(ENCODER, 3).eval() for _ in range(2))
+    plain: Any = build_backbone(ENCODER, 3).eval()
+    backbone: Any = build_backbone(ENCODER, 3).eval()
     for one in (plain, backbone):
         load_weights(one, ENCODER, "package", min_loaded=1.0)
     layers, folded_layers = _layers(backbone), _layers(plain)
@@ -92,10 +94,10 @@ def unfold(folded: list[tuple[Tensor, Tensor]], frozen_blocks: int, images: Tens
         norm.running_mean.zero_()
         norm.running_var.fill_(1 - norm.eps)
     moments = _moments(plain, [norm for _, norm in folded_layers], images)
-    frozen = 1 + sum(isinstance(part, nn.Conv2d) for part in backbone.blocks[:frozen_blocks].modules())
-    for (conv, norm), (weight, bias), (mean, variance) in list(zip(layers[:-1], folded, moments, strict=False))[
-        frozen:
-    ]:
+    blocks = sum(isinstance(part, nn.Conv2d) for part in backbone.blocks[:frozen_blocks].modules())
+    frozen = blocks + 1 if frozen_blocks else 0  # with the stem
+    learned = list(zip(layers[:-1], folded, moments, strict=False))[frozen:]
+    for (conv, norm), (weight, bias), (mean, variance) in learned:
         scale = _scale(weight, conv.weight)
         conv.weight.copy_(weight / scale.view(-1, 1, 1, 1))
         norm.running_mean.copy_(mean / scale)
@@ -112,7 +114,7 @@ def unfold(folded: list[tuple[Tensor, Tensor]], frozen_blocks: int, images: Tens
     return backbone
 
 
-def _layers(backbone: nn.Module) -> list[tuple[nn.Conv2d, nn.BatchNorm2d]]:
+def _layers(backbone: nn.Module) -> list[tuple[Any, Any]]:
     """Each convolution with its batch normalisation, in the order of computation."""
     modules = list(backbone.modules())
     convolutions = [module for module in modules if isinstance(module, nn.Conv2d)]
@@ -128,16 +130,16 @@ def _scale(weight: Tensor, start: Tensor) -> Tensor:
     return torch.where(scale == 0, torch.ones_like(scale), scale)
 
 
-def _moments(backbone: nn.Module, norms: list[nn.BatchNorm2d], images: Tensor) -> list[tuple[Tensor, Tensor]]:
+def _moments(backbone: Any, norms: list[nn.Module], images: Tensor) -> list[tuple[Tensor, Tensor]]:
     """Mean and variance per channel of what each batch normalisation gets."""
-    sums: dict[nn.Module, Tensor] = {}
+    sums: dict[nn.Module, Any] = {}
 
     def add(norm: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         values = inputs[0].double()
         sums[norm] = sums.get(norm, 0) + torch.stack([values.mean((0, 2, 3)), values.square().mean((0, 2, 3))])
 
     handles = [norm.register_forward_pre_hook(add) for norm in norms]
-    batches = images.split(16)
+    batches = torch.split(images, 16)
     for batch in batches:
         backbone.forward_features(batch)
     for handle in handles:

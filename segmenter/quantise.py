@@ -82,7 +82,7 @@ def static_graph(path: Path, px: int) -> ModelProto:
     sizes = {node.input[3] for node in static.graph.node if node.op_type == "Resize"}
     for tensor in [one for one in static.graph.initializer if one.name in sizes]:
         static.graph.initializer.remove(tensor)
-    static.graph.initializer.append(numpy_helper.from_array(np.float32([1, 1, 2, 2]), DOUBLE))
+    static.graph.initializer.append(numpy_helper.from_array(np.array([1, 1, 2, 2], np.float32), DOUBLE))
     for node in static.graph.node:
         if node.op_type == "Resize":  # sizes would hold for one film only
             node.input[1:] = ["", DOUBLE]
@@ -117,7 +117,7 @@ def quantise(model: ModelProto, inputs: list[Array]) -> ModelProto:
     return integers
 
 
-class Inputs(CalibrationDataReader):
+class Inputs(CalibrationDataReader):  # type: ignore[misc]  # of a library without types
     """Inputs of the network, one after the other."""
 
     def __init__(self, inputs: list[Array]) -> None:
@@ -144,11 +144,11 @@ def with_rounded_weights(model: ModelProto, inputs: list[Array]) -> ModelProto:
         steps = 127 if is_depthwise(node) else 64  # on either side of zero, as ONNX Runtime has them
         scale = np.abs(weight).max((1, 2, 3), keepdims=True) / steps
         scale[scale == 0] = 1
-        near = np.float32(np.round(weight / scale) * scale)
+        near = (np.round(weight / scale) * scale).astype(np.float32)
         error, mean = (weight - near).sum((2, 3)), means[node.input[0]]
         shift = error[:, 0] * mean if is_depthwise(node) else error @ mean
         stored[node.input[1]].CopyFrom(numpy_helper.from_array(near, node.input[1]))
-        stored[node.input[2]].CopyFrom(numpy_helper.from_array(np.float32(bias + shift), node.input[2]))
+        stored[node.input[2]].CopyFrom(numpy_helper.from_array((bias + shift).astype(np.float32), node.input[2]))
     return rounded
 
 
