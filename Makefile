@@ -94,7 +94,7 @@ remote: .venv/.installed  ## make URL=s3://bucket/prefix the DVC remote (ENDPOIN
 
 segmenter: .venv/.installed  ## retrain the lung segmenter and copy it to models/
 	cd segmenter && dvc repro
-	cp segmenter/work/lung_segmenter.onnx models/lung_segmenter.onnx
+	cp segmenter/work/lung_segmenter_int8.onnx models/lung_segmenter.onnx
 
 # torch, its CUDA libraries and torchvision are in AWS's image; MLflow is used only on this side. Wheels are resolved for
 # the image's Python, whatever runs here; the pure-Python package that publishes none is built, with a fixed date.

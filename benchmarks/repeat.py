@@ -2,12 +2,14 @@
 
 Trains the films of data/shards, for few steps, with `train.portable` off and on, as other processors would: with the
 caps that torch, oneDNN and MKL put on their instruction sets, and with other numbers of threads. `--emulate` also takes
-training steps and runs the package stage on emulated processors, with their vendor, caches and instruction sets
-(`apt install qemu-user`). The package stage needs the outputs of `dvc repro`.
+training steps, finds lungs and runs the package stage on emulated processors, with their vendor, caches and instruction
+sets (`apt install qemu-user`). The package stage needs the outputs of `dvc repro`. Only lungs run on a Nehalem: the
+network has the same outputs there, and OpenCV interpolates the masks with other rounding.
 
     python -m benchmarks.repeat
     python -m benchmarks.repeat --emulate Haswell EPYC
     python -m benchmarks.repeat --parts package --emulate Haswell EPYC
+    python -m benchmarks.repeat --parts lungs --emulate Haswell Nehalem
 """
 
 import argparse
@@ -34,7 +36,8 @@ PROCESSORS: dict[str, dict[str, str]] = {
     "no more than AVX2, four threads": {**AVX2, "OMP_NUM_THREADS": "4"},
 }
 THIS = "this one"
-PARTS = ("training", "steps", "package")
+PARTS = ("training", "steps", "lungs", "package")
+SEGMENTERS = {"integers": "models/lung_segmenter.onnx", "floating point": "models/chest_xray/lung_segmenter.onnx"}
 NPZ, PACKED = "data/npz", ("train", "val")  # the films of a bundle's reference
 
 
@@ -123,6 +126,14 @@ def compare_steps(processors: list[str]) -> None:
         print(f"two steps, portable, {processor}: {md5}", flush=True)
 
 
+def compare_lungs(processors: list[str]) -> None:
+    """Print the MD5 of the lung segmenter's outputs and of its masks on each processor."""
+    for name, model in SEGMENTERS.items():
+        for processor in processors:
+            outputs, masks = run_on(processor, ROOT, "benchmarks.repeat_lungs", model, "3").split()
+            print(f"lungs in {name}, {processor}: outputs {outputs}, masks {masks}", flush=True)
+
+
 def compare_bundles(processors: list[str], films: int) -> None:
     """Print the MD5 of the bundle's archive on each processor, and the files that differ from the first one's."""
     expected: dict[str, str] = {}
@@ -147,6 +158,8 @@ def main() -> None:
     processors = [THIS, *options.emulate]
     if "steps" in options.parts and options.emulate:
         compare_steps(processors)
+    if "lungs" in options.parts and options.emulate:
+        compare_lungs(processors)
     if "package" in options.parts and options.emulate:
         compare_bundles(processors, options.films)
 

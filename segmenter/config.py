@@ -6,6 +6,7 @@ from typing import Literal
 from pydantic import Field
 
 from cxr.core.config import Section
+from cxr.segment.config import MaskQuality
 
 PARAMS = Path("segmenter/params.yaml")
 WORK = Path("segmenter/work")  # outs that DVC keeps
@@ -69,7 +70,15 @@ class EvaluateSection(Section):
 
 
 class ExportSection(Section):
-    """The ONNX file."""
+    """The ONNX file in floating point."""
 
     opset: int = Field(ge=17)
     version: str
+
+
+class QuantiseSection(Section):
+    """The ONNX file in integers, which ships."""
+
+    films: int = Field(ge=1)
+    version: str
+    quality: MaskQuality

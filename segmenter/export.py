@@ -1,4 +1,4 @@
-"""Stage export: the network as ONNX, with its facts in the file, checked against PyTorch."""
+"""Stage export: the network as ONNX in floating point, checked against PyTorch."""
 
 import logging
 import math
@@ -15,6 +15,7 @@ from cxr.core.errors import CxrError
 from cxr.core.files import atomic_path
 from cxr.films.letterbox import Image
 from cxr.runtime.console import run_stage
+from cxr.segment.config import FIRST_QUALITY, MaskQuality
 from cxr.segment.scores import mask_scores
 from cxr.segment.segmenter import Probability, load_segmenter, to_frame, to_input
 from segmenter.config import PARAMS, WORK, ExportSection, PrepareSection, TrainSection
@@ -32,10 +33,11 @@ class TorchSegmenter:
     network: LungNet
     frame_px: int
     inner_px: int
+    quality: MaskQuality = FIRST_QUALITY
 
     @torch.inference_mode()
     def probability(self, frame: Image) -> Probability:
-        """Probability of lung, (frame_px, frame_px), on a film in the letterbox: grey (h, w) or RGB (h, w, 3)."""
+        """See `cxr.segment.segmenter.Segmenter`."""
         inner = self.network(torch.from_numpy(to_input(frame, self.inner_px)[None]))[0, 0].numpy()
         return to_frame(inner, self.frame_px)
 

@@ -2,8 +2,8 @@
 
     python -m segmenter.quality [FOLDER of films without masks] [--rows rows.csv]
 
-Tables and figures are printed; the tables stand in cxr/segment/lungs.py. Films and masks lie as segmenter/params.yaml
-says, and the network is the one that ships.
+Tables and figures are printed; the tables stand in segmenter/params.yaml and in the file of the network. Films and
+masks lie as segmenter/params.yaml says, and the network is the one that ships, or that of --model.
 """
 
 import argparse
@@ -21,16 +21,8 @@ from cxr.films.letterbox import Image, Letterbox
 from cxr.films.read import IMAGE_SUFFIXES, decode, read_source
 from cxr.runtime.console import progress
 from cxr.segment.config import SegmentSection
-from cxr.segment.lungs import (
-    AT_ONE_LOOK,
-    AT_TWO_LOOKS,
-    POOR,
-    clean,
-    expected_dice,
-    film_in_frame,
-    mask_confidence,
-    validate_mask,
-)
+from cxr.segment.lungs import clean, film_in_frame, validate_mask
+from cxr.segment.quality import expected_dice, mask_confidence
 from cxr.segment.scores import mask_scores
 from cxr.segment.segmenter import LungSegmenter, load_segmenter
 from segmenter.config import PARAMS, PrepareSection
@@ -48,28 +40,33 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("films", type=Path, nargs="?", help="folder of films without masks")
     parser.add_argument("--rows", type=Path, help="write one row a film as CSV")
+    parser.add_argument("--model", type=Path, default=MODEL)
     parser.add_argument("--root", type=Path, help="where the pairs lie, if not where segmenter/params.yaml says")
     options = parser.parse_args()
     prepare = load_section("prepare", PrepareSection, PARAMS)
     pairs = find_pairs(prepare.model_copy(update={"root": options.root} if options.root else {}))
-    network, settings = load_segmenter(MODEL), load_section("segment", SegmentSection)
+    network, settings = load_segmenter(options.model), load_section("segment", SegmentSection)
     table = pd.DataFrame([*_of_pairs(pairs, network, settings), *_of_folder(options.films, network, settings)])
     if options.rows:
         table.to_csv(options.rows, index=False)
     fitted = table[(table["set"].str.contains(" val")) & (table["quality"] > 0)]
-    for name, stored, fit in (("AT_ONE_LOOK", AT_ONE_LOOK, at_one_look), ("AT_TWO_LOOKS", AT_TWO_LOOKS, at_two_looks)):
-        print(f"{name}: Dice {[round(value, 3) for value in fit(fitted, stored[0])]} at {list(stored[0])}")
+    tables = network.quality
+    for name, knots, fit in (
+        ("soft_dice", tables.soft_dice[0], at_one_look),
+        ("agreement", tables.agreement[0], at_two_looks),
+    ):
+        print(f"{name}: Dice {[round(value, 3) for value in fit(fitted, knots)]} at {knots}")
     for title, rows in table.groupby("set", sort=False):
-        print(f"{title}: {figures(rows)}")
+        print(f"{title}: {figures(rows, tables.flagged)}")
 
 
-def at_one_look(rows: pd.DataFrame, knots: tuple[float, ...]) -> list[float]:
+def at_one_look(rows: pd.DataFrame, knots: list[float]) -> list[float]:
     """Dice at some values of soft Dice, of films as they are."""
     some = rows[rows["agreed"].isna() & (rows["condition"] == "none")]
     return monotone(some["sure"].to_numpy(float), some["dice"].to_numpy(float), np.array(knots))
 
 
-def at_two_looks(rows: pd.DataFrame, knots: tuple[float, ...]) -> list[float]:
+def at_two_looks(rows: pd.DataFrame, knots: list[float]) -> list[float]:
     """Dice at some values of the agreement, of films as they are and spoilt."""
     some = rows[rows["agreed"].notna()]
     return monotone(some["agreed"].to_numpy(float), some["dice"].to_numpy(float), np.array(knots))
@@ -82,9 +79,9 @@ def monotone(x: Floats, y: Floats, knots: Floats) -> list[float]:
     return [float(value) for value in np.cumsum(steps)]
 
 
-def figures(rows: pd.DataFrame) -> dict[str, float]:
+def figures(rows: pd.DataFrame, poor_dice: float) -> dict[str, float]:
     """Counts of masks, of poor ones and of flags; where there are references, correlation and error of the score."""
-    flagged = rows["quality"] < POOR
+    flagged = rows["quality"] < poor_dice
     found: dict[str, float] = {
         "masks": len(rows),
         "second_looks": int(rows["agreed"].notna().sum()),
@@ -92,7 +89,7 @@ def figures(rows: pd.DataFrame) -> dict[str, float]:
     }
     if rows["dice"].isna().all():
         return found
-    poor, scored = rows["dice"] < POOR, rows[rows["quality"] > 0]
+    poor, scored = rows["dice"] < poor_dice, rows[rows["quality"] > 0]
     return found | {
         "poor": int(poor.sum()),
         "poor_and_flagged": int((poor & flagged).sum()),
@@ -140,7 +137,7 @@ def row(
     probability = network.probability(picture)
     found = clean(probability, frame, settings.threshold)
     sure, agreed = mask_confidence(picture, probability, found, frame, network, settings.threshold)
-    lungs = validate_mask(probability, found, frame, expected_dice(sure, agreed), settings)
+    lungs = validate_mask(probability, found, frame, expected_dice(sure, agreed, network.quality), settings)
     dice = float("nan") if reference is None else mask_scores(found, reference).dice
     return {"dice": dice, "sure": sure, "agreed": agreed, "quality": lungs.quality, "reason": lungs.reason}
 

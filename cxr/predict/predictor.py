@@ -19,7 +19,7 @@ from cxr.films.read import Source, decode, read_source
 from cxr.predict.orientation import lung_confidence, orientation_flag
 from cxr.predict.prediction import Array, Flag, Prediction
 from cxr.preprocess.prepare import prepare_film, stored_frame
-from cxr.segment.lungs import POOR, Lungs, film_in_frame, lungs_in_frame
+from cxr.segment.lungs import Lungs, film_in_frame, lungs_in_frame
 from cxr.segment.segmenter import LungSegmenter, load_segmenter, model_hash
 
 log = logging.getLogger(__name__)
@@ -111,7 +111,8 @@ class Predictor:
         header = Declared(film.header.get("age", ""), film.header.get("view", ""))
         against = contradictions(self.config.population, (declared, header))
         outside = [Flag("outside_population", f"outside the population of the bundle: {', '.join(against)}")]
-        flags = (*(outside if against else []), *_flags(film, lungs, image), *([turned] if turned else []))
+        own = _flags(film, lungs, image, self.segmenter.quality.flagged)
+        flags = (*(outside if against else []), *own, *([turned] if turned else []))
         known = Declared(declared.age or header.age, declared.view or header.view)
         return PreparedFilm(source, film, picture, lungs, image, box, flags, known)
 
@@ -161,12 +162,12 @@ class Predictor:
         )
 
 
-def _flags(film: Film, lungs: Lungs, image: Image) -> tuple[Flag, ...]:
-    """Flags that need no classifier."""
+def _flags(film: Film, lungs: Lungs, image: Image, poor: float) -> tuple[Flag, ...]:
+    """Flags that need no classifier; `poor` is the expected Dice below which a mask is flagged."""
     flags = []
     if lungs.reason:
         flags.append(Flag("lung_mask_failed", f"lung mask failed: {lungs.reason}; the whole film was used"))
-    elif lungs.quality < POOR:
+    elif lungs.quality < poor:
         flags.append(Flag("lung_mask_failed", f"lung mask failed: expected Dice {lungs.quality:.3f}"))
     if min(film.size) < image.shape[0]:
         flags.append(

@@ -1,4 +1,4 @@
-"""From a film to its lung mask: probability, clean-up, mask quality, plausibility, fallback."""
+"""From a film to its lung mask: probability, clean-up, plausibility, fallback."""
 
 from dataclasses import dataclass
 
@@ -8,15 +8,10 @@ import numpy as np
 from cxr.films.letterbox import Box, Image, Letterbox
 from cxr.films.read import Source, decode, decode_reduced
 from cxr.segment.config import SegmentSection
+from cxr.segment.quality import expected_dice, mask_confidence
 from cxr.segment.segmenter import Probability, Segmenter
 
 SPECK = 0.05  # a second component below this share of the first is not a lung
-POOR = 0.85  # expected Dice below which a mask is flagged
-# Mask quality. Each table has two rows: soft Dice or scale agreement, and the expected Dice.
-SURE = 0.96  # soft Dice from which the scale agreement is not computed
-SMALLER = 0.9  # scale of the film for the scale agreement
-AT_ONE_LOOK = ((0.96, 0.97, 0.98), (0.94, 0.96, 0.98))
-AT_TWO_LOOKS = ((0.0, 0.8, 0.9, 0.95, 0.98, 1.0), (0.0, 0.74, 0.75, 0.82, 0.92, 0.94))
 WAIST = 0.65  # lung in the column through the centre, share of the fullest column; a single lung has 0.77 or more
 
 
@@ -61,51 +56,6 @@ def fill_holes(mask: Image) -> Image:
     filled = np.zeros_like(mask)
     cv2.drawContours(filled, contours, -1, 1, cv2.FILLED)
     return filled
-
-
-def mask_confidence(
-    picture: Image, probability: Probability, found: Image, frame: Letterbox, segmenter: Segmenter, threshold: float
-) -> tuple[float, float | None]:
-    """Soft Dice of a mask, and its scale agreement; None instead of the latter when the soft Dice is high.
-
-    Args:
-        picture: the film in the frame, grey or RGB.
-        probability: of lung, (frame, frame).
-        found: the mask, 0 or 255, (frame, frame).
-        frame: the film's place in the frame.
-        segmenter: segments the smaller film for the scale agreement.
-        threshold: probability from which a pixel counts as lung.
-    """
-    confidence = soft_dice(probability, found, frame)
-    agreement = None if confidence >= SURE else scale_agreement(picture, found, frame, segmenter, threshold)
-    return confidence, agreement
-
-
-def expected_dice(confidence: float, agreement: float | None) -> float:
-    """The expected Dice of a mask against a reader's mask, 0 to 1, from its soft Dice and its scale agreement."""
-    return float(np.interp(confidence, *AT_ONE_LOOK) if agreement is None else np.interp(agreement, *AT_TWO_LOOKS))
-
-
-def soft_dice(probability: Probability, found: Image, frame: Letterbox) -> float:
-    """2 Σpm / (Σp + Σm) of the probabilities p and the mask m on the film; 0 for an empty mask."""
-    left, top, right, bottom = frame.inner
-    on_film, inside = probability[top:bottom, left:right], found[top:bottom, left:right] > 0
-    total = on_film.sum(dtype=np.float64) + np.count_nonzero(inside)
-    return float(2 * on_film[inside].sum(dtype=np.float64) / total) if inside.any() else 0.0
-
-
-def scale_agreement(picture: Image, found: Image, frame: Letterbox, segmenter: Segmenter, threshold: float) -> float:
-    """Dice between the mask and the mask of the film at a smaller scale; 0 when both are empty."""
-    side = frame.frame
-    matrix = cv2.getRotationMatrix2D(((side - 1) / 2, (side - 1) / 2), 0, SMALLER)
-    smaller = np.asarray(cv2.warpAffine(picture, matrix, (side, side)), np.uint8)
-    again = cv2.warpAffine(
-        segmenter.probability(smaller), matrix, (side, side), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    )
-    left, top, right, bottom = frame.inner
-    one, other = found[top:bottom, left:right] > 0, again[top:bottom, left:right] >= threshold
-    total = np.count_nonzero(one) + np.count_nonzero(other)
-    return float(2 * np.count_nonzero(one & other) / total) if total else 0.0
 
 
 @dataclass(frozen=True)
@@ -234,5 +184,6 @@ def lungs_in_frame(picture: Image, frame: Letterbox, segmenter: Segmenter, setti
     """Find the lungs of a film that is already in the letterbox."""
     probability = segmenter.probability(picture)
     found = clean(probability, frame, settings.threshold)
-    quality = expected_dice(*mask_confidence(picture, probability, found, frame, segmenter, settings.threshold))
+    measures = mask_confidence(picture, probability, found, frame, segmenter, settings.threshold)
+    quality = expected_dice(*measures, segmenter.quality)
     return validate_mask(probability, found, frame, quality, settings)

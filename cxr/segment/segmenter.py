@@ -1,7 +1,8 @@
 """The lung segmenter: models/lung_segmenter.onnx under ONNX Runtime.
 
 Contract of the file: input `rgb`, float32 (films, 3, inner, inner) of 0..255; output `probability`, float32 (films, 1,
-inner, inner). Its metadata holds `frame_px` (the letterbox), `inner_px` and `version`.
+inner, inner). Its metadata holds `frame_px` (the letterbox), `inner_px`, `version` and, as JSON, `quality`
+(`MaskQuality`; version 1.0.0 lacks it). The file that ships computes in integers: the same bits on every processor.
 """
 
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ import onnxruntime
 from cxr.core.errors import CxrError
 from cxr.core.files import digest
 from cxr.films.letterbox import Image
+from cxr.segment.config import FIRST_QUALITY, MaskQuality
 
 Probability = np.ndarray[Any, np.dtype[np.float32]]
 
@@ -25,6 +27,11 @@ class Segmenter(Protocol):
     @property
     def frame_px(self) -> int:
         """Side of the letterbox."""
+        ...
+
+    @property
+    def quality(self) -> MaskQuality:
+        """How the masks are scored."""
         ...
 
     def probability(self, frame: Image) -> Probability:
@@ -40,9 +47,10 @@ class LungSegmenter:
     frame_px: int
     inner_px: int
     version: str
+    quality: MaskQuality
 
     def probability(self, frame: Image) -> Probability:
-        """Probability of lung, (frame_px, frame_px), on a film in the letterbox: grey (h, w) or RGB (h, w, 3)."""
+        """See `Segmenter.probability`."""
         (inner,) = self.session.run(None, {"rgb": to_input(frame, self.inner_px)[None]})
         return to_frame(inner[0, 0], self.frame_px)
 
@@ -70,12 +78,14 @@ def load_segmenter(path: Path, threads: int = 1) -> LungSegmenter:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = threads
     options.log_severity_level = 3
-    # The highest level packs channels by the processor's vector width, which changes the order of sums.
+    # Below this level, integer networks are computed in floating point. Above it, channels of floating-point networks
+    # are packed by the processor's vector width, which changes the order of sums.
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
     try:
         session = onnxruntime.InferenceSession(read_model(path), options, providers=["CPUExecutionProvider"])
         facts = session.get_modelmeta().custom_metadata_map
-        return LungSegmenter(session, int(facts["frame_px"]), int(facts["inner_px"]), facts["version"])
+        quality = MaskQuality.model_validate_json(facts["quality"]) if "quality" in facts else FIRST_QUALITY
+        return LungSegmenter(session, int(facts["frame_px"]), int(facts["inner_px"]), facts["version"], quality)
     except CxrError:
         raise
     except Exception as error:  # ONNX Runtime raises many types of its own

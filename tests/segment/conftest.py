@@ -12,8 +12,8 @@ from tests.settings import segmentation
 FRAME, INNER = 128, 64
 
 
-def write_dark_is_lung(path: Path, level: float = 120.0) -> Path:
-    """An ONNX file with the segmenter's contract: sigmoid of (level - red) / 8."""
+def write_dark_is_lung(path: Path, level: float = 120.0, **facts: str) -> Path:
+    """An ONNX file with the segmenter's contract: sigmoid of (level - red) / 8; `facts` join its metadata."""
     shape = ["films", 3, INNER, INNER]
     nodes = [
         helper.make_node("Slice", ["rgb", "zero", "one", "channel"], ["red"]),
@@ -36,7 +36,7 @@ def write_dark_is_lung(path: Path, level: float = 120.0) -> Path:
         constants,
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
-    helper.set_model_props(model, {"frame_px": str(FRAME), "inner_px": str(INNER), "version": "test"})
+    helper.set_model_props(model, {"frame_px": str(FRAME), "inner_px": str(INNER), "version": "test"} | facts)
     path.parent.mkdir(parents=True, exist_ok=True)
     onnx.save(model, str(path))
     return path

@@ -1,10 +1,19 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from cxr.core.errors import CxrError
 from cxr.films.letterbox import Letterbox
-from cxr.segment.config import SegmentSection
-from cxr.segment.lungs import AT_ONE_LOOK, AT_TWO_LOOKS, SURE, expected_dice, lungs_in_frame, scale_agreement, soft_dice
+from cxr.segment.config import FIRST_QUALITY, MaskQuality, SegmentSection
+from cxr.segment.lungs import lungs_in_frame
+from cxr.segment.quality import expected_dice, scale_agreement, soft_dice
+from cxr.segment.segmenter import load_segmenter
+from testing.workspace import ROOT
 from tests.conftest import phantom
+from tests.segment.conftest import write_dark_is_lung
+
+MODEL = ROOT / "models" / "lung_segmenter.onnx"
 
 SIDE = 128
 FRAME = Letterbox(SIDE, SIDE, SIDE)
@@ -16,6 +25,8 @@ class Dark:
     """What is dark is lung, more or less surely; films are counted."""
 
     frame_px = SIDE
+
+    quality = FIRST_QUALITY
 
     def __init__(self, sure: float) -> None:
         self.sure, self.looks = sure, 0
@@ -74,12 +85,28 @@ def test_a_mask_that_does_not_come_again_has_the_lower_quality(settings: Segment
     assert 0 < fickle.quality < steady.quality < 1
 
 
-def test_the_expected_dice_never_falls_with_either_measure_nor_from_two_looks_to_one() -> None:
-    once = [expected_dice(sure, None) for sure in np.linspace(SURE, 1, 50)]
-    twice = [expected_dice(0.9, agreed) for agreed in np.linspace(0, 1, 50)]
+@pytest.mark.parametrize("tables", [FIRST_QUALITY, load_segmenter(MODEL).quality])
+def test_the_expected_dice_never_falls_with_either_measure_nor_from_two_looks_to_one(tables: MaskQuality) -> None:
+    once = [expected_dice(sure, None, tables) for sure in np.linspace(tables.certain, 1, 50)]
+    twice = [expected_dice(0.9, agreed, tables) for agreed in np.linspace(0, 1, 50)]
     assert twice == sorted(twice)
     assert once == sorted(once)
     assert twice[0] == 0
     assert twice[-1] <= once[0] <= once[-1] <= 1
-    assert AT_ONE_LOOK[0][0] == SURE
-    assert len(AT_TWO_LOOKS[0]) == len(AT_TWO_LOOKS[1])
+    assert tables.soft_dice[0][0] == tables.certain
+
+
+def test_a_file_without_mask_quality_has_that_of_the_first_version(tmp_path: Path) -> None:
+    assert load_segmenter(write_dark_is_lung(tmp_path / "first.onnx")).quality == FIRST_QUALITY
+    assert load_segmenter(ROOT / "models" / "chest_xray" / "lung_segmenter.onnx").quality == FIRST_QUALITY
+    assert load_segmenter(MODEL).quality != FIRST_QUALITY
+
+
+def test_tables_travel_in_the_file_and_a_falling_one_is_an_error(tmp_path: Path) -> None:
+    other = FIRST_QUALITY.model_copy(update={"certain": 0.5})
+    path = write_dark_is_lung(tmp_path / "lungs.onnx", quality=other.model_dump_json())
+    assert load_segmenter(path).quality == other
+    falling = other.model_copy(update={"soft_dice": ([0.5, 1.0], [0.9, 0.8])})
+    write_dark_is_lung(path, quality=falling.model_dump_json())
+    with pytest.raises(CxrError, match=r"lungs\.onnx: not a lung segmenter .*soft_dice"):
+        load_segmenter(path)

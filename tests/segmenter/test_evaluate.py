@@ -3,6 +3,7 @@ import pandas as pd
 import pytest
 
 from cxr.films.letterbox import Letterbox
+from cxr.segment.config import FIRST_QUALITY
 from cxr.segment.segmenter import Probability
 from segmenter.config import PrepareSection
 from segmenter.corrupted import CONDITIONS
@@ -21,6 +22,7 @@ class DarkIsLung:
     """Finds what is dark inside a phantom."""
 
     frame_px = 128
+    quality = FIRST_QUALITY
 
     def probability(self, frame: np.ndarray) -> Probability:
         return ((frame > 30) & (frame < 120)).astype(np.float32)

@@ -8,7 +8,14 @@ import pytest
 from ruamel.yaml import YAML
 
 from cxr.core.config import load_section
-from segmenter.config import EvaluateSection, ExportSection, PrepareSection, ScreenSection, TrainSection
+from segmenter.config import (
+    EvaluateSection,
+    ExportSection,
+    PrepareSection,
+    QuantiseSection,
+    ScreenSection,
+    TrainSection,
+)
 
 ROOT = Path(__file__).parents[2]
 STAGES: dict[str, dict[str, Any]] = YAML(typ="safe", pure=True).load((ROOT / "segmenter/dvc.yaml").read_text())[
@@ -22,6 +29,7 @@ SECTIONS = {
     "train": TrainSection,
     "evaluate": EvaluateSection,
     "export": ExportSection,
+    "quantise": QuantiseSection,
 }
 
 

@@ -19,12 +19,12 @@ def test_figures_tell_poor_masks_that_are_flagged_from_good_ones() -> None:
     rows = pd.DataFrame(
         {"dice": [0.96, 0.95, 0.9, 0.6, 0.5], "quality": [0.95, 0.94, 0.8, 0.7, 0.9], "agreed": [None, None, 1, 1, 1]}
     )
-    found = figures(rows)
+    found = figures(rows, 0.85)
     assert {name: found[name] for name in ("masks", "second_looks", "flagged", "poor")} == {
         "masks": 5, "second_looks": 3, "flagged": 2, "poor": 2,
     }  # fmt: skip
     assert (found["poor_and_flagged"], found["good_but_flagged"]) == (1, 1)
-    assert "dice" not in figures(rows.assign(dice=float("nan")))
+    assert "dice" not in figures(rows.assign(dice=float("nan")), 0.85)
 
 
 @pytest.mark.parametrize("condition", SPOILT)
