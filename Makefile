@@ -16,7 +16,7 @@ help:  ## list the tasks
 .venv/.installed: requirements.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==0.13.9
-	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python -r requirements.txt
+	$(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements.txt  # a third of the files is ever imported, and compiled then
 	$(BIN)/python -m cxr setup-plots
 	@touch $@
 
@@ -105,7 +105,7 @@ FETCH := $(BIN)/python -m pip --quiet --disable-pip-version-check
 wheels: .venv/.installed  ## download the packages sent with a SageMaker job (docs/aws.md)
 	rm -rf wheels
 	mkdir -p wheels
-	grep -vE '^(mlflow|torchvision)$$' requirements-train.in \
+	grep -vE '^(mlflow-skinny|torchvision)$$' requirements-train.in \
 	  | uv pip compile --quiet --no-header --no-annotate --constraint requirements.txt \
 	      --python-version $(IMAGE_PYTHON) --python-platform x86_64-manylinux_2_28 - \
 	  | grep -vE '^(torch|torchvision|triton|nvidia-[a-z0-9-]+|cuda-[a-z]+)(\[.*\])?==' > wheels/requirements.txt

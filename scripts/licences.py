@@ -30,7 +30,6 @@ STATED = {
     "grandalf": "GPL-2.0-only OR EPL-1.0",
     "huey": "MIT",
     "pywin32": "PSF-2.0",
-    "sagemaker-train": "Apache-2.0",
     "skops": "MIT",
     "tzdata": "Apache-2.0",
     "waitress": "ZPL-2.1",

@@ -166,11 +166,15 @@ def collate(films: Films, index: Array) -> Batch:
 
 
 def prefetch(make: Callable[[int], Batch], numbers: range, device: torch.device) -> Iterator[Batch]:
-    """Batches on a device, made PREFETCH steps ahead of their use; for a GPU through pinned memory."""
+    """Batches on a device, made PREFETCH steps ahead of their use; copied to a GPU while it computes earlier steps."""
+    copies = torch.cuda.Stream(device) if device.type == "cuda" else None
 
     def ready(number: int) -> Batch:
         batch = make(number)
-        return _each_tensor(batch, Tensor.pin_memory) if device.type == "cuda" else batch
+        if copies is None:
+            return batch
+        with torch.cuda.stream(copies):  # of this thread only
+            return _each_tensor(batch, lambda tensor: tensor.pin_memory().to(device, non_blocking=True))
 
     with ThreadPoolExecutor(1) as pool:
         waiting = [pool.submit(ready, number) for number in numbers[:PREFETCH]]
@@ -178,7 +182,19 @@ def prefetch(make: Callable[[int], Batch], numbers: range, device: torch.device)
             batch = waiting.pop(0).result()
             if number + PREFETCH in numbers:
                 waiting.append(pool.submit(ready, number + PREFETCH))
-            yield _each_tensor(batch, lambda tensor: tensor.to(device, non_blocking=True))
+            yield batch if copies is None else _received(batch, copies)
+
+
+def _received(batch: Batch, copies: torch.cuda.Stream) -> Batch:
+    """The batch for use after its copy, which the GPU waits for and the CPU does not."""
+    current = torch.cuda.current_stream(copies.device)
+    current.wait_stream(copies)
+
+    def keep(tensor: Tensor) -> Tensor:
+        tensor.record_stream(current)  # its memory belongs to the copying stream, which may reuse it
+        return tensor
+
+    return _each_tensor(batch, keep)
 
 
 def _each_tensor(batch: Batch, change: Callable[[Tensor], Tensor]) -> Batch:

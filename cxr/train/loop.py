@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from lightning.fabric import Fabric
 from timm.optim import param_groups_weight_decay  # type: ignore[attr-defined]  # timm has no __all__
-from torch import Tensor
+from torch import Tensor, nn
 from torchmetrics import Metric
 from torchmetrics.aggregation import MeanMetric
 from torchmetrics.classification import BinaryAccuracy, BinaryAUROC, MulticlassAccuracy, MulticlassAUROC
@@ -46,9 +46,7 @@ def fit(
         CxrError: the loss is not finite.
         SystemExit: after SIGTERM; the state is saved.
     """
-    classifier.backbone.requires_grad_(bool(settings.backbone_lr))
-    model = fabric.setup_module(classifier)
-    optimizer: Any = fabric.setup_optimizers(adamw(classifier, settings, fabric.device))
+    model, optimizer = set_up(fabric, classifier, settings)
     if tensors:
         classifier.load_state_dict(tensors["classifier"])
         optimizer.load_state_dict(tensors["optimizer"])
@@ -101,6 +99,18 @@ def fit(
     sigterm.waits = False
 
 
+def set_up(fabric: Fabric, classifier: Classifier, settings: TrainSection) -> tuple[Any, Any]:
+    """Fabric's model and optimizer, from a classifier that is laid out and frozen as the settings say."""
+    classifier.to(memory_format=torch.channels_last)  # 1.5 times as fast on CPU and GPU
+    for layer in classifier.modules():
+        if isinstance(layer, (nn.Hardtanh, nn.SiLU, nn.Hardswish)):
+            layer.inplace = False  # in place, autograd would first copy the input, which the gradient needs
+    if settings.compile:
+        classifier.compile()
+    classifier.backbone.requires_grad_(bool(settings.backbone_lr))
+    return fabric.setup_module(classifier), fabric.setup_optimizers(adamw(classifier, settings, fabric))
+
+
 def train_step(fabric: Fabric, model: Any, batch: Batch, settings: TrainSection, weights: Tensor, group: int) -> Tensor:
     """Augment, forward and backward for one of the `group` batches of an optimizer step; returns its loss."""
     torch.manual_seed(batch["seed"])
@@ -127,7 +137,7 @@ def four_channels(image: Tensor) -> Tensor:
     return torch.cat([image[:, :1].expand(-1, 3, -1, -1), image[:, 1:]], dim=1) if image.shape[1] == 2 else image
 
 
-def adamw(classifier: Classifier, settings: TrainSection, device: torch.device) -> torch.optim.Optimizer:
+def adamw(classifier: Classifier, settings: TrainSection, fabric: Fabric) -> torch.optim.Optimizer:
     """AdamW without decay of biases and normalisation. The last group is the head's: the history has its rate."""
     parts = ((classifier.backbone, settings.backbone_lr), (classifier.head, 1.0))
     groups = [
@@ -137,8 +147,9 @@ def adamw(classifier: Classifier, settings: TrainSection, device: torch.device) 
     ]
     # Undecayed weights first, backbone before head: this order of sums in clipping decides the rounding.
     groups.sort(key=lambda group: group["weight_decay"])
-    # The plain optimizer uses MKL for square roots, whose rounding depends on the processor's vendor.
-    fused = True if settings.portable and device.type == "cpu" else None
+    # On a CPU the plain optimizer uses MKL for square roots, whose rounding depends on the processor's vendor; on a GPU
+    # it launches ten times as many kernels. With fp16 the fused one scales gradients itself, which clipping forbids.
+    fused = getattr(fabric.strategy.precision, "scaler", None) is None
     return torch.optim.AdamW(groups, lr=settings.lr, fused=fused)
 
 

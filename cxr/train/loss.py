@@ -24,7 +24,9 @@ def film_losses(logits: Tensor, labels: Tensor, kind: str, smoothing: float, wei
         weights: (K,) by class.
     """
     classes = len(weights)
-    target = F.one_hot(labels, classes).to(logits.dtype) * (1 - smoothing) + smoothing / classes
+    # Not `one_hot`, which reads the labels' range.
+    one_hot = (labels[:, None] == torch.arange(classes, device=labels.device)).to(logits.dtype)
+    target = one_hot * (1 - smoothing) + smoothing / classes
     if logits.ndim == 1:
         each = F.binary_cross_entropy_with_logits(logits, target[:, 1], reduction="none")
     elif kind == "bce":

@@ -96,9 +96,6 @@ def _train(
     """Train, and write the outputs; returns the history."""
     torch.manual_seed(settings.seed)
     classifier = build_classifier(settings, films, facts, state.folder)
-    classifier = classifier.to(memory_format=torch.channels_last)  # 1.5 times as fast on CPU and GPU
-    if settings.compile:
-        classifier.compile()
     data = FilmData(films, settings, fabric.global_rank, fabric.world_size)
     listeners: list[Callable[[list[Row]], None]] = []
     if fabric.is_global_zero:

@@ -1,7 +1,8 @@
 """Tests named after known bugs, and after what a user can get wrong."""
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +11,14 @@ import pytest
 import torch
 from timm.optim import param_groups_weight_decay
 
+from benchmarks.train_step import WAITS, Operators
 from cxr.core.errors import CxrError
 from cxr.models.classifier import load_classifier, new_classifier
 from cxr.train.augment import augment
 from cxr.train.config import TrainSection
-from cxr.train.data import open_films
-from cxr.train.device import pick_devices, precision
-from cxr.train.loop import adamw, four_channels, score
+from cxr.train.data import FilmData, open_films
+from cxr.train.device import make_fabric, pick_devices, precision
+from cxr.train.loop import adamw, four_channels, score, set_up, step_optimizer, train_step
 from cxr.train.loss import film_losses
 from tests.settings import augmentation, machine, section
 from tests.train.conftest import Run, places_in, write_shards
@@ -153,10 +155,60 @@ def test_the_backbone_learns_at_its_share_of_the_rate(
 
 def test_shares_of_the_rate_leave_the_order_of_the_weights_and_so_the_last_digits_of_clipping() -> None:
     classifier = new_classifier("test_resnet", ("normal", "pneumonia"), 32)
-    optimizer = adamw(classifier, section(TrainSection), torch.device("cpu"))
+    settings = section(TrainSection)
+    optimizer = adamw(classifier, settings, make_fabric(settings, "cpu", 1, 1))
     grouped = [weight for group in optimizer.param_groups for weight in group["params"]]
     whole = [weight for group in param_groups_weight_decay(classifier) for weight in group["params"]]
     assert [id(weight) for weight in grouped] == [id(weight) for weight in whole]
+
+
+def steps_without_a_wait(
+    shards: Path, accelerator: str, amp: str, watch: Callable[[], AbstractContextManager[Any]]
+) -> int:
+    """Run an epoch of the loop's steps, all but the first under `watch`; returns their number."""
+    settings = section(
+        TrainSection, amp=amp, batch=4, min_steps=0, balance="none", portable=False, augment={"clahe": 0.5}
+    )
+    fabric, films = make_fabric(settings, accelerator, 1, 1), open_films(shards)
+    classifier = new_classifier("test_efficientnet", films.classes, films.image_px).train()
+    model, optimizer = set_up(fabric, classifier, settings)
+    weights = torch.ones(2, device=fabric.device)
+    batches, steps = FilmData(films, settings).train_batches(0, 0, fabric.device), 0
+    for batch in batches:
+        with watch() if steps else nullcontext():  # the first one chooses kernels and makes constants
+            train_step(fabric, model, batch, settings, weights, 1)
+            step_optimizer(fabric, model, optimizer, settings.clip)
+        steps += 1
+    return steps
+
+
+@pytest.mark.parametrize("amp", ["off", "bf16"])
+def test_a_step_reads_no_result_back(tmp_path: Path, amp: str) -> None:
+    counted: list[Operators] = []
+
+    def count() -> Operators:
+        counted.append(Operators())
+        return counted[-1]
+
+    assert steps_without_a_wait(write_shards(tmp_path), "cpu", amp, count) > 2
+    for each in counted:
+        assert each.counts["convolution_backward"] > 5
+        assert not WAITS & each.counts.keys()
+
+
+@contextmanager
+def waiting_is_an_error() -> Iterator[None]:
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        yield
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_the_cpu_never_waits_for_the_gpu_in_a_step(tmp_path: Path) -> None:
+    assert steps_without_a_wait(write_shards(tmp_path), "gpu", "bf16", waiting_is_an_error) > 2
 
 
 def test_the_history_has_a_row_an_epoch_and_no_clock(whole: Run) -> None:
