@@ -42,20 +42,21 @@ class FilmModel:
 def film_rows(predictor: Predictor, names: Sequence[str]) -> list[Row]:
     """One row per film, in the order of the names; each film once."""
     classes, bundle = predictor.config.classes, predictor.version
-    found: dict[str, NamedFilm | str] = {}  # or the reason why there is none
+    found: dict[str, NamedFilm | None] = {}
+    rows: dict[str, Row] = {}
     for name in names:
         try:
             found |= {film.address: film for film in find_films([name])}
         except CxrError as error:
-            found[name] = str(error)
-    films = [film for film in found.values() if isinstance(film, NamedFilm)]
-    rows = {
-        one.film.address: rejected(one.film.address, one.answer, classes, bundle)
-        if isinstance(one.answer, str)
-        else answered(one.answer, classes, bundle)
-        for one in outcomes(predictor, films, os.cpu_count() or 1)
-    }
-    return [rows.get(name) or rejected(name, str(reason), classes, bundle) for name, reason in found.items()]
+            found[name], rows[name] = None, rejected(name, str(error), classes, bundle)
+    films = [film for film in found.values() if film]
+    for one in outcomes(predictor, films, os.cpu_count() or 1):
+        address, answer = one.film.address, one.answer
+        if isinstance(answer, str):
+            rows[address] = rejected(address, answer, classes, bundle)
+        else:
+            rows[address] = answered(answer, classes, bundle)
+    return [rows[name] for name in found if name in rows]
 
 
 def _load_pyfunc(folder: str) -> FilmModel:

@@ -9,7 +9,6 @@ import urllib.request
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-import cxr
 from cxr.core.code import ROOT
 from cxr.core.errors import CxrError
 from cxr.publish.facts import BundleFacts, data_digests
@@ -167,7 +166,7 @@ def _log_model(name: str, model_id: str, facts: BundleFacts) -> None:
         model_id=model_id,
         loader_module="cxr.publish.model",
         data_path=str(facts.folder),
-        code_paths=list(cxr.__path__),
+        code_paths=[str(ROOT / "cxr")],
         pip_requirements=_requirements(),
         signature=ModelSignature(Schema([ColSpec(DataType.string)]), Schema(outputs)),
         input_example=["film.dcm"],
