@@ -81,6 +81,8 @@ def _client() -> "MlflowClient":
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     from mlflow import MlflowClient
 
+    # SageMaker's plugin, installed for training jobs, warns of each request to another server than SageMaker's.
+    logging.getLogger("mlflow.tracking.request_header.registry").setLevel(logging.ERROR)
     return MlflowClient(uri)
 
 
