@@ -1,7 +1,10 @@
 """A bundle as a model repository: its files, one commit of what changed, and one line for each mistake."""
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +19,7 @@ from cxr.models.classifier import load_classifier
 from cxr.publish.facts import BundleFacts
 from cxr.publish.hub import publish_to_hub, write_repository
 from testing.hub_server import LocalHub
-from tests.bundles import Project
+from tests.bundles import ROOT, Project
 
 NAME = "lab/chest"
 
@@ -169,3 +172,20 @@ def test_a_damaged_bundle_is_not_published(project: Project, hub: LocalHub, tmp_
     with pytest.raises(CxrError, match=r"model_card\.md: altered"):
         main(["publish", str(tmp_path / "bundle"), f"hf://{NAME}"])
     assert hub.requests == []
+
+
+@pytest.mark.journey
+def test_what_is_published_predicts_like_the_folder_online_and_offline(
+    project: Project, hub: LocalHub, films: list[str], tmp_path: Path
+) -> None:
+    environment = {**os.environ, "HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path / "home"), "HF_HUB_DISABLE_XET": "1"}
+
+    def cxr(*arguments: str, offline: str = "0") -> None:
+        command = [sys.executable, "-m", "cxr", *arguments]
+        subprocess.run(command, cwd=ROOT, env={**environment, "HF_HUB_OFFLINE": offline}, check=True)
+
+    cxr("publish", str(project.bundle), f"hf://{NAME}")
+    tables = {str(project.bundle): "0", f"hf://{NAME}": "0", f"hf://{NAME}@main": "1"}
+    for number, (bundle, offline) in enumerate(tables.items()):
+        cxr("predict", *films, "--bundle", bundle, "--out", str(tmp_path / f"{number}.csv"), offline=offline)
+    assert len({(tmp_path / f"{number}.csv").read_bytes() for number in range(3)}) == 1
