@@ -19,8 +19,8 @@ def bundle_folder(bundle: Path | str) -> Path:
 
 def repository_of(address: str) -> tuple[str, str | None]:
     """Name (owner/name) and revision of a model repository; raises CxrError for another kind of address."""
+    from huggingface_hub import parse_hf_uri
     from huggingface_hub.errors import HfUriError
-    from huggingface_hub.utils import parse_hf_uri
 
     try:
         uri = parse_hf_uri(address)

@@ -135,7 +135,7 @@ def publish_to_hub(folder: Path, address: str, message: str, private: bool) -> s
     """
     name = target(address)
     with _hub_errors(address):
-        from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, get_token
+        from huggingface_hub import CommitOperationAdd, CommitOperationCopy, CommitOperationDelete, HfApi, get_token
 
         if get_token() is None:
             raise CxrError(f"{address}: no token for the Hugging Face Hub; `hf auth login`, or set HF_TOKEN")
@@ -146,13 +146,11 @@ def publish_to_hub(folder: Path, address: str, message: str, private: bool) -> s
             raise CxrError(f"{address}: the repository is public; make it private in its settings, or omit --private")
         files = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
         stale = [file for file in api.list_repo_files(name) if file.startswith(OURS) and file not in files]
-        operations = [
+        operations: list[CommitOperationAdd | CommitOperationCopy | CommitOperationDelete] = [
             *(CommitOperationDelete(file) for file in stale),
             *(CommitOperationAdd(file, folder / file) for file in files),
         ]
         commit = api.create_commit(name, operations, commit_message=message, parent_commit=before.sha)
-        if commit.oid == before.sha:
-            log.info("%s: nothing changed since commit %s", address, before.sha)
         return f"{HUB}{name}@{commit.oid}"
 
 

@@ -34,7 +34,7 @@ class FilmModel:
         classes = self.predictor.config.classes
         rows = film_rows(self.predictor, [str(name) for name in films.iloc[:, 0]])
         table = pd.DataFrame(rows, columns=columns(classes), dtype=object)
-        numbers = [name for name in table if name not in TEXTS]
+        numbers = [name for name in columns(classes) if name not in TEXTS]
         table[numbers] = table[numbers].replace({"": None})  # as JSON: null
         return table
 

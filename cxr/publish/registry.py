@@ -61,7 +61,8 @@ def _mlflow_errors() -> Iterator[None]:
         raise CxrError(NO_MLFLOW) from error
     except (urllib.error.URLError, ConnectionError, TimeoutError) as error:
         uri = os.environ.get("MLFLOW_TRACKING_URI", "")
-        raise CxrError(f"{uri}: no MLflow server ({error}); start it, or correct MLFLOW_TRACKING_URI") from error
+        why = getattr(error, "reason", error)
+        raise CxrError(f"{uri}: no MLflow server ({why}); start it, or correct MLFLOW_TRACKING_URI") from error
     except Exception as error:
         from mlflow.exceptions import MlflowException
 
@@ -154,7 +155,7 @@ def _params(facts: BundleFacts) -> dict[str, str]:
 def _log_model(name: str, model_id: str, facts: BundleFacts) -> None:
     import mlflow
     from mlflow.models import ModelSignature
-    from mlflow.types import ColSpec, DataType, Schema
+    from mlflow.types import ColSpec, DataType, Schema, TensorSpec
 
     from cxr.predict.prediction import columns
     from cxr.publish.model import COUNTS, TEXTS
@@ -162,7 +163,9 @@ def _log_model(name: str, model_id: str, facts: BundleFacts) -> None:
     def kind(column: str) -> DataType:
         return DataType.string if column in TEXTS else DataType.long if column in COUNTS else DataType.double
 
-    outputs = [ColSpec(kind(name), name, required=name in TEXTS) for name in columns(facts.config.classes)]
+    outputs: list[ColSpec | TensorSpec] = [
+        ColSpec(kind(name), name, required=name in TEXTS) for name in columns(facts.config.classes)
+    ]
     mlflow.pyfunc.log_model(
         name=name,
         model_id=model_id,
@@ -188,8 +191,9 @@ def _log_data_and_metrics(model_id: str, facts: BundleFacts) -> None:
     source = CodeDatasetSource({"population": facts.population})
     for name, digest in data_digests(facts).items():
         films = {split: str(sum(classes.values())) for split, classes in facts.provenance["films"].items()}
-        mlflow.log_input(MetaDataset(source, name, digest), context="training", tags=films)
-    values = {}
+        dataset = MetaDataset(source, name, digest)  # type: ignore[abstract]
+        mlflow.log_input(dataset, context="training", tags=films)
+    values: dict[str, float] = {}
     for metric in facts.metrics:
         bounds = {"": metric.value, "_low": metric.low, "_high": metric.high}
         values |= {f"{facts.split}_{metric.name}{end}": value for end, value in bounds.items() if value is not None}
