@@ -34,12 +34,3 @@ def test_a_folder_gives_one_row_per_film_and_a_name_without_a_film_a_reason(
     assert len(table) == 1 + len(list(Path(folder).iterdir()))  # each film once
     assert table["rejected"].tolist()[1].startswith("no film; give a film")
     assert table["probability"].tolist()[1] is None
-
-
-def test_three_classes_have_a_probability_each(project_of_three: Project, films: list[str]) -> None:
-    table = FilmModel(Predictor.load(project_of_three.bundle)).predict(pd.DataFrame(films))
-    assert [name for name in map(str, table) if name.startswith("probability_")] == [
-        "probability_normal",
-        "probability_bacterial",
-        "probability_viral",
-    ]
