@@ -8,6 +8,7 @@ from cxr.commands.data import add_data_commands
 from cxr.commands.experiments import add_experiment_commands
 from cxr.commands.parser import listing, registered, run_command
 from cxr.commands.predict import add_predict_commands
+from cxr.commands.publish import add_publish_commands
 from cxr.commands.repo import add_repo_commands
 from cxr.commands.results import add_result_commands
 from cxr.runtime.console import run_stage
@@ -17,6 +18,7 @@ GROUPS = {
     "Results": add_result_commands,
     "Experiments": add_experiment_commands,
     "Prediction": add_predict_commands,
+    "Publication": add_publish_commands,
     "AWS": add_aws_commands,
     "Repository": add_repo_commands,
 }

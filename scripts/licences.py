@@ -22,6 +22,8 @@ LOCKS: tuple[str, ...] = (
     "requirements-prepare.txt",
     "requirements-train.txt",
     "requirements-serve.txt",
+    "requirements-mlflow.txt",
+    "requirements-hub.txt",
 )
 LOCKS += ("requirements-dev.txt",)
 STATED = {

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 import pytest
+from huggingface_hub import constants
 from playwright.sync_api import expect, sync_playwright
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ComputedRadiographyImageStorage, ExplicitVRLittleEndian, generate_uid
 
 from cxr.npz.preparation import SEGMENT_FACTS, Preparation, SegmentStep, Step, to_json
 from cxr.runtime.compute import Compute
+from testing.hub_server import TOKEN, LocalHub, local_hub
 from tests.settings import machine
 
 if TYPE_CHECKING:  # torch is loaded by those who ask for a bundle
@@ -24,6 +26,7 @@ Image = np.ndarray
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
 FLAGS += ["--disable-component-update", "--disable-sync"]
+HUB_FILE = "/{repo_id}/resolve/{revision}/{filename}"
 PREPARATION = Preparation(
     segment=SegmentStep(settings={"threshold": 0.5}, code="c0de", versions={"opencv": "5"}, lung_model="a11ce"),
     preprocess=Step(settings={"image_px": 224, "region": "crop"}, code="c0de", versions={"opencv": "5"}),
@@ -153,3 +156,16 @@ def browser() -> Iterator[Any]:
         launched = playwright.chromium.launch(executable_path=path, args=FLAGS)  # headless, a profile of its own
         yield launched
         launched.close()
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalHub]:
+    """A local Hugging Face Hub, its client set up for it with a token and an empty cache."""
+    with local_hub() as hub:
+        monkeypatch.setattr(constants, "ENDPOINT", hub.url)  # HF_ENDPOINT and the others are read on import
+        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", hub.url + HUB_FILE)
+        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+        monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "token"))
+        monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)  # the local hub has LFS only
+        monkeypatch.setenv("HF_TOKEN", TOKEN)
+        yield hub

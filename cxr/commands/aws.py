@@ -1,4 +1,4 @@
-"""Commands that reach AWS: train in a job, deploy a bundle, publish a folder."""
+"""Commands that reach AWS: train in a job, deploy a bundle."""
 
 import argparse
 import json
@@ -20,7 +20,7 @@ ENVIRONMENT = {"image": "CXR_SERVING_IMAGE", "role": "CXR_ENDPOINT_ROLE", "bucke
 
 
 def add_aws_commands(commands: Commands) -> None:
-    """Add train-remote, deploy and publish."""
+    """Add train-remote and deploy."""
     train = commands.add("train-remote", _train_remote)
     which = train.add_mutually_exclusive_group()
     which.add_argument("--dry-run", action="store_true", help="print the request and a cost estimate; send nothing")
@@ -45,11 +45,6 @@ def add_aws_commands(commands: Commands) -> None:
     deploy.add_argument(
         "--dry-run", action="store_true", help="print the requests and what would change; change nothing"
     )
-
-    publish = commands.add("publish", _publish)
-    publish.add_argument("folder", type=Path, help="an NPZ set, such as data/npz")
-    publish.add_argument("url", help="s3://bucket/prefix/; with --fetch the address that publishing printed")
-    publish.add_argument("--fetch", action="store_true", help="download the set into the folder instead")
 
 
 def _train_remote(options: argparse.Namespace) -> None:
@@ -140,23 +135,3 @@ def _deploy_bundle(bundle: "Bundle", options: argparse.Namespace) -> None:
     film = b"" if target.kind == "transform" else options.film.read_bytes()
     ready = deployment.deploy(film, options.again)
     print(f"predictions: {ready}" if target.kind == "transform" else f"ready: {ready}")
-
-
-def _publish(options: argparse.Namespace) -> None:
-    """Upload an NPZ set to S3, or fetch a published one.
-
-    Only missing objects are uploaded. The printed address holds `train/`, `val/` and `test/`, a manifest and a
-    completion marker. Another machine downloads the set with `publish FOLDER ADDRESS --fetch`.
-    """
-    from cxr.aws.npz import fetch_channels, plan_channels, publish_channels
-    from cxr.aws.s3 import Store
-
-    store = Store(options.url)
-    store.check()
-    if options.fetch:
-        log.info("%s: %d new files", options.folder, fetch_channels(store, options.folder))
-        return
-    channels = plan_channels(options.folder)
-    sent = publish_channels(channels, store)
-    log.info("%d of %d objects uploaded", sent, len(channels.items) + 2)
-    print(store.below(f"{channels.data_md5}/"))

@@ -18,7 +18,7 @@ if TYPE_CHECKING:  # serving installs neither pandas nor scikit-learn
     from cxr.predict.predictor import Predictor
 
 log = logging.getLogger(__name__)
-BUNDLE = Path("models/chest_xray")
+BUNDLE = "models/chest_xray"
 DEFAULTS = Limits()
 
 
@@ -57,7 +57,8 @@ def add_predict_commands(commands: Commands) -> None:
 
 
 def _add_bundle(parser: CommandParser) -> None:
-    parser.add_argument("--bundle", type=Path, default=BUNDLE, help="folder of a bundle (default: %(default)s)")
+    where = "folder of a bundle, or hf://owner/name@revision (default: %(default)s)"
+    parser.add_argument("--bundle", default=BUNDLE, help=where)
 
 
 def _predict(options: argparse.Namespace) -> None:
@@ -117,12 +118,14 @@ def _serve(options: argparse.Namespace) -> None:
     SIGTERM, the service finishes the requests in progress. On SIGHUP, it reloads the bundle without a pause.
     """
     from cxr.bundle.files import verify_sums
+    from cxr.predict.hub import bundle_folder
     from cxr.predict.service.access import TOKEN, access_for
     from cxr.predict.service.supervisor import log_as_json, supervise
 
     token, platform = os.environ.get(TOKEN, ""), os.environ.get("CXR_PLATFORM", "")
     access = access_for(options.host, token, options.open, options.allow_host, platform)
-    verify_sums(options.bundle)
+    folder = bundle_folder(options.bundle)
+    verify_sums(folder)
     limits = Limits(
         max_bytes=_max_bytes(options.max_mb),
         queue=options.queue,
@@ -134,7 +137,7 @@ def _serve(options: argparse.Namespace) -> None:
     log.info("bundle %s", options.bundle)
     if options.open and not token:
         log.warning("--open: whoever reaches %s:%s can send films, without a token", options.host, options.port)
-    supervise(options.bundle, limits, access, options.host, options.port)
+    supervise(folder, limits, access, options.host, options.port)
 
 
 def _max_bytes(megabytes: float | None) -> int:
@@ -147,7 +150,7 @@ def _max_bytes(megabytes: float | None) -> int:
     return int(payload or 0) * 2**20 or DEFAULTS.max_bytes  # 0 stands for no limit of SageMaker's
 
 
-def _load(bundle: Path) -> "Predictor":
+def _load(bundle: str) -> "Predictor":
     from cxr.predict.predictor import Predictor
 
     predictor = Predictor.load(bundle)

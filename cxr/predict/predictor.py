@@ -16,6 +16,7 @@ from cxr.core.errors import CxrError
 from cxr.films.film import Film, rejection_reason
 from cxr.films.letterbox import Box, Image, Letterbox
 from cxr.films.read import Source, decode, read_source
+from cxr.predict.hub import bundle_folder
 from cxr.predict.orientation import lung_confidence, orientation_flag
 from cxr.predict.prediction import Array, Flag, Prediction
 from cxr.preprocess.prepare import prepare_film, stored_frame
@@ -69,13 +70,14 @@ class Predictor:
         """Open a bundle after verifying every file of it.
 
         Args:
-            bundle: the folder that the package stage wrote.
+            bundle: the folder that the package stage wrote, or hf://owner/name@revision on the Hugging Face Hub.
             threads: of the classifier; the lung segmenter uses one, so that its masks equal those of the stages.
 
         Raises:
-            CxrError: a file is missing, altered or of another version, or the bundle was replaced while loading.
+            CxrError: a file is missing, altered or of another version, the bundle was replaced while loading, or the
+                hub has no such bundle or cannot be reached.
         """
-        folder = Path(bundle)
+        folder = bundle_folder(bundle)
         version = verify_sums(folder)
         config = read_config(folder / CONFIG)
         segmenter = folder / SEGMENTER

@@ -87,3 +87,4 @@ def setup_logging() -> None:
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname).1s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr
     )
+    logging.getLogger("httpx2").setLevel(logging.WARNING)  # else one line per request to the Hugging Face Hub

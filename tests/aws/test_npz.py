@@ -149,7 +149,7 @@ def test_the_server_rejects_bytes_changed_in_transit(s3: Any, bucket: str, npz_s
         ({"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""}, "s3://{bucket}/npz/", "no AWS credentials found"),
         ({"AWS_PROFILE": "mistyped"}, "s3://{bucket}/npz/", "mistyped.*AWS_PROFILE"),
         ({"AWS_ENDPOINT_URL_S3": "http://127.0.0.1:9"}, "s3://{bucket}/npz/", "no answer from the server"),
-        ({}, "https://bucket/npz", "not an S3 address"),
+        ({}, "https://bucket/npz", "expected mlflow:NAME, hf://owner/name or s3:"),
     ],
 )
 def test_each_fault_is_one_line(

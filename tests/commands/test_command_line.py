@@ -80,7 +80,7 @@ def test_one_bundle_is_the_default_of_all_tasks_and_commands(chosen: str | None)
     make = ["make", "-n", "-o", ".venv/.installed", "predict", "serve", "official-test", "FILMS=x", *setting]
     tasks = subprocess.run(make, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     default = PARSERS["Prediction"]["predict"].get_default("bundle")
-    assert re.findall(r'--bundle "?([^" ]+)', tasks) == [chosen or default.as_posix()] * 3
+    assert re.findall(r'--bundle "?([^" ]+)', tasks) == [chosen or default] * 3
     for name in ("validate", "serve"):
         assert PARSERS["Prediction"][name].get_default("bundle") == default
 

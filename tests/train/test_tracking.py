@@ -1,11 +1,6 @@
 import logging
-import os
 import socket
 import subprocess
-import sys
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,6 +9,7 @@ import pytest
 
 from cxr.core.errors import CxrError
 from cxr.train.tracking import CurveFiles, MLflowRun
+from testing.mlflow_server import mlflow_serving
 from tests.train.conftest import Run
 
 ROWS = [
@@ -70,29 +66,8 @@ def test_a_dead_mlflow_server_warns_once_and_training_goes_on(
 
 @pytest.fixture
 def mlflow_server(tmp_path: Path) -> Iterator[str]:
-    pytest.importorskip("mlflow")
-    address = f"http://127.0.0.1:{free_port()}"
-    port = address.rsplit(":", 1)[1]
-    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", port, "--workers", "1"]
-    command += ["--backend-store-uri", f"sqlite:///{tmp_path / 'mlflow.db'}", "--serve-artifacts"]
-    command += ["--artifacts-destination", str(tmp_path / "artifacts")]
-    log = (tmp_path / "server.log").open("w")
-    lean = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    server = subprocess.Popen(command, stdout=log, stderr=log, cwd=tmp_path, env=lean, start_new_session=True)
-    try:
-        for _ in range(3000):
-            try:
-                urllib.request.urlopen(f"{address}/health", timeout=1).close()
-                break
-            except (urllib.error.URLError, OSError):
-                assert server.poll() is None, (tmp_path / "server.log").read_text()
-                time.sleep(0.1)
-        else:
-            raise AssertionError((tmp_path / "server.log").read_text())
-        yield address
-    finally:
-        os.killpg(server.pid, 15)
-        server.wait()
+    with mlflow_serving(tmp_path) as url:
+        yield url
 
 
 @pytest.mark.slow
