@@ -16,6 +16,7 @@ from cxr.films.film import Film, rejection_reason
 from cxr.films.letterbox import Box, Image, Letterbox
 from cxr.films.read import Source, decode, read_source
 from cxr.predict.orientation import lung_confidence, orientation_flag
+from cxr.predict.own import reject_own_object
 from cxr.predict.prediction import Array, Flag, Prediction
 from cxr.preprocess.prepare import prepare_film, stored_frame
 from cxr.segment.lungs import POOR, Lungs, film_in_frame, lungs_in_frame
@@ -96,6 +97,7 @@ class Predictor:
 
     def prepare(self, source: Source) -> PreparedFilm:
         """Decode a film, find its lungs and make the stored image; raises CxrError as above."""
+        reject_own_object(source)
         film = decode(source)
         reason = rejection_reason(film, MIN_PX)
         if reason:

@@ -1,0 +1,105 @@
+"""Writing the objects of each DICOM film of a run."""
+
+import io
+import logging
+from pathlib import Path
+
+from pydicom.dataset import Dataset
+
+from cxr.core.errors import CxrError
+from cxr.core.files import write_bytes
+from cxr.dicom_export.header import FilmHeader, read_header
+from cxr.dicom_export.identity import Identity
+from cxr.dicom_export.objects import lungs_object, overlay_object
+from cxr.dicom_export.previous import Previous
+from cxr.dicom_export.report import report_object
+from cxr.films.dicom import is_dicom
+from cxr.films.read import Source
+from cxr.predict.batch import Outcome, overlay_name
+
+log = logging.getLogger(__name__)
+logging.getLogger("highdicom").setLevel(logging.CRITICAL + 1)  # it quotes UIDs and names
+SUFFIXES = {"overlay": ".sc.dcm", "report": ".sr.dcm", "lungs": ".seg.dcm"}
+
+
+class DicomWriter:
+    """Writes Secondary Capture, report and segmentation of each DICOM film into a folder."""
+
+    def __init__(self, folder: Path, classes: tuple[str, ...], bundle: str, previous: Previous) -> None:
+        self.folder = folder
+        self.classes = classes
+        self.bundle = bundle
+        self.previous = previous
+        self.key = f"DICOM objects in {folder}, after {previous.key}"  # a run with another one starts anew
+        self.reports = 0
+        self.without = 0  # films that are not DICOM, and objects that are not films
+        self.unplaced: list[str] = []  # one line per film that no object can refer to
+
+    def add(self, outcome: Outcome) -> None:
+        """Write the objects of one film, all or none; a film that is not DICOM has none."""
+        try:
+            source = outcome.film.read()
+        except CxrError:  # the table has the reason
+            self.without += 1
+            return
+        header = self._header(source)
+        if header is None or (isinstance(outcome.answer, str) and not header.may_be_film):
+            self.without += 1
+            return
+        if not isinstance(outcome.answer, str) and outcome.answer.film_hash != source.film_hash:
+            raise CxrError(f"{source.address}: changed while it was being predicted; run again")
+        try:
+            objects = self._objects(outcome, source, header)
+        except Exception as error:  # highdicom raises many types; its text may quote the header
+            self.unplaced.append(
+                f"{source.address}: no DICOM objects can be made of its header ({type(error).__name__}); export the "
+                "film again, or leave it out of --dicom-out"
+            )
+            return
+        for kind, suffix in SUFFIXES.items():
+            path = self.folder / f"{overlay_name(source.address)}{suffix}"
+            if kind in objects:
+                write_bytes(path, objects[kind])
+            else:
+                path.unlink(missing_ok=True)  # of an earlier bundle
+        self.reports += 1
+
+    def finish(self) -> None:
+        """Log the number of films; raises CxrError with the first film that no object can refer to."""
+        log.info("%s: DICOM objects of %d films; none for %d others", self.folder, self.reports, self.without)
+        if self.unplaced:
+            others = f" (and {len(self.unplaced) - 1} other films)" if len(self.unplaced) > 1 else ""
+            raise CxrError(f"{self.unplaced[0]}{others}")
+        self.previous.check_used()
+
+    def _header(self, source: Source) -> FilmHeader | None:
+        if not is_dicom(source.address, source.content):
+            return None
+        try:
+            return read_header(source)
+        except CxrError as error:
+            self.unplaced.append(str(error))
+        except Exception:  # pydicom raises many types on damaged files; the table has the reason
+            pass
+        return None
+
+    def _objects(self, outcome: Outcome, source: Source, header: FilmHeader) -> dict[str, bytes]:
+        before = self.previous.of(header.reference.SOPInstanceUID)
+        identity = Identity(source.film_hash, self.bundle, "" if before is None else str(before.SOPInstanceUID))
+        answer = outcome.answer
+        if isinstance(answer, str):
+            reason = answer.removeprefix(f"{source.address}: ")
+            return {"report": _encoded(report_object(reason, header, identity, before))}
+        finding = self.classes[1] if len(self.classes) == 2 else answer.decision
+        objects = {
+            "overlay": overlay_object(answer, finding, header, identity),
+            "report": report_object(answer, header, identity, before),
+            "lungs": lungs_object(answer, header, identity),
+        }
+        return {kind: _encoded(made) for kind, made in objects.items() if made is not None}
+
+
+def _encoded(made: Dataset) -> bytes:
+    stream = io.BytesIO()
+    made.save_as(stream, enforce_file_format=True)
+    return stream.getvalue()
