@@ -28,8 +28,12 @@ def add_predict_commands(commands: Commands) -> None:
     _add_bundle(predict)
     predict.add_argument("--out", type=Path, default=Path("predictions.csv"), help="table (default: %(default)s)")
     predict.add_argument("--overlays", type=Path, help="folder for one picture per film: lungs and evidence")
-    predict.add_argument("--dicom-out", type=Path, help="folder for DICOM objects: overlay, report, lungs per DICOM film")
-    predict.add_argument("--previous", type=Path, metavar="SR", help="earlier report, or folder: the new ones follow it")
+    predict.add_argument(
+        "--dicom-out", type=Path, help="folder for DICOM objects: overlay, report, lungs per DICOM film"
+    )
+    predict.add_argument(
+        "--previous", type=Path, metavar="SR", help="earlier report, or folder: the new ones follow it"
+    )
     predict.add_argument("--labels", help="CSV with columns path and label: also prints metrics of the frozen bundle")
     predict.add_argument("--patient", default="", help="with --labels: see `validate`")
     predict.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="threads that prepare films")
@@ -66,12 +70,12 @@ def _predict(options: argparse.Namespace) -> None:
     """
     from cxr.predict.batch import predict_into
 
+    if options.previous is not None and options.dicom_out is None:
+        raise CxrError("--previous: the new reports need a folder; add --dicom-out")
     predictor = _load(options.bundle)
     writer = _dicom_writer(options, predictor)
     statistics = bool(options.labels)
-    records = predict_into(
-        options.out, predictor, options.films, options.workers, options.overlays, statistics, writer
-    )
+    records = predict_into(options.out, predictor, options.films, options.workers, options.overlays, statistics, writer)
     if writer is not None:
         writer.finish()
     if options.labels:
@@ -134,17 +138,13 @@ def _max_bytes(megabytes: float | None) -> int:
 
 def _dicom_writer(options: argparse.Namespace, predictor: "Predictor") -> "DicomWriter | None":
     if options.dicom_out is None:
-        if options.previous is not None:
-            raise CxrError("--previous: the new reports need a folder; add --dicom-out")
         return None
     try:
         from cxr.dicom_export.previous import Previous
         from cxr.dicom_export.write import DicomWriter
     except ImportError as error:
         raise CxrError("--dicom-out needs the package highdicom; pip install -r requirements-dicom.txt") from error
-    return DicomWriter(
-        options.dicom_out, predictor.config.classes, predictor.version, Previous.load(options.previous)
-    )
+    return DicomWriter(options.dicom_out, predictor.config.classes, predictor.version, Previous.load(options.previous))
 
 
 def _load(bundle: Path) -> "Predictor":

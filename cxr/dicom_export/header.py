@@ -15,8 +15,8 @@ from cxr.films.read import Source
 
 UTF_8 = "ISO_IR 192"
 UIDS = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID")
-# DICOM PS3.3 C.7.1.1 to C.7.2.2. What identifies patient and study is taken over as it is, so that the objects belong to
-# them; another value that does not match is left out. Those of the first group are present even when empty (type 2).
+# DICOM PS3.3 C.7.1.1 to C.7.2.2. What identifies patient and study is taken over as it is, so that the objects belong
+# to them; another value that does not match is left out. Those of the first group are present even when empty (type 2).
 IDENTITY = ("PatientName", "PatientID", "StudyID", "AccessionNumber")
 _DATE, _TIME = r"(19|20)\d{6}", r"\d{2}(\d{2}(\d{2}(\.\d{1,6})?)?)?"
 _PRESENT = {

@@ -4,8 +4,6 @@ from collections.abc import Iterator
 
 import cv2
 import numpy as np
-from PIL import Image as Pillow
-from PIL import ImageDraw, ImageFont
 
 from cxr.films.letterbox import Image
 from cxr.predict.overlay import in_film, overlay
@@ -13,7 +11,7 @@ from cxr.predict.prediction import Prediction
 
 LONG_SIDE, LEAST_WIDTH = 1024, 640  # pixels of the film in the picture
 MARGIN = 16
-LARGE, SMALL = 26, 19  # font sizes, pixels
+LARGE, SMALL, WEIGHT = 26, 19, 400  # font sizes, pixels
 WHITE, YELLOW = (255, 255, 255), (255, 214, 64)
 Line = tuple[str, int, tuple[int, int, int]]
 
@@ -29,12 +27,13 @@ def result_picture(prediction: Prediction, finding: str, bundle: str) -> Image:
     film = _scaled(overlay(prediction))
     width = film.shape[1]
     lines = [part for line in _lines(prediction, finding, bundle) for part in _wrapped(line, width - 2 * MARGIN)]
-    panel = Pillow.new("RGB", (width, 2 * MARGIN + sum(_height(line) for line in lines)))
-    draw, top = ImageDraw.Draw(panel), MARGIN
-    for line in lines:  # the font has no ×
-        draw.text((MARGIN, top), line[0].replace("×", "x"), fill=line[2], font=ImageFont.load_default(line[1]))
-        top += _height(line)
-    return np.vstack([film, np.asarray(panel, np.uint8)])
+    panel = np.zeros((2 * MARGIN + sum(_height(line) for line in lines), width, 3), np.uint8)
+    font, base = cv2.FontFace("sans"), MARGIN  # OpenCV's own, which has accents and signs such as ×
+    for line in lines:
+        text, size, colour = line
+        base += _height(line)
+        cv2.putText(panel, text, (MARGIN, base - size // 3), colour, font, size, WEIGHT)
+    return np.vstack([film, panel])
 
 
 def _scaled(film: Image) -> Image:
@@ -69,10 +68,10 @@ def has_lungs(prediction: Prediction) -> bool:
 def _wrapped(line: Line, width: int) -> Iterator[Line]:
     """The line in pieces of at most `width` pixels, broken between words."""
     text, size, colour = line
-    font, row = ImageFont.load_default(size), ""
+    font, row = cv2.FontFace("sans"), ""
     for word in text.split():
         longer = f"{row} {word}".strip()
-        if row and font.getlength(longer) > width:
+        if row and cv2.getTextSize((width, 0), longer, (0, 0), font, size, WEIGHT)[2] > width:
             yield row, size, colour
             row = word
         else:

@@ -39,7 +39,9 @@ class Previous:
                     raise CxrError(f"{file}: about the same film as {reports[film][0]}; give one report per film")
                 reports[film] = (file, report)
         if not reports:
-            raise CxrError(f"{path}: no structured report of a film; give the .sr.dcm of an earlier run, or their folder")
+            raise CxrError(
+                f"{path}: no structured report of a film; give the .sr.dcm of an earlier run, or their folder"
+            )
         return cls(reports)
 
     def of(self, film: str) -> Dataset | None:

@@ -54,9 +54,7 @@ def report_object(
         serial_number=identity.bundle,
     )
     content = sr.MeasurementReport(
-        observation_context=sr.ObservationContext(
-            observer_device_context=sr.ObserverContext(codes.DCM.Device, device)
-        ),
+        observation_context=sr.ObservationContext(observer_device_context=sr.ObserverContext(codes.DCM.Device, device)),
         procedure_reported=_CHEST_FILM,
         imaging_measurements=[group],
     )

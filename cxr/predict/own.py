@@ -17,14 +17,16 @@ class OwnObject(CxrError):
 def reject_own_object(source: Source) -> None:
     """Raise OwnObject for an overlay, report or segmentation of this program.
 
-    It is recognised by its manufacturer or, where that was removed, by its SOP class and the tag of its series. A header
-    that cannot be read passes: the decoder reports it.
+    It is recognised by its manufacturer or, where that was removed, by its SOP class and the tag of its series. A
+    header that cannot be read passes: the decoder reports it.
     """
     if not is_dicom(source.address, source.content):
         return
     try:
         header = parse_dicom(source.content, stop_before_pixels=True)
-        maker, kind, series = (str(header.get(name, "")) for name in ("Manufacturer", "SOPClassUID", "SeriesDescription"))
+        maker, kind, series = (
+            str(header.get(name, "")) for name in ("Manufacturer", "SOPClassUID", "SeriesDescription")
+        )
     except Exception:  # pydicom raises many types on damaged files
         return
     if maker.strip() == MANUFACTURER or (kind in SOP_CLASSES and series.split(" ")[0] == TAG):
