@@ -22,6 +22,7 @@ LOCKS: tuple[str, ...] = (
     "requirements-prepare.txt",
     "requirements-train.txt",
     "requirements-serve.txt",
+    "requirements-dicom.txt",
 )
 LOCKS += ("requirements-dev.txt",)
 STATED = {
