@@ -66,7 +66,7 @@ def _predict(options: argparse.Namespace) -> None:
     """Predict films with a bundle, one row per film.
 
     FILMS are files, folders or s3://bucket/prefix. A rejected film becomes a row with the reason. An interrupted run
-    resumes. With --labels, metrics of the frozen bundle are printed. Research use only.
+    resumes, unless it has --dicom-out. With --labels, metrics of the frozen bundle are printed. Research use only.
     """
     from cxr.predict.batch import predict_into
 

@@ -51,25 +51,26 @@ def read_header(source: Source) -> FilmHeader:
     """The header of a DICOM film.
 
     Raises:
-        CxrError: the film lacks a UID, so that no object can refer to it.
+        CxrError: a radiograph lacks a UID, so that no object can refer to it.
         Exception: of pydicom; the header is damaged.
     """
     film = parse_dicom(source.content, stop_before_pixels=True)
     film.decode()
+    modality = _text(film, "Modality").upper()
+    may_be_film = "Rows" in film and (not modality or modality in MODALITIES)
     missing = [name for name in UIDS if not _text(film, name)]
-    if missing:
+    if missing and may_be_film:
         raise CxrError(
             f"{source.address}: no {' and no '.join(missing)}, so no DICOM object can refer to it; export the film "
             "again, or leave it out of --dicom-out"
         )
-    modality = _text(film, "Modality").upper()
     return FilmHeader(
         reference=_reference(film),
         subject=_subject(film),
         made=_made(film),
         orientation=_orientation(film),
         lossy=_text(film, "LossyImageCompression") == "01",
-        may_be_film="Rows" in film and (not modality or modality in MODALITIES),
+        may_be_film=may_be_film,
     )
 
 

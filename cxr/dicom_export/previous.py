@@ -1,6 +1,5 @@
 """Earlier reports that the new ones name as their predecessors."""
 
-import secrets
 from pathlib import Path
 
 from pydicom.dataset import Dataset
@@ -18,8 +17,6 @@ class Previous:
     def __init__(self, reports: dict[str, tuple[Path, Dataset]]) -> None:
         self._reports = reports
         self._used: set[str] = set()
-        # Runs with reports are never resumed: all films must come by, to tell which report is about none of them.
-        self.key = secrets.token_hex(8) if reports else "no report"
 
     @classmethod
     def load(cls, path: Path | None) -> "Previous":

@@ -7,7 +7,7 @@ from pathlib import Path
 from pydicom.dataset import Dataset
 
 from cxr.core.errors import CxrError
-from cxr.core.files import write_bytes
+from cxr.core.files import digest, write_bytes
 from cxr.dicom_export.header import FilmHeader, read_header
 from cxr.dicom_export.identity import Identity
 from cxr.dicom_export.objects import lungs_object, overlay_object
@@ -30,8 +30,7 @@ class DicomWriter:
         self.classes = classes
         self.bundle = bundle
         self.previous = previous
-        self.key = f"DICOM objects in {folder}, after {previous.key}"  # a run with another one starts anew
-        self.reports = 0
+        self.names: dict[str, str] = {}  # of the files, without suffix: the film
         self.without = 0  # films that are not DICOM, and objects that are not films
         self.unplaced: list[str] = []  # one line per film that no object can refer to
 
@@ -42,8 +41,8 @@ class DicomWriter:
         except CxrError:  # the table has the reason
             self.without += 1
             return
-        header = self._header(source)
-        if header is None or (isinstance(outcome.answer, str) and not header.may_be_film):
+        header = self._header(source, isinstance(outcome.answer, str))
+        if header is None:
             self.without += 1
             return
         if not isinstance(outcome.answer, str) and outcome.answer.film_hash != source.film_hash:
@@ -56,27 +55,31 @@ class DicomWriter:
                 "film again, or leave it out of --dicom-out"
             )
             return
+        name = overlay_name(source.address)
+        if self.names.setdefault(name, source.address) != source.address:  # a/b.dcm and a_b.dcm
+            name = f"{name}-{digest(source.address.encode())[:8]}"
+            self.names[name] = source.address
         for kind, suffix in SUFFIXES.items():
-            path = self.folder / f"{overlay_name(source.address)}{suffix}"
+            path = self.folder / f"{name}{suffix}"
             if kind in objects:
                 write_bytes(path, objects[kind])
             else:
                 path.unlink(missing_ok=True)  # of an earlier bundle
-        self.reports += 1
 
     def finish(self) -> None:
         """Log the number of films; raises CxrError with the first film that no object can refer to."""
-        log.info("%s: DICOM objects of %d films; none for %d others", self.folder, self.reports, self.without)
+        log.info("%s: DICOM objects of %d films; none for %d others", self.folder, len(self.names), self.without)
         if self.unplaced:
             others = f" (and {len(self.unplaced) - 1} other films)" if len(self.unplaced) > 1 else ""
             raise CxrError(f"{self.unplaced[0]}{others}")
         self.previous.check_used()
 
-    def _header(self, source: Source) -> FilmHeader | None:
+    def _header(self, source: Source, rejected: bool) -> FilmHeader | None:
         if not is_dicom(source.address, source.content):
             return None
         try:
-            return read_header(source)
+            header = read_header(source)
+            return None if rejected and not header.may_be_film else header
         except CxrError as error:
             self.unplaced.append(str(error))
         except Exception:  # pydicom raises many types on damaged files; the table has the reason

@@ -104,8 +104,6 @@ class Outcome:
 class Writer(Protocol):
     """Writes further results of each film."""
 
-    key: str  # a run with another key starts anew
-
     def add(self, outcome: Outcome) -> None:
         """Write the results of one film."""
 
@@ -224,7 +222,7 @@ def predict_into(
     statistics: bool = False,
     writer: Writer | None = None,
 ) -> list[Record]:
-    """Write one row per film into `out`; a stopped run resumes.
+    """Write one row per film into `out`; a stopped run resumes, unless there is a writer, which must see every film.
 
     Args:
         out: CSV to write.
@@ -238,8 +236,9 @@ def predict_into(
     Raises:
         CxrError: a name matches no film.
     """
-    kind = f"{' with statistics' if statistics else ''}{f', {writer.key}' if writer else ''}"
-    journal = ProgressLog(out, f"{predictor.version}{kind}")
+    journal = ProgressLog(out, f"{predictor.version}{' with statistics' if statistics else ''}")
+    if writer is not None:
+        journal.records = {}
     records = predict_all(predictor, find_films(names), journal, workers, overlays, statistics, writer)
     rows = [record.row for record in records]
     write_rows(out, rows, predictor.config.classes)

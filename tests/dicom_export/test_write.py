@@ -8,6 +8,9 @@ import pytest
 from cxr.__main__ import main
 from cxr.core.errors import CxrError
 from cxr.dicom_export.previous import Previous
+from cxr.predict.batch import ProgressLog, predict_all
+from cxr.predict.inputs import find_films
+from cxr.predict.predictor import Predictor
 from tests.conftest import phantom, write_image
 from tests.dicom_export.conftest import BUNDLE, COMPLETE, STUDY, export, outcome, write_film
 
@@ -99,12 +102,33 @@ def test_a_film_that_changes_meanwhile_is_an_error(film: Path, tmp_path: Path) -
 
 def test_other_files_have_no_objects(film: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
-    ct, jpeg = write_film(tmp_path / "ct.dcm", Modality="CT"), write_image(tmp_path / "a.jpg", phantom()[0])
+    ct, jpeg = (
+        write_film(tmp_path / "ct.dcm", ("StudyInstanceUID",), Modality="CT"),
+        write_image(tmp_path / "a.jpg", phantom()[0]),
+    )
     (tmp_path / "damaged.dcm").write_bytes(b"no film")
     others = [outcome(path, "rejected") for path in (ct, jpeg, tmp_path / "damaged.dcm", tmp_path / "gone.dcm")]
     export(tmp_path / "out", *others, outcome(film))
     assert len(content(tmp_path / "out")) == 3
     assert "DICOM objects of 1 films; none for 4 others" in caplog.text
+
+
+def test_films_whose_names_join_to_the_same_have_files_of_their_own(tmp_path: Path) -> None:
+    two = [write_film(tmp_path / "a/b.dcm"), write_film(tmp_path / "a_b.dcm", PatientID="12")]
+    for _ in range(2):
+        export(tmp_path / "out", *map(outcome, two))
+        reports = [pydicom.dcmread(path).PatientID for path in sorted((tmp_path / "out").glob("*.sr.dcm"))]
+        assert sorted(reports) == ["12", "4711"]
+
+
+def test_an_interrupted_run_starts_anew(tmp_path: Path) -> None:
+    """Otherwise the films of the first part could have no objects."""
+    write_film(tmp_path / "films/film.dcm")
+    out, films = tmp_path / "table.csv", [str(tmp_path / "films")]
+    predictor = Predictor.load("models/chest_xray")
+    predict_all(predictor, find_films(films), ProgressLog(out, predictor.version), 1)
+    main(["predict", *films, "--out", str(out), "--dicom-out", str(tmp_path / "out")])
+    assert list((tmp_path / "out").glob("*.sr.dcm"))
 
 
 def test_patient_data_reach_only_the_objects(film: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
