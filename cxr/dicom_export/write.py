@@ -67,11 +67,10 @@ class DicomWriter:
                 path.unlink(missing_ok=True)  # of an earlier bundle
 
     def finish(self) -> None:
-        """Log the number of films; raises CxrError with the first film that no object can refer to."""
+        """Log the number of films; raises CxrError with one line per film that no object can refer to."""
         log.info("%s: DICOM objects of %d films; none for %d others", self.folder, len(self.names), self.without)
         if self.unplaced:
-            others = f" (and {len(self.unplaced) - 1} other films)" if len(self.unplaced) > 1 else ""
-            raise CxrError(f"{self.unplaced[0]}{others}")
+            raise CxrError("\n".join(self.unplaced))
         self.previous.check_used()
 
     def _header(self, source: Source, rejected: bool) -> FilmHeader | None:
