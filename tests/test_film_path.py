@@ -47,6 +47,7 @@ def stored(request: pytest.FixtureRequest, workspace: Path) -> dict[str, NpzFilm
         layout="folders",
         classes=("normal", "pneumonia"),
         patient_from="image",
+        val_fraction=0.4,
     )
     ingest(data, machine(workers=1), DATA)
     manifest, masks, one = DATA / "manifest.csv", DATA / "masks", machine(workers=1)

@@ -1,5 +1,6 @@
 """params.yaml, compute.yaml and segmenter/params.yaml alone give a setting its value and say what it means."""
 
+import difflib
 import importlib
 import itertools
 import pkgutil
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from dvc.utils.hydra import apply_overrides
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
@@ -90,3 +92,24 @@ def test_the_parameters_of_every_command_of_the_pages_exist_and_may_have_these_v
                 section = section[parent]
             section[last] = YAML(typ="safe").load(value)
     assert section_errors(document, SECTIONS, page) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "classes"),
+    [
+        ("data.classes=['no finding','lung opacity']", ["no finding", "lung opacity"]),
+        ('data.classes=["정상","폐렴 의심"]', ["정상", "폐렴 의심"]),
+        ("data.classes=[no finding,COVID-19]", ["no finding", "COVID-19"]),
+        ("data.classes=['grade (1)','grade, other']", ["grade (1)", "grade, other"]),
+    ],
+)
+def test_class_names_with_spaces_can_be_given_to_dvc_exp_run(tmp_path: Path, change: str, classes: list[str]) -> None:
+    params = tmp_path / "params.yaml"
+    before = (ROOT / "params.yaml").read_text(encoding="utf-8")
+    params.write_text(before, encoding="utf-8")
+    apply_overrides(params, [change])  # as `dvc exp run -S`
+    document = read_yaml(params)
+    assert document["data"]["classes"] == classes
+    assert section_errors(document, SECTIONS, "params.yaml") == []
+    lines = difflib.ndiff(before.splitlines(), params.read_text("utf-8").splitlines())
+    assert sorted(line[2:] for line in lines if line[0] == "+") == sorted(f"  - {name}" for name in classes)

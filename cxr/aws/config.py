@@ -13,8 +13,8 @@ from cxr.runtime.compute import COMPUTE_FILE, Compute, ParallelSection
 
 # CUDA 13 of AWS's images does not support Maxwell, Pascal and Volta (NVIDIA, CUDA 13.0 release notes).
 OLD_GPUS = {"p2": "K80", "p3": "V100", "p3dn": "V100", "g3": "M60", "g3s": "M60"}
-LOCAL_DISK = ("g4dn", "g5", "g6", "g7", "p3dn", "p4", "p5", "p6")
-# GB of these disks by size (AWS: Amazon EC2 instance type specifications, instance store).
+LOCAL_DISK = ("g4dn", "g5", "g6", "g7", "p4", "p5", "p6")
+# GB of these disks by size, as DescribeInstanceTypes of EC2 gives them (tests/aws/test_config.py compares them).
 _LOCAL_GB = {
     "g4dn": {"xlarge": 125, "2xlarge": 225, "4xlarge": 225, "8xlarge": 900, "12xlarge": 900, "16xlarge": 900},
     "g5": {"xlarge": 250, "2xlarge": 450, "4xlarge": 600, "8xlarge": 900, "16xlarge": 1900, "12xlarge": 3800,
@@ -23,13 +23,14 @@ _LOCAL_GB = {
            "24xlarge": 3760, "48xlarge": 7520},
     "g6e": {"xlarge": 250, "2xlarge": 450, "4xlarge": 600, "8xlarge": 900, "16xlarge": 1900, "12xlarge": 3800,
             "24xlarge": 3800, "48xlarge": 7600},
-    "p4d": {"24xlarge": 8000}, "p4de": {"24xlarge": 8000}, "p5": {"4xlarge": 3840, "48xlarge": 30720},
-    "p5e": {"48xlarge": 30720}, "p5en": {"48xlarge": 30720},
-    "c5d": {"large": 50, "xlarge": 100, "2xlarge": 200, "4xlarge": 400, "9xlarge": 900, "18xlarge": 1800},
-    "m5d": {"large": 75, "xlarge": 150, "2xlarge": 300, "4xlarge": 600, "8xlarge": 1200, "12xlarge": 1800,
+    "g7": {"2xlarge": 440, "4xlarge": 875, "8xlarge": 930, "12xlarge": 1900, "24xlarge": 3800, "48xlarge": 7600},
+    "g7e": {"2xlarge": 1900, "4xlarge": 1900, "8xlarge": 1900, "12xlarge": 3800, "24xlarge": 7600, "48xlarge": 15200},
+    "p4d": {"24xlarge": 8000}, "p4de": {"24xlarge": 8000}, "p5": {"4xlarge": 3800, "48xlarge": 30400},
+    "p5e": {"48xlarge": 30400}, "p5en": {"48xlarge": 30400}, "p6-b200": {"48xlarge": 30400},
+    "p6-b300": {"48xlarge": 30400},
+    "r5d": {"large": 75, "xlarge": 150, "2xlarge": 300, "4xlarge": 600, "8xlarge": 1200, "12xlarge": 1800,
             "16xlarge": 2400, "24xlarge": 3600},
 }  # fmt: skip
-_LOCAL_GB["r5d"] = _LOCAL_GB["m5d"]
 
 
 def family(instance_type: str) -> str:

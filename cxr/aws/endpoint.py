@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from cxr.aws.s3 import file_md5
+from cxr.aws.objects import file_md5
 from cxr.core.errors import CxrError
 from cxr.core.files import digest
 

@@ -18,10 +18,9 @@ from cxr.aws.config import SageMakerSection
 from cxr.aws.follow import artifact, failure_reason, find_job, follow, latest_job, stop_job
 from cxr.aws.inputs import publish_channels
 from cxr.aws.plan import JobPlan, plan_job
-from cxr.aws.quotas import check_quotas
 from cxr.aws.request import cost_estimate, quotas
 from cxr.aws.s3 import Store
-from cxr.aws.session import aws_errors, aws_session
+from cxr.aws.session import aws_errors, aws_session, check_quotas
 from cxr.core.config import Section
 from cxr.core.errors import CxrError
 

@@ -12,7 +12,8 @@ from packaging.tags import Tag, compatible_tags, cpython_tags
 from packaging.utils import canonicalize_name, parse_wheel_filename
 
 from cxr.aws.container.workspace import CHANNELS, WHEELS
-from cxr.aws.s3 import Item, Store, dvc_hash, file_md5
+from cxr.aws.objects import Item, dvc_hash, file_md5
+from cxr.aws.s3 import Store
 from cxr.core.config import read_yaml
 from cxr.core.errors import CxrError
 from cxr.core.files import digest

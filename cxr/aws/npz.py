@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cxr.aws.container.workspace import INDEX, SPLITS
-from cxr.aws.s3 import Item, Store, dvc_hash, file_md5
+from cxr.aws.objects import Item, dvc_hash, file_md5
+from cxr.aws.s3 import Store
 from cxr.core.errors import CxrError
 from cxr.npz.films import read_index
 

@@ -1,13 +1,8 @@
 """Transfer of files to and from S3, in parallel, with checksums and retries."""
 
-import base64
-import hashlib
 import io
-import json
-import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
@@ -16,6 +11,7 @@ from boto3.s3.transfer import TransferConfig, create_transfer_manager
 from botocore.config import Config
 from botocore.exceptions import ClientError, HTTPClientError, IncompleteReadError
 
+from cxr.aws.objects import Item, as_base64, common_folder, file_md5, md5_and_crc32, parse_url
 from cxr.aws.session import MissingObject, aws_errors, aws_session
 from cxr.core.errors import CxrError
 from cxr.core.files import atomic_path
@@ -28,44 +24,6 @@ LARGE = 64_000_000  # bytes; a larger file goes up in parts
 PART = 16_000_000
 LEFTOVER_AGE = timedelta(days=1)  # a younger unfinished upload may be somebody's who still sends
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Item:
-    """One object to be: its key below a prefix, its content (a file or bytes), its size and MD5 (hexadecimal)."""
-
-    key: str
-    content: Path | bytes
-    size: int
-    md5: str
-
-    def open(self) -> BinaryIO:
-        """The content as a stream: a shard is too large to be held by each thread."""
-        return io.BytesIO(self.content) if isinstance(self.content, bytes) else self.content.open("rb")
-
-
-def file_md5(path: Path) -> str:
-    """MD5 of a file's content, hexadecimal."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "md5").hexdigest()
-
-
-def _md5_and_crc32(stream: BinaryIO) -> tuple[str, int]:
-    md5, crc32 = hashlib.md5(), 0
-    while block := stream.read(1 << 20):
-        md5.update(block)
-        crc32 = zlib.crc32(block, crc32)
-    return md5.hexdigest(), crc32
-
-
-def _base64(value: bytes) -> str:
-    return base64.b64encode(value).decode()
-
-
-def dvc_hash(md5s: Mapping[str, str]) -> str:
-    """DVC's hash of a folder: MD5 over the JSON list of its files' hashes, in the order of their paths."""
-    listing = [{"md5": md5s[name], "relpath": name} for name in sorted(md5s)]
-    return hashlib.md5(json.dumps(listing, sort_keys=True).encode()).hexdigest()
 
 
 class Store:
@@ -148,7 +106,7 @@ class Store:
         """
         if item.size > LARGE:
             return self._put_parts(item)
-        checksum = _base64(bytes.fromhex(item.md5))
+        checksum = as_base64(bytes.fromhex(item.md5))
         with aws_errors(self.below(item.key)), item.open() as stream:
             self._client.put_object(
                 Bucket=self.bucket,
@@ -160,11 +118,11 @@ class Store:
 
     def _put_parts(self, item: Item) -> None:
         with item.open() as stream:
-            md5, crc32 = _md5_and_crc32(stream)
+            md5, crc32 = md5_and_crc32(stream)
         if md5 != item.md5:
             raise CxrError(f"{self.below(item.key)}: the file changed after it was hashed; run again")
         # Of the checksums that cover a whole object in parts, CRC-32 is the one with a fast implementation at hand.
-        checksum = {"ChecksumCRC32": _base64(crc32.to_bytes(4))}
+        checksum = {"ChecksumCRC32": as_base64(crc32.to_bytes(4))}
         source = io.BytesIO(item.content) if isinstance(item.content, bytes) else str(item.content)
         with aws_errors(self.below(item.key)):
             self._abort_leftovers(self.prefix + item.key)
@@ -185,7 +143,7 @@ class Store:
 
     def put_all(self, items: Sequence[Item], description: str) -> int:
         """Upload in parallel what is missing or has another size; returns the number of objects sent."""
-        present = self.sizes(_common(items)) if items else {}
+        present = self.sizes(common_folder(items)) if items else {}
         missing = [item for item in items if present.get(item.key) != item.size]
         self._in_parallel(self.put, missing, description)
         return len(missing)
@@ -261,18 +219,3 @@ class Store:
                 for upload in list(self._under_way):
                     upload.cancel()  # which aborts it
                 raise
-
-
-def parse_url(url: str) -> tuple[str, str]:
-    """`s3://bucket/some/prefix` -> (`bucket`, `some/prefix/`); raises CxrError for anything else."""
-    scheme, _, rest = url.partition("://")
-    bucket, _, prefix = rest.partition("/")
-    if scheme != "s3" or not bucket:
-        raise CxrError(f"{url}: not an S3 address; write s3://bucket/prefix/")
-    return bucket, f"{prefix.strip('/')}/" if prefix.strip("/") else ""
-
-
-def _common(items: Iterable[Item]) -> str:
-    """The folder that all keys share, so that only it is listed."""
-    folders = {item.key.split("/", 1)[0] for item in items if "/" in item.key}
-    return f"{folders.pop()}/" if len(folders) == 1 and all("/" in item.key for item in items) else ""

@@ -7,10 +7,11 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from cxr.aws.endpoint import PAYLOAD_MB, Bundle, Target, archive_url, facts, registry_requests, requests
+from cxr.aws.endpoint import PAYLOAD_MB, PROJECT, Bundle, Target, archive_url, facts, registry_requests, requests
+from cxr.aws.objects import Item
 from cxr.aws.resources import CONFIG, ENDPOINT, GROUP, MODEL, Account, Sort, reason, state
-from cxr.aws.s3 import Item, Store
-from cxr.aws.session import aws_errors, aws_session
+from cxr.aws.s3 import Store
+from cxr.aws.session import aws_errors, aws_session, check_partition, check_quotas
 from cxr.aws.transform import latest_attempt, run_transform
 from cxr.core.errors import CxrError
 
@@ -18,14 +19,15 @@ log = logging.getLogger(__name__)
 
 
 class Deployment:
-    """The deployment of one bundle to SageMaker."""
+    """The deployment of one bundle to SageMaker; CxrError in a region of China or GovCloud."""
 
     def __init__(self, bundle: Bundle, target: Target, region: str | None = None, poll_seconds: float = 15.0) -> None:
         self.bundle, self.target = bundle, target
-        session = aws_session(region)
+        self._session = session = aws_session(region)
         with aws_errors("AWS"):
             self.account = Account(session.client("sagemaker"), poll_seconds)
             self.runtime: Any = session.client("sagemaker-runtime")
+        check_partition(session.region_name, "AWS")
         self.store = Store(target.store_url, session)
         self._undo: list[tuple[str, Callable[[], object]]] = []
 
@@ -39,6 +41,7 @@ class Deployment:
                 created is deleted first.
         """
         if self.target.kind == "transform":
+            self._check_quota("transform job")
             self._upload()
             return run_transform(self.bundle, self.target, self.account, again)
         before = self._endpoint_before()
@@ -48,6 +51,8 @@ class Deployment:
             log.info("endpoint %s: exists with these settings", name)
             self._try(film)
             return name
+        if self.target.kind == "realtime":
+            self._check_quota("endpoint")
         self._upload()
         try:
             self._create(MODEL, sent["CreateModel"])
@@ -65,16 +70,11 @@ class Deployment:
             self._delete_unused(before["EndpointConfigName"], sent["CreateModel"]["ModelName"])
         return name
 
-    def outlook(self) -> list[str]:
+    def outlook(self, again: bool = False) -> list[str]:
         """What exists, what `deploy` would change, and how to remove it. Asks AWS, and changes nothing."""
         name = self.bundle.name
         if self.target.kind == "transform":
-            job, attempts = latest_attempt(self.bundle, self.target, self.account)
-            if job is None:
-                return ["exists: no transform for this bundle, these settings and these films", "would start attempt 1"]
-            exists = f"exists: transform job {job['TransformJobName']}, {state(job)}"
-            would = {"Completed": "report its predictions", "InProgress": "attach to it"}
-            return [exists, f"would {would.get(state(job), f'start attempt {attempts + 1}')}"]
+            return self._transform_outlook(again)
         remove = f"to remove it: python -m cxr deploy --delete {name}"
         before = self.account.describe(ENDPOINT, name)
         if before is None:
@@ -84,6 +84,29 @@ class Deployment:
         if "kind" in changed:
             lines.append("would stop: the kind of an endpoint cannot change")
         return [f"exists: endpoint {name}, {state(before)}", *(lines or ["would change nothing"]), remove]
+
+    def _transform_outlook(self, again: bool) -> list[str]:
+        job, attempts = latest_attempt(self.bundle, self.target, self.account)
+        exists = f"transform job {job['TransformJobName']}, {state(job)}" if job else "no such transform job"
+        would = {"Completed": "report its predictions", "InProgress": "attach to it"}.get(state(job))
+        attempt = attempts if would and not (again and state(job) == "Completed") else attempts + 1
+        sent = requests(self.bundle, self.target, attempt)
+        output = sent["CreateTransformJob"]["TransformOutput"]["S3OutputPath"]
+        return [
+            f"exists: {exists}",
+            f"would {would if attempt == attempts else f'start attempt {attempt}'}",
+            f"to remove it: python -m cxr deploy --delete {sent['CreateModel']['ModelName']}, and "
+            f"aws s3 rm --recursive {output}; AWS keeps the job without cost",
+        ]
+
+    def registry_outlook(self) -> list[str]:
+        """The same for `register`, which makes another entry each time."""
+        group = self.account.describe(GROUP, PROJECT)
+        return [
+            f"exists: {'group' if group else 'no group'} {PROJECT} of the model registry",
+            f"would create {'' if group else 'the group and '}another entry, pending approval",
+            "to remove it: aws sagemaker delete-model-package --model-package-name ARN, with the ARN that is printed",
+        ]
 
     def changes(self, before: dict[str, Any]) -> dict[str, tuple[str, str]]:
         """What differs between an endpoint and this deployment: fact -> (now, then)."""
@@ -127,6 +150,9 @@ class Deployment:
         with aws_errors("model registry"):
             entry = self.account.client.create_model_package(**made["CreateModelPackage"])
         return str(entry["ModelPackageArn"])
+
+    def _check_quota(self, use: str) -> None:
+        check_quotas(self._session, {f"{self.target.instance_type} for {use} usage": 1})
 
     def _upload(self) -> None:
         archive = self.bundle.archive

@@ -1,6 +1,7 @@
-"""AWS sessions, and AWS errors as a CxrError of one line."""
+"""AWS sessions, checks of region and quotas before anything is sent, and AWS errors as a CxrError of one line."""
 
 import contextlib
+import logging
 import os
 from collections.abc import Iterator
 from typing import Any
@@ -10,6 +11,7 @@ import botocore.exceptions as aws
 
 from cxr.core.errors import CxrError
 
+log = logging.getLogger(__name__)
 _REJECTED_KEYS = {"InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken", "UnrecognizedClientException"}
 _EXPIRED = {"ExpiredToken", "ExpiredTokenException", "RequestExpired"}
 _BUSY = {
@@ -39,6 +41,35 @@ def check_partition(region: str, where: str) -> None:
             f"{where}: {region} belongs to AWS's partition {partition}, where accounts, ARNs and image registries are "
             "others and docs/aws.md does not hold; take a region outside China and GovCloud"
         )
+
+
+def check_quotas(session: Any, needed: dict[str, int]) -> None:
+    """Compare quotas of SageMaker with what is needed. Where they cannot be read, a warning says so.
+
+    Args:
+        session: an AWS session.
+        needed: name of a quota, such as `ml.g5.xlarge for training job usage` -> instances.
+
+    Raises:
+        CxrError: a quota is smaller; the message has the command that asks for more.
+    """
+    try:
+        with aws_errors("quotas"):
+            listing = session.client("service-quotas").get_paginator("list_service_quotas")
+            pages = listing.paginate(ServiceCode="sagemaker", PaginationConfig={"PageSize": 100})
+            found = {quota["QuotaName"]: quota for page in pages for quota in page["Quotas"]}
+    except CxrError as error:
+        log.warning("%s; not checked: %s", error, ", ".join(needed))
+        return
+    for name, count in needed.items():
+        if name not in found:
+            log.warning("quotas: AWS lists none called %r; not checked", name)
+        elif found[name]["Value"] < count:
+            raise CxrError(
+                f"quotas: {name}: {found[name]['Value']:g}, and {count} needed; another instance type, or `aws "
+                "service-quotas request-service-quota-increase --service-code sagemaker --quota-code "
+                f"{found[name]['QuotaCode']} --desired-value {count}`"
+            )
 
 
 class MissingObject(CxrError):

@@ -34,7 +34,7 @@ def add_aws_commands(commands: Commands) -> None:
     kind.add_argument("--serverless", action="store_true", help="an endpoint that costs only while it predicts")
     kind.add_argument("--transform", metavar="S3_PREFIX", default="", help="a batch job over the films below a prefix")
     kind.add_argument("--register", action="store_true", help="enter the bundle in the model registry")
-    kind.add_argument("--list", action="store_true", help="list endpoints, configurations and models")
+    kind.add_argument("--list", action="store_true", help="list endpoints, configurations, models and transform jobs")
     kind.add_argument(
         "--delete", metavar="NAME", default="", help="delete an endpoint and what belongs to it, or `all`"
     )
@@ -108,7 +108,7 @@ def _deploy(options: argparse.Namespace) -> None:
 
 def _deploy_bundle(bundle: "Bundle", options: argparse.Namespace) -> None:
     from cxr.aws.endpoint import Target, registry_requests, requests
-    from cxr.aws.s3 import parse_url
+    from cxr.aws.objects import parse_url
     from cxr.aws.serving import Deployment
 
     target = Target(
@@ -124,11 +124,12 @@ def _deploy_bundle(bundle: "Bundle", options: argparse.Namespace) -> None:
         if options.register:
             sent |= registry_requests(bundle, target, f"{target.store_url}bundles/{bundle.md5}/metrics.json")
         print(json.dumps(sent, indent=2))
-        if not options.register:
-            try:
-                print("\n".join(Deployment(bundle, target).outlook()), file=sys.stderr)
-            except CxrError as error:
-                print(f"what exists is not known: {error}", file=sys.stderr)
+        try:
+            found = Deployment(bundle, target)
+            lines = found.registry_outlook() if options.register else found.outlook(options.again)
+            print("\n".join(lines), file=sys.stderr)
+        except CxrError as error:
+            print(f"what exists is not known: {error}", file=sys.stderr)
         return
     deployment = Deployment(bundle, target)
     if options.register:

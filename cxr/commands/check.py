@@ -20,7 +20,9 @@ from cxr.core.files import utf8, write_bytes
 from cxr.films.manifest import SPLITS
 from cxr.ingest.config import DataSection, demo_not_drawn, missing_films
 from cxr.ingest.entries import FilmEntry
+from cxr.ingest.findings import write_findings
 from cxr.ingest.masks import mask_folders
+from cxr.ingest.patients import header_sample
 from cxr.ingest.pseudonyms import hashes_ids, missing_key, patient_key
 from cxr.ingest.validate import validate_cohort
 from cxr.preprocess.config import PreprocessSection
@@ -29,6 +31,7 @@ from cxr.train.config import TrainSection
 from stages.check import settings_mistakes
 
 log = logging.getLogger(__name__)
+FINDINGS = Path("reports/findings.csv")  # all places of each finding
 GB = 1e9
 COPIES = 3  # of each stored image: the out, DVC's cache and the per-film cache
 CHANNELS = 4  # bytes per pixel of a stored image: RGB and the mask
@@ -72,7 +75,7 @@ def check(sheet: Path) -> None:
     data = load_section("data", DataSection)
     train, preprocess = load_section("train", TrainSection), load_section("preprocess", PreprocessSection)
     films = check_cohort(data, train, report)
-    if films and data.layout != "medmnist":
+    if films and not report.faults and data.layout != "medmnist":
         picture, unreadable = contact_sheet(films, data.classes)
         write_bytes(sheet, cv2.imencode(".png", picture)[1].tobytes())
         report.row("contact sheet", str(sheet))
@@ -122,8 +125,9 @@ def check_cohort(settings: DataSection, train: TrainSection, report: CheckReport
     if report.faults:
         return []
     films, findings = validate_cohort(settings, patient_key(settings), _patients_per_class(train))
+    write_findings(FINDINGS, findings)
     for finding in findings:
-        (report.faults if finding.severity == "error" else report.warnings).append(str(finding))
+        (report.faults if finding.severity == "error" else report.warnings).append(finding.text(FINDINGS))
     if not films:
         return []
     report.row("films", f"{len(films)} in {root}, layout {settings.layout}")
@@ -147,12 +151,15 @@ def _patients(films: Sequence[FilmEntry], settings: DataSection) -> str:
     if settings.patient_from == "image":
         return f"{len(films)}, one per film (data.patient_from: image)"
     if settings.patient_from == "dicom":
-        return f"from the DICOM tag {settings.patient_tag}, read when the films are opened"
-    count = len({film.patient_id for film in films})
+        sample = len(header_sample(films))
+        seen = f"{sample} headers" if sample == len(films) else f"a sample of {sample} headers of {len(films)}"
+        return f"from the DICOM tag {settings.patient_tag}, checked in {seen}"
+    count = len({film.patient_id for film in films if film.patient_id})
+    source = f"{count}, from data.patient_from: {settings.patient_from}"
     if hashes_ids(settings):
-        return f"{count}, from data.patient_from: {settings.patient_from}; their ids will be hashed"
-    first = films[0]
-    return f"{count}, from data.patient_from: {settings.patient_from}; {first.name} is of patient {first.patient_id}"
+        return f"{source}; their ids will be hashed"
+    first = next((film for film in films if film.patient_id), None)
+    return f"{source}; {first.name} is of patient {first.patient_id}" if first else source
 
 
 def _splits(films: Sequence[FilmEntry], settings: DataSection) -> str:

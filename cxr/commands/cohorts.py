@@ -29,6 +29,7 @@ NEUTRAL: dict[str, Any] = {
     "patient_tag": "PatientID",
     "patient_ids": "auto",
     "labels_csv": "labels.csv",
+    "tables": [],
     "columns": {"path": "path", "label": "label", "patient_id": "patient_id", "split": "split"},
     "split_map": {},
     "split_lists": {},
@@ -162,7 +163,7 @@ def _held(root: Path, marks: dict[str, Any]) -> tuple[list[str], str]:
         found = next((path for path in sorted(root.glob(pattern)) if _has_columns(path, columns)), None)
         if found is None:
             return [], ""
-        table = found.name
+        table = found.relative_to(root).as_posix()
         held.append(f"{table} with columns {', '.join(columns)}")
     if "films" in marks:
         film = next((path for path in _some_films(root) if re.search(marks["films"], path.name)), None)
@@ -180,19 +181,27 @@ def _some_films(root: Path) -> Iterator[Path]:
 
 def _has_columns(path: Path, columns: list[str]) -> bool:
     try:
-        return set(columns) <= set(read_table(path).columns)
+        table = read_table(path)
     except CxrError:
         return False
+    return all(table.column(name) for name in columns)
+
+
+def _existing(root: Path, pattern: str) -> str:
+    """The file below the root that a pattern means; the pattern itself where there is none."""
+    return next((path.relative_to(root).as_posix() for path in sorted(root.glob(pattern))), pattern)
 
 
 def _filled(settings: dict[str, Any], root: Path, table: str) -> dict[str, Any]:
     """Settings with the name of the table, without lists that are missing, and without a second copy of the cohort."""
-    filled = {key: table if value == "{table}" else value for key, value in settings.items()}
+    filled: dict[str, Any] = {key: table if value == "{table}" else value for key, value in settings.items()}
     lists: dict[str, str] = settings.get("split_lists", {})
     if lists:
         there = {split: name for split, name in lists.items() if (root / name).is_file()}
         filled["split_lists"] = there if len(there) == len(lists) else {}
-    if filled["layout"] == "folders":
+    if "tables" in filled:
+        filled["tables"] = [{**one, "csv": _existing(root, one["csv"])} for one in filled["tables"]]
+    if filled["layout"] == "folders" and "ignore" not in filled:
         known = {"train", "test", "val", *filled["classes"], *map(str.lower, filled.get("label_map", {}))}
         copies = [path.name for path in sorted(root.iterdir()) if path.is_dir() and nfc(path.name).lower() not in known]
         filled["ignore"] = [name for name in copies if not name.startswith((".", "__MACOSX")) and name != "lung_masks"]

@@ -12,6 +12,8 @@ from cxr.core.errors import CxrError
 from cxr.predict.service.workers import Limits
 
 if TYPE_CHECKING:  # serving installs neither pandas nor scikit-learn
+    import pandas as pd
+
     from cxr.dicom_export.write import DicomWriter
     from cxr.predict.batch import Record
     from cxr.predict.predictor import Predictor
@@ -76,10 +78,11 @@ def _predict(options: argparse.Namespace) -> None:
     writer = _dicom_writer(options, predictor)
     statistics = bool(options.labels)
     records = predict_into(options.out, predictor, options.films, options.workers, options.overlays, statistics, writer)
+    if options.labels:
+        films = [record.row["film"] for record in records]
+        _compare(records, predictor, _reference(options.labels, films, predictor), options.patient)
     if writer is not None:
         writer.finish()
-    if options.labels:
-        _compare(records, predictor, options.labels, options.patient)
 
 
 def _validate(options: argparse.Namespace) -> None:
@@ -90,13 +93,12 @@ def _validate(options: argparse.Namespace) -> None:
     """
     from cxr.predict.batch import predict_into
     from cxr.predict.inputs import find_films
-    from cxr.report.external import from_csv
 
     predictor = _load(options.bundle)
-    if options.labels:  # a faulty table is reported before the first film is scored
-        from_csv(options.labels, [film.address for film in find_films(options.films)], predictor.config.classes)
+    # Faulty labels are reported before the first film is scored.
+    reference = _reference(options.labels, [film.address for film in find_films(options.films)], predictor)
     records = predict_into(options.out / "predictions.csv", predictor, options.films, options.workers, statistics=True)
-    _compare(records, predictor, options.labels, options.patient, options.out / "external.json")
+    _compare(records, predictor, reference, options.patient, options.out / "external.json")
 
 
 def _serve(options: argparse.Namespace) -> None:
@@ -155,15 +157,27 @@ def _load(bundle: Path) -> "Predictor":
     return predictor
 
 
+def _reference(labels: str, films: "Sequence[str]", predictor: "Predictor") -> "pd.DataFrame":
+    """The label of each film, from a CSV or, without one, from class folders."""
+    from cxr.report.external import from_csv, from_folders
+
+    classes = predictor.config.classes
+    return from_csv(labels, films, classes) if labels else from_folders(films, classes)
+
+
 def _compare(
-    records: "Sequence[Record]", predictor: "Predictor", labels: str, pattern: str, out: Path | None = None
+    records: "Sequence[Record]",
+    predictor: "Predictor",
+    reference: "pd.DataFrame",
+    pattern: str,
+    out: Path | None = None,
 ) -> None:
     """Print metrics and drift, and write them to `out` unless it is None.
 
     Args:
         records: of all films.
         predictor: the bundle that made them.
-        labels: a CSV, or empty for class folders.
+        reference: columns film, label and any others, as of `_reference`.
         pattern: regular expression of the patient in a film's address, or empty.
         out: JSON to write, or None.
     """
@@ -174,29 +188,25 @@ def _compare(
         PATIENT,
         drift,
         drift_text,
-        from_csv,
-        from_folders,
         frozen_metrics,
         labelled_table,
         metrics_text,
         patients,
     )
 
-    films, classes = [record.row["film"] for record in records], predictor.config.classes
-    reference = from_csv(labels, films, classes) if labels else from_folders(films, classes)
     table = labelled_table(records, reference, patients(reference, pattern))
     metrics = frozen_metrics(table, predictor.config, load_section("evaluate", EvaluateSection))
     moved = drift(records, predictor.reference)
     rejected = sum(bool(record.row["rejected"]) for record in records)
     found = {
         "bundle": predictor.version,
-        "films": len(films),
+        "films": len(records),
         "labelled": len(reference),
         "rejected": rejected,
         "figures": metrics,
         "drift": moved,
     }
-    print(f"\nResearch use only. {len(films)} films, {len(reference)} labelled, {rejected} rejected.\n")
+    print(f"\nResearch use only. {len(records)} films, {len(reference)} labelled, {rejected} rejected.\n")
     print(metrics_text(metrics), drift_text(moved), sep="\n\n")
     if not pattern and PATIENT not in reference.columns:
         print("\nEach film counts as a patient of its own: with several films per patient, intervals are too narrow.")

@@ -53,7 +53,8 @@ def medmnist_array(file: str, name: str) -> Array:
         try:
             return np.asarray(arrays[name])
         except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-            raise CxrError(f"{file}: array '{name}' cannot be read ({error}); download the file again") from error
+            remedy = "save it as an array of numbers" if "Object" in str(error) else "download the file again"
+            raise CxrError(f"{file}: array '{name}' cannot be read ({error}); {remedy}") from error
 
 
 def _open_npz(file: str) -> Any:

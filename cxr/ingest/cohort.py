@@ -17,7 +17,6 @@ from cxr.films.manifest import FIELDS, SPLITS, Record
 from cxr.ingest.config import DataSection
 from cxr.ingest.entries import FilmEntry
 from cxr.ingest.film import FilmFacts
-from cxr.ingest.findings import SHOWN
 from cxr.ingest.masks import reference_masks
 from cxr.ingest.pseudonyms import pseudonym
 
@@ -175,35 +174,16 @@ def find_leaks(records: Sequence[Record]) -> list[Leak]:
     return leaks
 
 
-def leak_text(leaks: Sequence[Leak]) -> str:
-    """The error for leakage: counts, some examples and the remedy."""
-    counts = Counter(leak.kind for leak in leaks)
-    found = " and ".join(f"{count} {kind}{'s' if count > 1 else ''}" for kind, count in counts.items())
-    examples = "; ".join(f"{leak.kind} {leak.who} in {' and '.join(leak.paths)}" for leak in leaks[:SHOWN])
-    more = f"; and {len(leaks) - SHOWN} more" if len(leaks) > SHOWN else ""
-    return (
-        f"leakage: {found} in two splits: {examples}{more}; correct the split or set data.on_leakage: drop_from_train"
-    )
-
-
-def resolve_leaks(records: Sequence[Record], policy: str) -> tuple[list[Record], list[Leak]]:
-    """Raise on leakage, or drop the leaking films from train (and from validation, where test has them, too).
-
-    Raises:
-        CxrError: the policy is `error` and a patient or an identical film occurs in two splits.
-    """
-    leaks = find_leaks(records)
+def without_leaks(records: Sequence[Record], leaks: Sequence[Leak]) -> list[Record]:
+    """The films without those that leak: they leave train, and also validation where test has them."""
     if not leaks:
-        return list(records), []
-    if policy == "error":
-        raise CxrError(leak_text(leaks))
+        return list(records)
     groups = linked_groups(records)
     ranks = {split: rank for rank, split in enumerate(SPLITS)}
     kept: dict[int, int] = defaultdict(int)
     for record, group in zip(records, groups, strict=True):
         kept[group] = max(kept[group], ranks[record.split])
-    stay = [r for r, group in zip(records, groups, strict=True) if ranks[r.split] == kept[group]]
-    return stay, leaks
+    return [r for r, group in zip(records, groups, strict=True) if ranks[r.split] == kept[group]]
 
 
 def audit_report(

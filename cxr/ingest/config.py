@@ -42,6 +42,21 @@ class LabelRule(Section):
         return str(value) if isinstance(value, int | float) else value
 
 
+class OtherTable(Section):
+    """Another table: columns for the rows of `labels_csv`, joined by a key, or more rows."""
+
+    csv: str  # relative to root
+    on: tuple[str, ...]  # columns of the key, in both tables; empty, as in an entry that names none: more rows
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_key(cls, table: Any) -> Any:
+        if not isinstance(table, dict):
+            return table
+        key = table.get("on", [])
+        return {**table, "on": [key] if isinstance(key, str) else key}
+
+
 class DataSection(Section):
     """Location, layout and labels of the films, patient ids, splits, and limits for quarantine."""
 
@@ -49,18 +64,19 @@ class DataSection(Section):
     layout: Literal["folders", "csv", "dicom", "medmnist"]
     classes: tuple[str, ...] = Field(min_length=2)
     label_map: dict[str, str]
-    label_separator: str
+    label_separator: str = Field(min_length=1)
     label_rules: tuple[LabelRule, ...]
     path_pattern: str
     patient_from: Literal["pattern", "column", "dicom", "image"]
     patient_tag: str
     patient_ids: Literal["auto", "hashed", "as_is"]
-    labels_csv: str
+    labels_csv: str = Field(min_length=1)
+    tables: tuple[OtherTable, ...]
     columns: Columns
     split_map: dict[str, Literal["train", "val", "test", "exclude"]]
     split_lists: dict[Literal["train", "val", "test"], str]
     ignore: tuple[str, ...]
-    masks_dir: str
+    masks_dir: str = Field(min_length=1)
     published_val: Literal["keep", "merge"]
     val_fraction: float = Field(gt=0, lt=1)
     test_fraction: float = Field(ge=0, lt=1)
@@ -74,6 +90,13 @@ class DataSection(Section):
     def _text_keys(cls, mapping: Any) -> Any:
         """YAML reads an unquoted 1.0 or true as a number or a boolean."""
         return {str(key): value for key, value in mapping.items()} if isinstance(mapping, dict) else mapping
+
+    @field_validator("masks_dir")
+    @classmethod
+    def _one_level(cls, folder: str) -> str:
+        if "**" in folder or ("*" in folder and Path(folder).is_absolute()):
+            raise ValueError("write a folder, or a pattern inside data.root with one * per level, such as */masks")
+        return folder
 
     @field_validator("classes")
     @classmethod
@@ -102,15 +125,17 @@ class DataSection(Section):
                 "patient_from: pattern needs a group (?P<patient_id>…) in path_pattern; "
                 "set patient_from: image if each film is of another patient"
             )
+        if "split" in groups and self.layout not in ("csv", "dicom"):
+            raise ValueError("path_pattern: the group split needs layout csv or dicom; other layouts have folders")
         if self.patient_from == "column" and self.layout not in ("csv", "dicom"):
             raise ValueError("patient_from: column needs layout csv or dicom")
-        known = {name.lower() for name in (*self.classes, EXCLUDE)}
+        known = {_letters(name) for name in (*self.classes, EXCLUDE)}
         expected = ", ".join((*self.classes, EXCLUDE))
         for rule in self.label_rules:
-            if rule.label.lower() not in known:
+            if _letters(rule.label) not in known:
                 raise ValueError(f"label_rules: {rule.label!r} is no class; expected {expected}")
         for raw, name in self.label_map.items():
-            if name.lower() not in known:
+            if _letters(name) not in known:
                 raise ValueError(f"label_map: {raw!r}: {name!r} is no class; expected {expected}")
         return self
 
@@ -125,7 +150,7 @@ def missing_films(settings: DataSection) -> list[str]:
     root = Path(settings.root)
     if root.exists() or root == DEMO:
         return []
-    alike = _same_letters(root)
+    alike = same_letters(root)
     if alike:
         return [
             f"params.yaml: data.root: {root} is missing; a folder has the same letters in another Unicode form, as "
@@ -134,9 +159,19 @@ def missing_films(settings: DataSection) -> list[str]:
     return [f"params.yaml: data.root: {root} is missing; copy the films, or fetch them with `dvc pull`"]
 
 
-def _same_letters(root: Path) -> Path | None:
-    """The path on disk whose name differs from `root` in its Unicode form only."""
-    wanted = unicodedata.normalize("NFC", str(root))
-    folder = root.parent if root.parent.is_dir() else _same_letters(root.parent)
-    found = folder.iterdir() if folder else ()
-    return next((path for path in found if unicodedata.normalize("NFC", str(path)) == wanted), None)
+def same_letters(path: Path) -> Path | None:
+    """The path on disk whose name differs from `path` in its Unicode form only; None without one."""
+    wanted = unicodedata.normalize("NFC", str(path))
+    folder = path.parent if path.parent.is_dir() or path.parent == path else same_letters(path.parent)
+    found = folder.iterdir() if folder and folder.is_dir() else ()
+    return next((one for one in found if unicodedata.normalize("NFC", str(one)) == wanted), None)
+
+
+def inside(root: Path, name: str) -> Path:
+    """A file or folder of the settings, in the Unicode form that it has on disk; as written where it is missing."""
+    path = root / name
+    return path if path.exists() else same_letters(path) or path
+
+
+def _letters(name: str) -> str:
+    return unicodedata.normalize("NFC", name).lower()

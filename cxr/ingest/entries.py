@@ -13,7 +13,15 @@ from cxr.ingest.findings import Finding, warning
 from cxr.ingest.masks import mask_folders
 from cxr.ingest.table import nfc
 
-SPLIT_NAMES = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+SPLIT_NAMES = {
+    "train": "train",
+    "training": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "test": "test",
+    "testing": "test",
+}
 LEFTOVERS = ("Thumbs.db", "desktop.ini")  # of Windows
 OTHER_SUFFIXES = (".csv", ".txt", ".md", ".json", ".xml", ".xlsx", ".xls", ".pdf", ".zip", ".gz", ".npz", ".db")
 
@@ -62,6 +70,13 @@ def looks_like_film(root: Path, name: str) -> bool:
     if lower.endswith(OTHER_SUFFIXES):
         return False
     return has_film_mark(read_head(root / name))
+
+
+def split_of(name: str, settings: DataSection) -> str | None:
+    """The split, or `exclude`, that a name means by `data.split_map` or in one of the usual spellings; None if none."""
+    mapped = {nfc(key).casefold(): split for key, split in settings.split_map.items()}
+    key = nfc(name).casefold()
+    return mapped.get(key) or SPLIT_NAMES.get(key)
 
 
 def from_path(name: str, settings: DataSection) -> dict[str, str]:

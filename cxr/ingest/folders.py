@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from cxr.ingest.config import EXCLUDE, DataSection
-from cxr.ingest.entries import SPLIT_NAMES, FilmEntry, files_under, film_entry, from_path, looks_like_film
+from cxr.ingest.entries import FilmEntry, files_under, film_entry, from_path, looks_like_film, split_of
 from cxr.ingest.findings import Finding, error, warning
 from cxr.ingest.labels import LabelReader, unknown_labels
-from cxr.ingest.table import nfc
+from cxr.ingest.table import TABLES, nfc
 
+PAIR = re.compile(r"(.+)[-_. ](?:lung_?)?(?:masks?|seg|segmentation)(?:[-_]?\d+)?", re.IGNORECASE)
 MASKS = re.compile(r"(^|[\W_])(masks?|segmentations?|annotations?)([\W_]|$)", re.IGNORECASE)
 
 
@@ -20,11 +21,16 @@ def folder_entries(root: Path, settings: DataSection) -> tuple[list[FilmEntry], 
     names, classes = files_under(root, settings), {name.casefold() for name in settings.classes}
     nested: list[str] = []
     masks: list[str] = []
+    paired = _mask_pairs(names)
     loose: list[str] = []
+    pairs: list[str] = []
     unknown: dict[str, list[str]] = defaultdict(list)
     for name in names:
         folders = [nfc(part) for part in name.split("/")[:-1]]
-        split, below = _split_off(folders)
+        split, below = _split_off(folders, settings)
+        if split == EXCLUDE:
+            labels.excluded[f"folder {folders[0]}"] += 1
+            continue
         groups = from_path(name, settings)
         given = groups.pop("label", "")
         raw = given or (below[0] if below else "")
@@ -37,27 +43,40 @@ def folder_entries(root: Path, settings: DataSection) -> tuple[list[FilmEntry], 
         deeper = [] if given else [part.casefold() for part in below[1:] if part.casefold() in classes]
         if label and deeper and deeper[-1] != label.casefold():
             nested.append(name)
+        elif label and name in paired:
+            pairs.append(name)
         elif label and any(MASKS.search(part) for part in below[1:]):
             masks.append(name)
         elif label:
             entries.append(film_entry(root, name, label, split, groups))
         else:
             unknown[raw].append(name)
-    findings = _unknown_folders(unknown, entries, root, settings)
+    findings = [*labels.left_out(str(root)), *_unknown_folders(unknown, entries, root, settings)]
     if nested:
         findings.append(_two_classes(nested, root))
     if masks:
         findings.append(_mask_folders(masks, root))
+    if pairs:
+        remedy = "move each to lung_masks in data.root, named like its film, or delete it"
+        findings.append(error(f"{root}: {len(pairs)} files look like masks of films beside them", remedy, pairs))
     if loose and (entries or not findings):
         findings.append(_loose(loose, root, bool(entries)))
     return entries, findings
 
 
-def _split_off(folders: Sequence[str]) -> tuple[str | None, Sequence[str]]:
+def _mask_pairs(names: Sequence[str]) -> set[str]:
+    """Files named like another one in their folder with an ending such as _mask."""
+    stems = {str(PurePosixPath(name).with_suffix("")) for name in names}
+    found = {name: PAIR.fullmatch(str(PurePosixPath(name).with_suffix(""))) for name in names}
+    return {name for name, match in found.items() if match and match[1] in stems}
+
+
+def _split_off(folders: Sequence[str], settings: DataSection) -> tuple[str | None, Sequence[str]]:
     """The split in a film's folders (train/NORMAL or NORMAL/train) and the folders without it."""
-    for at in (0, 1):
-        if len(folders) > at and folders[at].lower() in SPLIT_NAMES:
-            return SPLIT_NAMES[folders[at].lower()], [*folders[:at], *folders[at + 1 :]]
+    for at, folder in enumerate(folders[:2]):
+        split = split_of(folder, settings)
+        if split:
+            return split, [*folders[:at], *folders[at + 1 :]]
     return None, folders
 
 
@@ -69,6 +88,15 @@ def _unknown_folders(
 ) -> list[Finding]:
     """An error for each kind of folder that is no class: a wrapper, masks, or an unknown class."""
     findings, others = [], {}
+    classes = {one.casefold() for one in (*settings.classes, *settings.label_map)}
+    above = [  # right above class folders, as a split is
+        folder
+        for folder, names in unknown.items()
+        if any(nfc(name.split("/")[1]).casefold() in classes for name in names)
+    ]
+    if above and (len(above) > 1 or any(entry.split for entry in entries)):
+        findings.append(_unknown_splits({folder: unknown[folder] for folder in above}, root, settings))
+        unknown = {folder: names for folder, names in unknown.items() if folder not in above}
     stems = {PurePosixPath(entry.name).stem for entry in entries}
     for folder, names in unknown.items():
         inner = next((found for name in names if (found := _inner_root(name, settings))), None)
@@ -87,16 +115,34 @@ def _unknown_folders(
         else:
             others[folder] = names
     if others:
+        tables = [] if entries else sorted(path.name for path in root.iterdir() if TABLES.search(path.name))
+        table = (
+            f"if {tables[0]} has the labels, set data.layout: csv and data.labels_csv: {tables[0]}; else "
+            if tables
+            else ""
+        )
         counts = Counter({folder: len(names) for folder, names in others.items()})
         findings.append(
             error(
                 f"{root}: {unknown_labels(counts, settings.classes)}",
-                "for each folder set data.label_map to a class or to exclude, or data.ignore; add it to data.classes "
-                "only if it is a class of its own",
+                f"{table}for each folder set data.label_map to a class or to exclude, or data.ignore; add it to "
+                "data.classes only if it is a class of its own",
                 [str(root / names[0]) for names in others.values()],
             )
         )
     return findings
+
+
+def _unknown_splits(unknown: dict[str, list[str]], root: Path, settings: DataSection) -> Finding:
+    """An error about folders that hold class folders as splits do."""
+    listed = ", ".join(f"{folder!r} ({len(names)})" for folder, names in unknown.items())
+    folder, classes = next(iter(unknown)), "|".join(re.escape(name) for name in settings.classes)
+    return error(
+        f"{root}: folders {listed} are no splits, but hold class folders",
+        f"set data.split_map: {{{folder}: test}} and so on, or leave them out with data.ignore; if they are sites, set "
+        f"data.path_pattern with a group for the class, (?P<label>(?i:{classes}))/",
+        [names[0] for names in unknown.values()],
+    )
 
 
 def _inner_root(name: str, settings: DataSection) -> str | None:
@@ -104,9 +150,9 @@ def _inner_root(name: str, settings: DataSection) -> str | None:
     parts = name.split("/")[:-1]
     classes = {one.casefold() for one in (*settings.classes, *settings.label_map)}
     for at, part in enumerate(parts):
-        if at and nfc(part).casefold() in classes and parts[0].lower() not in SPLIT_NAMES:
+        if at and nfc(part).casefold() in classes and not split_of(parts[0], settings):
             before = parts[:at]
-            if before[-1].lower() in SPLIT_NAMES:
+            if split_of(before[-1], settings):
                 before = before[:-1]
             return "/".join(before) or None
     return None

@@ -16,15 +16,15 @@ from cxr.core.files import digest, utf8, write_csv, write_json
 from cxr.films.cache import FilmCache, FilmTask, cache_root, cached_map, spec_key
 from cxr.films.manifest import Record, write_manifest
 from cxr.films.read import decoder_versions, read_source
-from cxr.ingest.cohort import assign_splits, audit_report, film_records, resolve_leaks
+from cxr.ingest.cohort import assign_splits, audit_report, film_records, find_leaks, without_leaks
 from cxr.ingest.config import DEMO, DataSection
 from cxr.ingest.entries import FilmEntry
 from cxr.ingest.film import SIDE, FilmFacts, inspect_film, unreadable
-from cxr.ingest.findings import SHOWN
+from cxr.ingest.findings import SHOWN, stop_at_errors, write_findings
 from cxr.ingest.near_duplicates import near_duplicates
 from cxr.ingest.pair_sheet import write_pairs
 from cxr.ingest.pseudonyms import key_fingerprint, patient_key
-from cxr.ingest.validate import stop_at_errors, validate_cohort
+from cxr.ingest.validate import class_findings, leak_findings, validate_cohort
 from cxr.runtime.compute import Compute
 
 log = logging.getLogger(__name__)
@@ -32,16 +32,19 @@ Rejected = tuple[FilmEntry, str]
 
 
 def ingest(settings: DataSection, compute: Compute, folder: Path) -> None:
-    """Write `manifest.csv`, `acquisition.csv`, `quarantine.csv`, `audit.json` and `near_duplicates/` into `folder`.
+    """Write manifest, acquisition features, quarantine, findings, audit report and likely duplicates into `folder`.
 
     Raises:
-        CxrError: unusable settings, key or label file, too many films quarantined, an unknown patient, or leakage.
+        CxrError: unusable settings, key or label file, too many films quarantined, an unknown patient,
+            leakage, or no film of a class in train or val.
     """
     key = patient_key(settings)
     candidates, findings = validate_cohort(settings, key)
-    stop_at_errors(findings)
+    listed = folder / "findings.csv"
+    write_findings(listed, findings)
+    stop_at_errors(findings, listed)
     for finding in findings:
-        log.warning("%s", finding)
+        log.warning("%s", finding.text(listed))
     opened = list(zip(candidates, _inspect(candidates, settings, compute, key), strict=True))
     rejected = [(candidate, facts.reason) for candidate, facts in opened if facts.reason]
     _write_quarantine(folder / "quarantine.csv", rejected)
@@ -49,12 +52,16 @@ def ingest(settings: DataSection, compute: Compute, folder: Path) -> None:
 
     usable = [(candidate, facts) for candidate, facts in opened if not facts.reason]
     records = assign_splits(film_records(usable, settings, key), settings)
-    kept, leaks = resolve_leaks(records, settings.on_leakage)
+    leaks = find_leaks(records)
+    kept = without_leaks(records, leaks) if settings.on_leakage == "drop_from_train" else records
     dropped = len(records) - len(kept)
-    for leak in leaks[:SHOWN]:
-        log.warning("leakage: %s %s in %s", leak.kind, leak.who, " and ".join(leak.paths))
-    if len(leaks) > SHOWN:
-        log.warning("leakage: %d more patients or films in two splits", len(leaks) - SHOWN)
+    # Here and not at train, after the stages between: training needs films of every class in train and val.
+    late = leak_findings(leaks, settings) + class_findings(kept, {one.split for one, _ in usable}, settings)
+    write_findings(listed, [one for one in findings if one not in late] + late)
+    stop_at_errors(late, listed)
+    for finding in late:
+        if finding not in findings:
+            log.warning("%s", finding.text(listed))
     _warn_two_labels(records)
     reasons = Counter(reason.partition(":")[0] for _, reason in rejected)
     found = {facts.film_hash: facts for _, facts in usable}

@@ -1,14 +1,15 @@
 """Labels of films: the class that a text means."""
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from cxr.core.errors import did_you_mean
 from cxr.ingest.config import EXCLUDE, DataSection
-from cxr.ingest.findings import Finding, error
+from cxr.ingest.findings import SHOWN, Finding, error, warning
 from cxr.ingest.table import nfc
 
 BLANK = {"", "nan", "na", "n/a", "null", "none", "<na>", "-"}  # a missing value, as pandas, R and people write it
+SEPARATORS = "|;,"  # of the findings in one label
 MOST = 40  # unknown labels listed in a message
 TRUTH = {"false": 0, "true": 1}
 
@@ -42,6 +43,21 @@ def unknown_labels(found: Counter[str], classes: Sequence[str]) -> str:
     return f"{'; '.join(parts)} (classes: {', '.join(classes)})"
 
 
+def list_separator(labels: Iterable[str], classes: Sequence[str]) -> str:
+    """The separator of labels that are lists of findings; empty where they are single.
+
+    A third of them has it, or one of them consists of parts that are classes or labels of their own.
+    """
+    texts = {label.strip("[]") for label in labels}
+    known = {_finding(text) for text in (*texts, *classes)}
+    for separator in SEPARATORS:
+        lists = [text for text in texts if separator in text]
+        parts = {_finding(part) for text in lists for part in text.split(separator)}
+        if len(lists) > len(texts) / 3 or parts & known:
+            return separator
+    return ""
+
+
 class LabelReader:
     """The class of each label by `data.classes`, `label_map` and `label_rules`; collects those that have none."""
 
@@ -51,51 +67,74 @@ class LabelReader:
         self.mapped = {_key(raw): class_of(name, names) for raw, name in settings.label_map.items()}
         self.rules = [(rule.column, _value(rule.value), class_of(rule.label, names)) for rule in settings.label_rules]
         self.unknown: Counter[str] = Counter()
+        self.excluded: Counter[str] = Counter()
         self.places: defaultdict[str, list[str]] = defaultdict(list)
 
-    def read(self, raw: str, where: str, row: Mapping[str, str] | None = None) -> str | None:
-        """The class, or `exclude`; None for an unknown label, which is kept with its place for `findings`.
+    def read(self, raw: str, where: str) -> str | None:
+        """The class, or `exclude`; None for an unknown label, which is kept with its place for `findings`."""
+        return self.read_row(raw, where, {})[0]
+
+    def read_row(self, raw: str, where: str, row: Mapping[str, str]) -> tuple[str | None, int]:
+        """The class of a row, `exclude` or None as in `read`, and the place of its rule; without one the last place.
 
         Args:
-            raw: the label.
+            raw: the label; several findings may be written as a list of Python or JSON.
             where: the line or the file.
             row: values by column, for the rules that name one.
         """
         separator = self.settings.label_separator
-        found = raw.split(separator) if separator != "none" else [raw]
-        values = {_value(finding) for finding in found}
-        for column, value, name in self.rules:
-            given = {_value((row or {}).get(column, ""))} if column else values
+        found = raw.strip("[]").split(separator) if separator != "none" else [raw]
+        values = {_value(finding.strip(" '\"")) for finding in found}
+        for place, (column, value, name) in enumerate(self.rules):
+            given = {_value(row.get(column, ""))} if column else values
             if value == "*" or value in given:
-                return name
+                if name == EXCLUDE:
+                    self.excluded[f"{column}: {row.get(column, '')}" if column else raw] += 1
+                return name, place
         name = self.mapped.get(_key(raw)) or class_of(raw, self.settings.classes)
+        if name == EXCLUDE:
+            self.excluded[raw] += 1
         if name is None:
             self.unknown[raw] += 1
             self.places[raw].append(where)
-        return name
+        return name, len(self.rules)
 
     def findings(self, where: str) -> list[Finding]:
-        """One error with all unknown labels of a table, or none."""
+        """One error with all unknown labels of a table, and a warning with those that are left out."""
+        found = self.left_out(where)
         if not self.unknown:
-            return []
+            return found
         places = [self.places[label][0] for label, _ in self.unknown.most_common()]
         labels = [label for label in self.unknown if _key(label) != "blank"]
         remedies = []
         if len(labels) < len(self.unknown):
             remedies.append("fill the blank ones, or leave them out with data.label_map: {blank: exclude}")
-        joined = [separator for separator in "|;," if sum(separator in label for label in labels) > len(labels) / 3]
-        if joined:
+        separator = list_separator(labels, self.settings.classes)
+        if separator:
             remedies.append(
-                f"these are lists of findings: set data.label_separator: '{joined[0]}' and one data.label_rules entry "
+                f"these are lists of findings: set data.label_separator: '{separator}' and one data.label_rules entry "
                 "per finding (value, label), the last with value '*' and label exclude"
             )
         elif labels:
             remedies.append(
-                "correct them, or set data.label_map to a class or to exclude for each; add it to data.classes only if "
-                "it is a class of its own"
+                "correct the labels, or set data.label_map to a class or to exclude for each; add it to data.classes "
+                "only if it is a class of its own"
             )
         problem = f"{where}: {unknown_labels(self.unknown, self.settings.classes)}"
-        return [error(problem, " and ".join(remedies), places)]
+        return [*found, error(problem, "; ".join(remedies), places)]
+
+    def left_out(self, where: str) -> list[Finding]:
+        """A warning with the labels that are left out, or none."""
+        if not self.excluded:
+            return []
+        listed = ", ".join(f"{label!r} ({count})" for label, count in self.excluded.most_common(SHOWN))
+        more = f" and {len(self.excluded) - SHOWN} other labels" if len(self.excluded) > SHOWN else ""
+        problem = f"{where}: {self.excluded.total()} films or rows are left out by label: {listed}{more}"
+        return [warning(problem, "correct exclude in data.label_map and data.label_rules if you need them")]
+
+
+def _finding(text: str) -> str:
+    return nfc(text).strip(" '\"").casefold()
 
 
 def _key(label: str) -> str:

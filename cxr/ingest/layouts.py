@@ -7,7 +7,7 @@ from cxr.films.manifest import SPLITS
 from cxr.films.medmnist import medmnist_array, medmnist_names
 from cxr.ingest.config import EXCLUDE, DataSection
 from cxr.ingest.entries import FilmEntry
-from cxr.ingest.findings import Finding, error
+from cxr.ingest.findings import Finding, error, of_fault
 from cxr.ingest.folders import folder_entries
 from cxr.ingest.labels import LabelReader
 from cxr.ingest.tabular import table_entries
@@ -49,7 +49,8 @@ def _medmnist(root: Path, settings: DataSection) -> tuple[list[FilmEntry], list[
             return [], [error(f"{root}: no films; it has {', '.join(names) or 'no arrays'}", remedy)]
         for split in splits:
             images, given = medmnist_array(str(root), f"{split}_images"), medmnist_array(str(root), f"{split}_labels")
-            fault = _shape_fault(f"{root}: {split}_labels", images.shape, given.shape)
+            fault = _image_fault(f"{root}: {split}_images", images.shape, settings)
+            fault = fault or _label_fault(f"{root}: {split}_labels", images.shape, given.shape)
             if fault:
                 findings.append(fault)
                 continue
@@ -59,12 +60,22 @@ def _medmnist(root: Path, settings: DataSection) -> tuple[list[FilmEntry], list[
                 if label and label != EXCLUDE:
                     entries.append(FilmEntry(address, f"{split}_{index:05d}", label, split, None))
     except CxrError as fault:
-        problem, _, remedy = str(fault).rpartition("; ")
-        return [], [error(problem, remedy)]
+        return [], [of_fault(fault)]
     return entries, findings + labels.findings(str(root))
 
 
-def _shape_fault(where: str, images: tuple[int, ...], labels: tuple[int, ...]) -> Finding | None:
+def _image_fault(where: str, shape: tuple[int, ...], settings: DataSection) -> Finding | None:
+    """An error where no image can be read: of another shape than films have, or too small."""
+    if not (len(shape) == 3 or (len(shape) == 4 and shape[3] in (1, 3))):
+        remedy = "save them with the shape (films, height, width) or (films, height, width, 3)"
+        return error(f"{where}: an array of shape {shape}, not of grey or RGB films", remedy)
+    if shape[0] and min(shape[1:3]) < settings.min_px:
+        problem = f"{where}: films of {shape[1]} x {shape[2]} pixels are smaller than data.min_px ({settings.min_px})"
+        return error(problem, f"set data.min_px: {min(shape[1:3])}")
+    return None
+
+
+def _label_fault(where: str, images: tuple[int, ...], labels: tuple[int, ...]) -> Finding | None:
     """An error where labels are not one per image."""
     if not labels or not images or labels[0] != images[0]:
         films, given = (shape[0] if shape else 0 for shape in (images, labels))

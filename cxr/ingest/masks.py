@@ -2,11 +2,12 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 
 from cxr.core.errors import CxrError
-from cxr.ingest.config import DataSection
-from cxr.ingest.findings import Finding, error, warning
+from cxr.ingest.config import DataSection, inside
+from cxr.ingest.findings import Finding, error, of_fault, warning
 from cxr.ingest.table import nfc
 
 
@@ -18,8 +19,17 @@ def mask_folders(settings: DataSection) -> list[Path]:
     if settings.masks_dir == "auto":
         return [root / "lung_masks"] if (root / "lung_masks").is_dir() else []
     if "*" in settings.masks_dir:
-        return sorted(path for path in root.glob(settings.masks_dir) if path.is_dir())
-    return [root / settings.masks_dir]
+        return _matching(root, nfc(settings.masks_dir))
+    return [inside(root, settings.masks_dir)]
+
+
+def _matching(root: Path, pattern: str) -> list[Path]:
+    """The folders that fit a pattern, level by level, with names compared in composed form."""
+    level = [root] if root.is_dir() else []
+    for part in pattern.split("/"):
+        below = [path for folder in level for path in folder.iterdir()]
+        level = sorted(path for path in below if path.is_dir() and fnmatchcase(nfc(path.name), part))
+    return level
 
 
 def reference_masks(names: Iterable[str], settings: DataSection) -> dict[str, str]:
@@ -50,12 +60,14 @@ def mask_findings(names: Sequence[str], settings: DataSection) -> list[Finding]:
     try:
         masks, assigned = _masks_by_stem(settings), reference_masks(names, settings)
     except CxrError as fault:
-        problem, _, remedy = str(fault).rpartition("; ")
-        return [error(problem, remedy)]
+        return [of_fault(fault)]
     paths = [path for own in masks.values() for path in own.values()]
     spare = sorted(set(paths) - set(assigned.values()))
     where = f"data.masks_dir: {settings.masks_dir}"
     remedy = "a mask has its film's name with the suffix .png; correct the names, or set it to none"
+    if not paths:
+        own = " and ".join(map(str, folders))
+        return [error(f"{where}: no .png in {own}", "save the masks as PNG, or set it to none")]
     if not assigned:
         return [error(f"{where}: none of {len(paths)} masks has the name of a film", remedy, spare)]
     if spare:

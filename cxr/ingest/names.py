@@ -35,7 +35,8 @@ class FilmNames:
         """The films that a name may mean: one, several that share it, or none.
 
         A path is tried first as it is, then as the end of a path, then without its leading folders, as it would stand
-        in a table of another machine; at last the file name is tried with another case.
+        in a table of another machine; at last the file name is tried with another case. Of several films with a stem,
+        those whose folders are given are meant.
         """
         name = self.relative(given)
         for whole in (nfc(given), name):  # a file name may contain a backslash
@@ -45,7 +46,7 @@ class FilmNames:
         for at in range(len(parts)):
             found = self.endings.get("/".join(parts[at:]))
             if found:
-                return found
+                return found if len(found) == 1 else _nearest(found, parts[:at], parts[-1])
         return self.folded.get(parts[-1].casefold(), []) if parts else []
 
     def relative(self, given: str) -> str:
@@ -57,3 +58,13 @@ class FilmNames:
             return posixpath.normpath(name)
         whole = posixpath.normpath(posixpath.join(self.root, name))
         return whole[len(self.root) + 1 :] if whole.startswith(f"{self.root}/") else whole
+
+
+def _nearest(films: Sequence[str], folders: Sequence[str], name: str) -> Sequence[str]:
+    """The films that lie in most of the last `folders` of a given name; all of them where none does."""
+    for at in range(len(folders)):
+        ending = "/".join(["", *folders[at:], film_stem(name)])
+        within = [film for film in films if film_stem(f"/{nfc(film)}").endswith(ending)]
+        if within:
+            return within
+    return films

@@ -62,13 +62,17 @@ def _too_few(films: Sequence[FilmEntry], names: Sequence[str], settings: DataSec
     return [kind(problem, remedy, names[:1])]
 
 
+def header_sample(entries: Sequence[FilmEntry]) -> Sequence[FilmEntry]:
+    """Up to HEADERS films, evenly spaced."""
+    return entries[:: max(1, -(-len(entries) // HEADERS))]
+
+
 def dicom_patients(entries: Sequence[FilmEntry], settings: DataSection) -> tuple[dict[str, str], list[Finding]]:
     """Patients by the film's name from up to HEADERS DICOM headers, evenly spaced, and findings about those without.
 
     A film that cannot be read is left to ingest.
     """
-    step = max(1, -(-len(entries) // HEADERS))
-    sample = entries[::step]
+    sample = header_sample(entries)
     found: dict[str, str] = {}
     without, foreign = [], []
     for one in sample:
@@ -84,7 +88,9 @@ def dicom_patients(entries: Sequence[FilmEntry], settings: DataSection) -> tuple
             found[one.name] = patient
         else:
             without.append(one.name)
-    seen = f"{len(sample)} DICOM headers" if step == 1 else f"{len(sample)} sampled DICOM headers of {len(entries)}"
+    seen = f"{len(sample)} DICOM headers"
+    if len(sample) < len(entries):
+        seen = f"{len(sample)} sampled DICOM headers of {len(entries)}"
     findings = []
     for names, problem, remedy in (
         (without, f"tag {settings.patient_tag} is empty", "name another in data.patient_tag, or set data.patient_from"),
@@ -114,7 +120,7 @@ def suggest_pattern(names: Sequence[str]) -> str:
             shapes["".join(r"\d+" if part.isdigit() else re.escape(part) for part in re.split(r"(\d+)", kept))] += 1
     # Longest first: `IM-\d+` would also match inside `NORMAL\d+-IM-\d+`.
     likely = sorted((shape for shape, _ in shapes.most_common(SHAPES)), key=lambda shape: (-len(shape), shape))
-    return f"(?P<patient_id>{'|'.join(likely)})".replace(r"\-", "-") if likely else ""
+    return f"(?P<patient_id>{'|'.join(likely)})".replace(r"\-", "-").replace("\\ ", " ") if likely else ""
 
 
 def _folder_pattern(names: Sequence[str]) -> str:

@@ -7,13 +7,14 @@ import re
 import unicodedata
 import zlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from cxr.core.errors import CxrError, did_you_mean
 
 DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
+TABLES = re.compile(r"\.(csv|tsv|txt)(\.gz)?$", re.IGNORECASE)  # names of files
 LONGEST = 10_000_000  # characters of a cell
 SHOWN = 3  # lines named in an error
 
@@ -26,7 +27,7 @@ class Table:
     columns: list[str]
     rows: list[dict[str, str]]
     lines: list[int]  # the line of the file on which each row starts
-    notes: list[str]  # what was detected, where it is not UTF-8 with commas
+    notes: list[tuple[str, str]]  # what was detected, where it is not UTF-8 with commas, and what to do
 
     def column(self, name: str) -> str | None:
         """The column of this name, or the only one that differs from it in case; None without one."""
@@ -57,6 +58,8 @@ def read_table(path: Path) -> Table:
     text, encoding = _decoded(path)
     delimiter = _delimiter(text)
     body = list(_parsed(path, text, delimiter))
+    if body and len(body[0][1]) <= 2 and body[0][1][0].lower() == "sep=":  # Excel's own line
+        body = body[1:]
     if not body:
         raise CxrError(f"{path}: an empty table; give one with a header and one row per film")
     header = _distinct([nfc(name) for name in body[0][1]])
@@ -71,9 +74,11 @@ def read_table(path: Path) -> Table:
     if ragged:
         shown = ", ".join(map(str, ragged[:SHOWN]))
         more = f" and {len(ragged) - SHOWN} more" if len(ragged) > SHOWN else ""
+        quotes = f"put a value that contains {delimiter!r} in double quotes"
+        remedy = quotes if rows else f"line {body[0][0]} is read as the header; remove the lines above it"
         raise CxrError(
             f"{path}:{ragged[0]}: more values than the {len(header)} columns, in line {shown}{more} (delimiter: "
-            f"{DELIMITERS[delimiter]}); put a value that contains {delimiter!r} in double quotes"
+            f"{DELIMITERS[delimiter]}); {remedy}"
         )
     nameless = [name for name in header if not name]
     for row in rows:
@@ -81,8 +86,47 @@ def read_table(path: Path) -> Table:
             row.pop(name)
     found = [] if encoding == "utf-8" else [encoding]
     found += [] if delimiter == "," else [DELIMITERS[delimiter]]
-    notes = [f"{path}: read as {' with '.join(found)}"] if found else []
+    hint = "save it as UTF-8 with commas if that is wrong"
+    notes = [(f"{path}: read as {' with '.join(found)}", hint)] if found else []
     return Table(path, [name for name in header if name], rows, lines, notes)
+
+
+def join_columns(table: Table, other: Table, on: Sequence[str]) -> Table:
+    """The rows of `table` with the columns of `other` where the key is equal, as a left join; its own columns win.
+
+    Args:
+        table: the rows that stay.
+        other: the columns that are added; blank where it has no such row. Several such rows give several rows.
+        on: columns of the key, in both tables.
+
+    Raises:
+        CxrError: a table lacks a column of the key, or no key is equal.
+    """
+    keys = []
+    for one in (table, other):
+        absent = [name for name in on if one.column(name) is None]
+        if absent:
+            raise CxrError(f"{one.path}: {one.no_column(absent[0])}; correct data.tables: on")
+        keys.append([str(one.column(name)) for name in on])
+    matches: dict[tuple[str, ...], list[dict[str, str]]] = {}
+    for row in other.rows:
+        matches.setdefault(tuple(row[name] for name in keys[1]), []).append(row)
+    blank = [dict.fromkeys(other.columns, "")]
+    rows, lines, alone = [], [], 0
+    for line, row in zip(table.lines, table.rows, strict=True):
+        found = matches.get(tuple(row[name] for name in keys[0]), [])
+        alone += not found
+        for match in found or blank:
+            rows.append({**match, **row})
+            lines.append(line)
+    if alone == len(table.rows):
+        raise CxrError(f"{other.path}: no row has the {' and '.join(on)} of a row of {table.path}; correct data.tables")
+    notes = [*table.notes, *other.notes]
+    if alone:
+        remedy = "data.label_rules see blank values there; complete the table, or exclude them by a rule"
+        notes.append((f"{other.path}: no row for {alone} of {len(table.rows)} rows of {table.path}", remedy))
+    columns = [*table.columns, *(name for name in other.columns if name not in table.columns)]
+    return Table(table.path, columns, rows, lines, notes)
 
 
 def _distinct(names: list[str]) -> list[str]:

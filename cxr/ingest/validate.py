@@ -2,15 +2,15 @@
 
 import os
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from cxr.core.errors import CxrError
 from cxr.films.manifest import SPLITS, Record
-from cxr.ingest.cohort import Leak, assign_splits, find_leaks, image_ids, leak_text, resolve_leaks
+from cxr.ingest.cohort import Leak, assign_splits, find_leaks, image_ids, without_leaks
 from cxr.ingest.config import DataSection
 from cxr.ingest.entries import FilmEntry, irregular_files
-from cxr.ingest.findings import Finding, error, errors, warning
+from cxr.ingest.findings import Finding, error, errors, of_fault, warning
 from cxr.ingest.layouts import find_entries
 from cxr.ingest.masks import mask_findings
 from cxr.ingest.patients import dicom_patients, patient_findings
@@ -25,8 +25,8 @@ def validate_cohort(
     Args:
         settings: the section `data`.
         key: hashes patient ids before they are shown; empty keeps them.
-        training: None for ingest, which reports what later stages need as warnings. The check gives the patients per
-            class that training needs; these findings are errors then, and DICOM headers are sampled.
+        training: None for ingest, which opens the films anyway. The check gives the training patients per class that
+            `train.balance` needs, and DICOM headers are sampled for patients.
     """
     entries, findings = find_entries(settings)
     if not entries:
@@ -44,26 +44,23 @@ def validate_cohort(
     try:
         image_ids(entries)
     except CxrError as fault:
-        problem, _, remedy = str(fault).rpartition("; ")
-        findings.append(error(problem, remedy))
+        findings.append(of_fault(fault))
     if not errors(findings):
         findings += _split_findings(entries, known, settings, key, training)
     return entries, findings
 
 
-def stop_at_errors(findings: Sequence[Finding]) -> None:
-    """Raise CxrError with one line per error, if there are any."""
-    found = errors(findings)
-    if found:
-        raise CxrError("\n".join(map(str, found)))
-
-
 def _unusable(entries: Sequence[FilmEntry], settings: DataSection) -> list[Finding]:
-    lost = [one.address for one in entries if os.path.lexists(one.address) and not os.path.isfile(one.address)]
+    lost = [one.address for one in entries if os.path.lexists(one.address) and not _has_content(one.address)]
     if len(lost) <= settings.max_quarantined * len(entries):
         return []
-    problem = f"{settings.root}: {len(lost)} of {len(entries)} films are no files, more than data.max_quarantined"
+    problem = f"{settings.root}: {len(lost)} of {len(entries)} films are empty or no files"
+    problem += f", more than data.max_quarantined ({settings.max_quarantined:g})"
     return [error(problem, "replace or remove them", lost)]
+
+
+def _has_content(address: str) -> bool:
+    return os.path.isfile(address) and os.path.getsize(address) > 0
 
 
 def _given_splits(entries: Sequence[FilmEntry], settings: DataSection) -> list[Finding]:
@@ -116,55 +113,73 @@ def _split_findings(
     """Leakage by name and table, and classes that a split lacks."""
     records = planned_records(entries, known, settings, key)
     leaks = find_leaks(records)
-    found = []
-    if leaks:
-        found.append(_leak_finding(leaks, settings))
-    kept = records if settings.on_leakage == "error" else resolve_leaks(records, settings.on_leakage)[0]
-    kind = warning if training is None else error
-    classes = Counter(record.label for record in kept)
-    absent = [name for name in settings.classes if not classes[name]]
-    if absent:
-        found += [
-            kind(
-                f"params.yaml: data.classes: no film of class {name!r}",
-                "correct data.classes, data.label_map or data.label_rules",
-            )
-            for name in absent
-        ]
-        return found
-    given = {entry.split for entry in entries}
-    for split in SPLITS:
-        there = {record.label for record in kept if record.split == split}
-        lacking = [name for name in settings.classes if name not in there]
-        if lacking and (there or split != "test"):
-            severe = kind if split != "test" else warning
-            names = " and ".join(map(repr, lacking))
-            cut = split not in given or (split == "val" and settings.published_val == "merge")
-            found.append(severe(f"split '{split}' has no film of class {names}", _remedy(split, cut)))
-    patients: dict[str, set[str]] = defaultdict(set)
-    for record in kept:
-        if record.split == "train":
-            patients[record.label].add(record.patient_id)
-    for name, own in patients.items():
-        if training is not None and len(own) < training:
-            found.append(
-                error(
-                    f"{len(own)} training patients of class {name!r}: train.balance: acquisition needs {training}",
-                    "add patients, or set train.balance: sampler",
-                )
-            )
+    found = leak_findings(leaks, settings)
+    kept = records if settings.on_leakage == "error" else without_leaks(records, leaks)
+    if settings.patient_from != "dicom" or training is not None:  # else the split is known when the films are opened
+        found += class_findings(kept, {entry.split for entry in entries}, settings)
+    if training is not None and not errors(found):
+        found += _few_patients(kept, training)
     return found
 
 
-def _leak_finding(leaks: Sequence[Leak], settings: DataSection) -> Finding:
+def class_findings(records: Sequence[Record], given: Collection[str | None], settings: DataSection) -> list[Finding]:
+    """Classes without a film, or without one in a split: an error in train and val, which training needs.
+
+    Args:
+        records: the films that are kept, with their splits.
+        given: the splits that the cohort gives; None for films without one.
+        settings: the section `data`.
+    """
+    classes = Counter(record.label for record in records)
+    absent = [name for name in settings.classes if not classes[name]]
+    if absent:
+        remedy = "correct data.classes, data.label_map or data.label_rules"
+        return [error(f"params.yaml: data.classes: no film of class {name!r}", remedy) for name in absent]
+    if not any(record.split == "train" for record in records):
+        dropped = "train" in given or None in given
+        remedy = "correct the splits, since data.on_leakage drops all of them" if dropped else "name the split of each"
+        return [error(f"no film is left to train on: {len(records)} are in other splits", remedy)]
+    found = []
+    for split in SPLITS:
+        there = {record.label for record in records if record.split == split}
+        lacking = [name for name in settings.classes if name not in there]
+        if lacking and (there or split != "test"):
+            cut = split not in given or (split == "val" and settings.published_val == "merge")
+            names = " and ".join(map(repr, lacking))
+            severity = warning if split == "test" else error
+            found.append(severity(f"split '{split}' has no film of class {names}", _remedy(split, cut)))
+    return found
+
+
+def _few_patients(records: Sequence[Record], needed: int) -> list[Finding]:
+    """A warning for each class of fewer training patients than `train.balance: acquisition` needs."""
+    patients: dict[str, set[str]] = defaultdict(set)
+    for record in records:
+        if record.split == "train":
+            patients[record.label].add(record.patient_id)
+    return [
+        warning(
+            f"{len(own)} training patients of class {name!r}: train.balance: acquisition needs {needed}, else the "
+            "films of a class are drawn equally",
+            "add patients, or set train.balance: sampler",
+        )
+        for name, own in patients.items()
+        if len(own) < needed
+    ]
+
+
+def leak_findings(leaks: Sequence[Leak], settings: DataSection) -> list[Finding]:
+    """An error, or with `data.on_leakage: drop_from_train` a warning, about patients and films in two splits."""
+    if not leaks:
+        return []
+    counts = Counter(leak.kind for leak in leaks)
+    found = " and ".join(f"{count} {kind}{'s' if count > 1 else ''}" for kind, count in counts.items())
+    where = [f"{leak.kind} {leak.who} in {' and '.join(leak.paths)}" for leak in leaks]
     if settings.on_leakage == "error":
-        problem, _, remedy = leak_text(leaks).rpartition("; ")
-        return error(problem, remedy)
-    return warning(
-        f"leakage: {len(leaks)} patients in two splits",
-        "their films in train, or in val if test has them, are dropped (data.on_leakage)",
-        [leak.who for leak in leaks],
-    )
+        remedy = "correct the split or set data.on_leakage: drop_from_train"
+        return [error(f"leakage: {found} in two splits", remedy, where)]
+    remedy = "their films in train, or in val if test has them, are dropped (data.on_leakage)"
+    return [warning(f"leakage: {found} in two splits", remedy, where)]
 
 
 def _remedy(split: str, cut: bool) -> str:

@@ -88,7 +88,8 @@ def open_shards(folder: Path) -> ShardSet:
         table = pd.read_csv(folder / TABLE, dtype={name: str for name in COLUMNS if name not in ("row", "label")})
         found = ShardSet(folder, table, tuple(facts["classes"]), int(facts["image_px"]), str(facts["spec"]))
     except (OSError, ValueError, KeyError) as error:
-        raise CxrError(f"{folder}: not a set of shards ({error}); run `dvc repro shard`") from error
+        reason = " ".join(str(error).split())  # pandas ends some of its messages with a line break
+        raise CxrError(f"{folder}: not a set of shards ({reason}); run `dvc repro shard`") from error
     missing = [name for name in table["shard"].unique() if not (folder / name).is_file()]
     if missing:
         raise CxrError(f"{folder / missing[0]}: listed in {TABLE} but missing; run `dvc repro shard`")

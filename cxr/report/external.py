@@ -1,5 +1,6 @@
 """A frozen bundle on labelled films from elsewhere: labels, metrics, drift."""
 
+import logging
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -22,6 +23,7 @@ from cxr.ingest.table import read_table
 from cxr.predict.batch import Record
 from cxr.report.tables import Rows, cell, markdown, title
 
+log = logging.getLogger(__name__)
 PATIENT, LABEL, PATH = "patient_id", "label", "path"
 SPLIT = "test"
 
@@ -59,15 +61,16 @@ def from_csv(path: str, films: Sequence[str], classes: Sequence[str]) -> pd.Data
     columns = {name: table.column(name) for name in (PATH, LABEL, PATIENT)}
     for name in (PATH, LABEL):
         if columns[name] is None:
-            raise CxrError(f"{path}: {table.no_column(name)}")
+            raise CxrError(f"{path}: {table.no_column(name)}; name yours {name!r} in the header")
     rows: dict[str, dict[str, str]] = {}
-    names, unknown = FilmNames(films), Counter[str]()
+    names, unknown, lost = FilmNames(films), Counter[str](), list[str]()
     for line, row in zip(table.lines, table.rows, strict=True):
         given = {name: row[column] for name, column in columns.items() if column}
         meant = names.find(given[PATH])
         if len(meant) > 1:
             raise CxrError(f"{path}:{line}: {given[PATH]!r} is {meant[0]} or {meant[1]}; give the path of the film")
         if not meant:
+            lost.append(f"{path}:{line} {given[PATH]!r}")
             continue
         label = class_of(given[LABEL], classes)
         if label is None:
@@ -77,10 +80,16 @@ def from_csv(path: str, films: Sequence[str], classes: Sequence[str]) -> pd.Data
         if rows.setdefault(meant[0], own)[LABEL] != own[LABEL]:
             raise CxrError(f"{path}:{line}: {meant[0]} has two labels; keep one")
     if unknown:
-        raise CxrError(f"{path}: {unknown_labels(unknown, classes)}; correct the table")
+        raise CxrError(
+            f"{path}: {unknown_labels(unknown, classes)}; write one of them in each row, and remove rows of other films"
+        )
     if not rows:
         first = table.rows[0][str(columns[PATH])] if table.rows else ""
-        raise CxrError(f"{path}: names none of the {len(films)} films; its first is {first!r}")
+        raise CxrError(f"{path}: names none of the {len(films)} films, its first is {first!r}; correct --films or path")
+    if lost:
+        log.warning("%d rows name none of the films and are skipped, such as %s; check --films", len(lost), lost[0])
+    if len(rows) < len(films):
+        log.warning("%d of %d films have no row in %s and no label", len(films) - len(rows), len(films), path)
     return pd.DataFrame(list(rows.values())).drop(columns=PATH)
 
 

@@ -14,6 +14,7 @@ from testing.npz import write_npz_set
 from testing.seaweed import ACCESS_KEY, SECRET_KEY, SeaweedFS
 from tests.aws.control_plane import ControlPlane
 from tests.aws.project import Project
+from tests.aws.serving_plane import ServingPlane
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -68,6 +69,17 @@ def plane(tmp_path: Path, s3: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     monkeypatch.setenv("AWS_ENDPOINT_URL_ECR", server.url)
     monkeypatch.setenv("AWS_ENDPOINT_URL_SERVICE_QUOTAS", server.url)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def serving(tmp_path: Path, s3: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[ServingPlane]:
+    """The serving side, and an environment in which the AWS SDKs talk to it."""
+    (tmp_path / "serving").mkdir()
+    server = ServingPlane(tmp_path / "serving", s3)
+    for service in ("SAGEMAKER", "SAGEMAKER_RUNTIME", "SERVICE_QUOTAS"):
+        monkeypatch.setenv(f"AWS_ENDPOINT_URL_{service}", server.url)
     yield server
     server.close()
 

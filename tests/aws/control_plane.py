@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.aws import service_model
+from tests.aws.account_quotas import account_quotas, list_service_quotas, request_increase
 from tests.aws.job import LOG_GROUP, Job
 
 _SERVICES = {"SageMaker": "sagemaker", "Logs_20140328": "logs", "AmazonEC2ContainerRegistry_V20150921": "ecr"}
@@ -33,9 +34,7 @@ class ControlPlane:
         self.calls: list[tuple[str, dict[str, Any]]] = []
         self.known_keys = {"test-access-key"}
         self.builds: dict[str, str] = {}  # image tag -> what it holds now; a tag that is not here holds its own name
-        types = _MODELS["SageMaker"].shape_for("TrainingInstanceType").enum
-        uses = ("training job", "spot training job", "training warm pool", "endpoint", "transform job")
-        self.quotas = {f"{name} for {use} usage": 4 for use in uses for name in types}
+        self.quotas = account_quotas()
         self.faults: list[tuple[str, Refused]] = []  # operation -> how its next call is refused
         plane = self
 
@@ -117,12 +116,10 @@ class ControlPlane:
         return {"images": [{"imageId": {**image, "imageDigest": f"sha256:{digest}"}, "imageManifest": "{}"}]}
 
     def _ListServiceQuotas(self, request: dict[str, Any]) -> dict[str, Any]:
-        begin, names = int(request.get("NextToken", 0)), list(self.quotas)
-        page = names[begin : begin + 100]
-        found = [
-            {"QuotaName": name, "QuotaCode": f"L-{names.index(name):08X}", "Value": self.quotas[name]} for name in page
-        ]
-        return {"Quotas": found} | ({"NextToken": str(begin + 100)} if begin + 100 < len(names) else {})
+        return list_service_quotas(self.quotas, request)
+
+    def _RequestServiceQuotaIncrease(self, request: dict[str, Any]) -> dict[str, Any]:
+        return request_increase(self.quotas, request)
 
     def _job(self, request: dict[str, Any]) -> Job:
         try:

@@ -1,4 +1,4 @@
-"""A double of SageMaker's serving side: it checks requests against botocore's model and starts the real service.
+"""A double of SageMaker's serving side and of Service Quotas: requests are checked, the real service answers.
 
 CreateEndpoint fetches model.tar.gz from S3, unpacks it and runs docker/serve on a free port; the endpoint is InService
 once /ping answers 200. InvokeEndpoint is passed on to /invocations. CreateTransformJob does this for the films below
@@ -21,9 +21,11 @@ from pathlib import Path
 from typing import Any
 
 from tests.aws import service_model
+from tests.aws.account_quotas import account_quotas, list_service_quotas
 
 ROOT = Path(__file__).parents[2]
 SERVICE = service_model.load("sagemaker")
+_QUOTAS = service_model.load("service-quotas")
 ARN = "arn:aws:sagemaker:eu-central-1:123456789012"
 START_SECONDS = 60
 DOCKER_V2 = "application/vnd.docker.distribution.manifest.v2+json"
@@ -46,6 +48,7 @@ class ServingPlane:
         self.packages: list[dict[str, Any]] = []
         self.transforms: dict[str, dict[str, Any]] = {}
         self.manifests: dict[str, str] = {}  # image -> media type of its manifest, where it is not Docker's
+        self.quotas = account_quotas()
         self.by_hand = False  # a test moves transform jobs from state to state
         self.speaks = True  # else errors have their code and no text, which AWS may change at any time
         self.processes: dict[str, tuple[subprocess.Popen[bytes], int]] = {}
@@ -62,7 +65,8 @@ class ServingPlane:
             self._end(name)
 
     def answer(self, operation: str, request: dict[str, Any]) -> dict[str, Any]:
-        if violation := service_model.fault(SERVICE, operation, request):
+        model = _QUOTAS if operation in _QUOTAS.operation_names else SERVICE
+        if violation := service_model.fault(model, operation, request):
             raise Refused("ValidationException", f"1 validation error detected: {violation}")
         self.calls.append((operation, request))
         return getattr(self, f"_{operation}")(request)  # type: ignore[no-any-return]
@@ -76,6 +80,9 @@ class ServingPlane:
                 return 200, reply.read(), reply.headers["Content-Type"]
         except urllib.error.HTTPError as error:
             return error.code, error.read(), error.headers["Content-Type"]
+
+    def _ListServiceQuotas(self, request: dict[str, Any]) -> dict[str, Any]:
+        return list_service_quotas(self.quotas, request)
 
     def _DescribeModel(self, request: dict[str, Any]) -> dict[str, Any]:
         model = self._need(self.models, request["ModelName"])
@@ -189,19 +196,23 @@ class ServingPlane:
     def _ListModels(self, request: dict[str, Any]) -> dict[str, Any]:
         return {"Models": self._listed("model", "Model", self.models, request)}
 
+    def _ListTransformJobs(self, request: dict[str, Any]) -> dict[str, Any]:
+        return {"TransformJobSummaries": self._listed("transform-job", "TransformJob", self.transforms, request)}
+
     @staticmethod
     def _listed(kind: str, prefix: str, things: dict[str, Any], request: dict[str, Any]) -> list[dict[str, Any]]:
         return [
             {f"{prefix}Name": name, f"{prefix}Arn": f"{ARN}:{kind}/{name}", "CreationTime": 0}
-            | ({"EndpointStatus": thing["Status"], "LastModifiedTime": 0} if kind == "endpoint" else {})
+            | ({f"{prefix}Status": thing["Status"], "LastModifiedTime": 0} if "Status" in thing else {})
             for name, thing in things.items()
             if request["NameContains"] in name
         ]
 
     def _ListTags(self, request: dict[str, Any]) -> dict[str, Any]:
         kind, _, name = request["ResourceArn"].rpartition(":")[2].partition("/")
-        things = {"endpoint": self.endpoints, "endpoint-config": self.configs, "model": self.models}[kind]
-        return {"Tags": things[name].get("Tags", [])}
+        things = {"endpoint": self.endpoints, "endpoint-config": self.configs, "model": self.models}
+        things["transform-job"] = self.transforms
+        return {"Tags": things[kind][name].get("Tags", [])}
 
     def _DeleteEndpoint(self, request: dict[str, Any]) -> dict[str, Any]:
         if self._need(self.endpoints, request["EndpointName"])["Status"] == "Creating":

@@ -156,9 +156,9 @@ def test_a_fixed_disk_too_small_for_the_data_is_an_error(
     project.set_sagemaker(instance_type="ml.g4dn.2xlarge", volume_gb=16384)
     with pytest.raises(CxrError, match=r"ml\.g4dn\.2xlarge has a fixed disk of 225 GB, and .* need about 240 GB; take"):
         main(["train-remote", "--dry-run"])
-    project.set_sagemaker(instance_type="ml.g7e.2xlarge")
+    project.set_sagemaker(instance_type="ml.g6.10xlarge")
     main(["train-remote", "--dry-run"])
-    assert "the size of the disk of ml.g7e.2xlarge is not known here" in caplog.text
+    assert "the size of the disk of ml.g6.10xlarge is not known here" in caplog.text
 
 
 @pytest.mark.parametrize(("instance", "computes_on"), [("ml.m5.xlarge", "cpu"), ("ml.g5.xlarge", "gpu")])
@@ -186,7 +186,7 @@ def test_retries_and_a_warm_pool_are_requested_if_they_are_set(project: Project,
         main(["train-remote", "--dry-run"])
 
 
-@pytest.mark.parametrize("instance", ["ml.g5.xlarge", "ml.p4d.24xlarge", "ml.m5d.large"])
+@pytest.mark.parametrize("instance", ["ml.g5.xlarge", "ml.p4d.24xlarge", "ml.r5d.large"])
 def test_a_key_for_a_disk_that_accepts_none_is_an_error_before_any_request(instance: str) -> None:
     values = {**VALUES, "volume_kms_key": "1234abcd"}
     with pytest.raises(CxrError, match=rf"sagemaker\.volume_kms_key: {instance} has a disk of its own"):

@@ -7,9 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
+from aiobotocore.client import AioBaseClient
 from dvc.cli import main as dvc
 
 from testing.seaweed import ACCESS_KEY, SECRET_KEY, SeaweedFS
+from tests.aws.test_policies import Policy, needed
 
 ROOT = Path(__file__).parents[2]
 Dvc = Callable[..., None]
@@ -80,6 +83,66 @@ def test_films_imported_from_a_bucket_change_on_update(
     s3.put_object(Bucket=bucket, Key="x-ray-v2/train/NORMAL/c.png", Body=b"c")
     run("update", "-q", "data/raw/x-ray-v2.dvc")
     assert sorted(path.name for path in normal.iterdir()) == ["a.png", "b.png", "c.png"]
+
+
+@pytest.fixture
+def versioned(project: Path, s3: Any, bucket: str, monkeypatch: pytest.MonkeyPatch, seaweed: SeaweedFS) -> Path:
+    """The repository beside a bucket with versions and two films."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", seaweed.url)
+    s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    for name in ("a", "b"):
+        s3.put_object(Bucket=bucket, Key=f"x-ray-v2/train/NORMAL/{name}.png", Body=name.encode())
+    (project / "data" / "raw").mkdir(parents=True)
+    return project
+
+
+def test_films_imported_with_their_versions_are_stored_once_and_pulled_from_where_they_lie(
+    versioned: Path, s3: Any, bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[tuple[str, str]] = []
+    make = AioBaseClient._make_api_call
+
+    async def recording(self: Any, operation: str, request: dict[str, Any]) -> Any:
+        calls.extend(needed("s3", operation, request))
+        return await make(self, operation, request)
+
+    monkeypatch.setattr(AioBaseClient, "_make_api_call", recording)
+    run("import-url", "-q", "--version-aware", f"s3://{bucket}/x-ray-v2", "data/raw/x-ray-v2")
+    run("push", "-q")
+    assert [entry["Key"][:9] for entry in s3.list_objects_v2(Bucket=bucket)["Contents"]] == ["x-ray-v2/"] * 2
+    git(versioned, "add", "-A", ":!.venv")
+    git(versioned, "commit", "-qm", "films")
+    s3.put_object(Bucket=bucket, Key="x-ray-v2/train/NORMAL/a.png", Body=b"changed")
+    s3.delete_object(Bucket=bucket, Key="x-ray-v2/train/NORMAL/b.png")
+    git(tmp_path, "clone", "-q", str(versioned), "clone")
+    monkeypatch.chdir(tmp_path / "clone")
+    run("pull", "-q")
+    normal = Path("data/raw/x-ray-v2/train/NORMAL")
+    assert {path.name: path.read_bytes() for path in normal.iterdir()} == {"a.png": b"a", "b.png": b"b"}
+    run("update", "-q", "data/raw/x-ray-v2.dvc")
+    assert {path.name: path.read_bytes() for path in normal.iterdir()} == {"a.png": b"changed"}
+    made = {action for action, _ in calls}
+    assert made >= {"s3:ListBucketVersions", "s3:GetObjectVersion"}
+    submitter = Policy("submitter-policy", bucket)
+    assert [call for call in calls if not submitter.allows(*call)] == []
+
+
+def test_a_cloud_versioned_remote_keeps_the_names_of_files_and_lists_each_in_place_of_the_hash(
+    versioned: Path, s3: Any, bucket: str
+) -> None:
+    run("remote", "modify", "storage", "version_aware", "true")
+    folder = versioned / "npz"
+    folder.mkdir()
+    for name, content in (("a.npz", "same"), ("b.npz", "same")):
+        (folder / name).write_text(content)
+    run("add", "-q", "npz")
+    run("push", "-q")
+    kept = [entry["Key"] for entry in s3.list_objects_v2(Bucket=bucket, Prefix="dvc/")["Contents"]]
+    assert kept == ["dvc/npz/a.npz", "dvc/npz/b.npz"]
+    (out,) = yaml.safe_load((versioned / "npz.dvc").read_text())["outs"]
+    assert "md5" not in out
+    assert [file["cloud"]["storage"]["version_id"] is not None for file in out["files"]] == [True, True]
+    assert dvc(["push", "-q", "--all-commits"]) != 0
 
 
 def test_make_remote_without_an_address_prints_its_usage() -> None:

@@ -5,7 +5,7 @@ import io
 import json
 import tarfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -27,16 +27,6 @@ from tests.conftest import phantom
 
 IMAGE = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/cxr-serve:1"
 ROLE = "arn:aws:iam::123456789012:role/cxr-endpoint"
-
-
-@pytest.fixture
-def serving(tmp_path: Path, s3: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[ServingPlane]:
-    (tmp_path / "plane").mkdir()
-    plane = ServingPlane(tmp_path / "plane", s3)
-    monkeypatch.setenv("AWS_ENDPOINT_URL_SAGEMAKER", plane.url)
-    monkeypatch.setenv("AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME", plane.url)
-    yield plane
-    plane.close()
 
 
 @pytest.fixture(scope="module")
@@ -99,6 +89,25 @@ def test_deployments_are_listed_by_tag_and_deleted_without_a_bundle_or_an_image(
     assert (serving.endpoints, serving.configs, [*serving.models]) == ({}, {}, ["cxr-pneumonia-of-others"])
     with pytest.raises(CxrError, match=r"cxr-pneumonia-of-others: no resource of that name has the tag"):
         main(["deploy", "--delete", "cxr-pneumonia-of-others"])
+
+
+def test_transform_jobs_are_listed_with_their_states_and_are_left_alone_by_a_deletion(
+    serving: ServingPlane, bundle: Bundle, bucket: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    serving.by_hand = True
+    run = functools.partial(transform, bundle, bucket)
+    end(serving, run, "Completed")
+    with pytest.raises(CxrError, match="out of memory"):
+        end(serving, functools.partial(run, prefix="other/"), "Failed", Reason="out of memory")
+    main(["deploy", "--list"])
+    listed = capsys.readouterr().out.splitlines()
+    first, second = serving.transforms
+    assert listed[-2:] == [f"transform job {first} (Completed)", f"transform job {second} (Failed)"]
+    with pytest.raises(CxrError, match=f"{first}: a transform job, which AWS keeps and does not bill"):
+        main(["deploy", "--delete", first])
+    main(["deploy", "--delete", "all"])
+    assert [line.split()[1] for line in capsys.readouterr().out.splitlines()] == ["model"]
+    assert len(serving.transforms) == 2
 
 
 def test_a_serverless_endpoint_has_a_model_of_its_own_without_network_isolation(
@@ -218,6 +227,48 @@ def test_an_image_whose_manifest_is_an_oci_index_is_refused_and_nothing_remains(
     with pytest.raises(CxrError, match=r"Unsupported manifest media type application/vnd.oci.image.index"):
         Deployment(bundle, target(bucket), poll_seconds=0.2).deploy(film())
     assert not serving.models
+
+
+@pytest.mark.parametrize(("kind", "use"), [("realtime", "endpoint"), ("transform", "transform job")])
+def test_a_quota_of_zero_is_told_before_anything_is_sent(
+    serving: ServingPlane, bundle: Bundle, bucket: str, s3: Any, kind: str, use: str
+) -> None:
+    serving.quotas[f"ml.c6i.large for {use} usage"] = 0
+    deployment = Deployment(bundle, target(bucket, kind, films_url="s3://films/new/"), poll_seconds=0.2)
+    with pytest.raises(CxrError, match=rf"ml.c6i.large for {use} usage: 0, and 1 needed; .* --desired-value 1"):
+        deployment.deploy(film())
+    assert "Contents" not in s3.list_objects_v2(Bucket=bucket)
+    assert not serving.models
+
+
+def test_neither_a_serverless_endpoint_nor_an_unchanged_one_needs_a_quota(
+    serving: ServingPlane, bundle: Bundle, bucket: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    name = Deployment(bundle, target(bucket), poll_seconds=0.2).deploy(film())
+    serving.quotas.clear()
+    assert Deployment(bundle, target(bucket), poll_seconds=0.2).deploy(film()) == name
+    main(["deploy", "--delete", name])
+    assert Deployment(bundle, target(bucket, "serverless"), poll_seconds=0.2).deploy(film()) == name
+    assert "quotas" not in caplog.text
+
+
+@pytest.mark.parametrize("region", ["cn-north-1", "us-gov-west-1"])
+@pytest.mark.parametrize("option", ["--serverless", "--register"])
+def test_china_and_govcloud_are_an_error_before_any_request(
+    serving: ServingPlane,
+    packed: Project,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    region: str,
+    option: str,
+) -> None:
+    monkeypatch.setenv("AWS_REGION", region)
+    settings = ["--bundle", str(packed.bundle), "--image", IMAGE, "--role", ROLE, "--bucket", "films"]
+    with pytest.raises(CxrError, match=rf"AWS: {region} belongs to AWS's partition aws-"):
+        main(["deploy", *settings, option])
+    dry_run(packed, "films")
+    assert f"{region} belongs to AWS's partition aws-" in capsys.readouterr().err
+    assert serving.calls == []
 
 
 def bundle_folder(bundle: Bundle) -> Path:
@@ -376,9 +427,33 @@ def test_a_dry_run_prints_the_requests_and_says_what_exists_what_would_change_an
     text = capsys.readouterr().err
     assert f"exists: endpoint {name}, InService" in text
     assert "would change: instance type: ml.c6i.large -> ml.c6i.xlarge" in text
-    dry_run(packed, bucket, "--transform", f"s3://{bucket}/new")
-    assert "would start attempt 1" in capsys.readouterr().err
+    dry_run(packed, bucket, "--register")
+    printed = capsys.readouterr()
+    assert list(json.loads(printed.out))[-1] == "CreateModelPackage"
+    assert "exists: no group cxr-pneumonia of the model registry" in printed.err
+    assert "would create the group and another entry" in printed.err
+    assert "to remove it: aws sagemaker delete-model-package" in printed.err
     assert all(operation.startswith("Describe") for operation, _ in serving.calls[calls:])
+
+
+def test_a_dry_run_of_a_transform_says_what_exists_what_would_start_and_how_to_remove_it(
+    serving: ServingPlane, packed: Project, bundle: Bundle, bucket: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def told(*options: str) -> list[str]:
+        dry_run(packed, bucket, "--transform", f"s3://{bucket}/new/", *options)
+        return capsys.readouterr().err.splitlines()[-3:]
+
+    assert told()[:2] == ["exists: no such transform job", "would start attempt 1"]
+    assert serving.transforms == {}
+    serving.by_hand = True
+    end(serving, functools.partial(transform, bundle, bucket), "Completed")
+    ((name, job),) = serving.transforms.items()
+    exists, would, remove = told()
+    assert (exists, would) == (f"exists: transform job {name}, Completed", "would report its predictions")
+    output = job["TransformOutput"]["S3OutputPath"]
+    assert remove.startswith(f"to remove it: python -m cxr deploy --delete {job['ModelName']}, and aws s3 rm")
+    assert f"--recursive {output};" in remove
+    assert told("--again")[1] == "would start attempt 2"
 
 
 def test_a_dry_run_needs_no_sign_in(

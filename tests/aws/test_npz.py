@@ -11,7 +11,8 @@ import pytest
 from cxr.__main__ import main
 from cxr.aws.container.workspace import SPLITS
 from cxr.aws.npz import fetch_channels, plan_channels, publish_channels
-from cxr.aws.s3 import Store, parse_url
+from cxr.aws.objects import parse_url
+from cxr.aws.s3 import Store
 from cxr.core.errors import CxrError
 from testing.seaweed import Cable, SeaweedFS
 

@@ -3,7 +3,6 @@
 import re
 import subprocess
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +24,7 @@ POLICIES = Path(__file__).parents[2] / "docs" / "aws"
 REGION = "eu-central-1"
 KEY = "1234abcd-12ab-34cd-56ef-1234567890ab"
 _S3 = {"HeadBucket": "ListBucket", "ListObjectsV2": "ListBucket", "HeadObject": "GetObject"}
-_S3 |= {"ListMultipartUploads": "ListBucketMultipartUploads"}
+_S3 |= {"ListMultipartUploads": "ListBucketMultipartUploads", "ListObjectVersions": "ListBucketVersions"}
 _S3 |= dict.fromkeys(("CreateMultipartUpload", "UploadPart", "CompleteMultipartUpload"), "PutObject")
 
 
@@ -63,7 +62,9 @@ class Policy:
 
 def with_key(action: str, resource: str) -> list[tuple[str, str]]:
     """An S3 call, and what it needs of the key with which the bucket encrypts."""
-    needs = {"s3:GetObject": "kms:Decrypt", "s3:PutObject": "kms:GenerateDataKey"}
+    needs = {"s3:PutObject": "kms:GenerateDataKey"} | dict.fromkeys(
+        ("s3:GetObject", "s3:GetObjectVersion"), "kms:Decrypt"
+    )
     key = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/{KEY}"
     return [(action, resource), *([(needs[action], key)] if action in needs else [])]
 
@@ -72,7 +73,8 @@ def needed(service: str, operation: str, request: dict[str, Any]) -> list[tuple[
     """IAM actions and resources of an API call (Service Authorization Reference)."""
     if service == "s3":
         resource = f"arn:aws:s3:::{request['Bucket']}" + (f"/{request['Key']}" if "Key" in request else "")
-        return with_key(f"s3:{_S3.get(operation, operation)}", resource)
+        version = "Version" if "VersionId" in request else ""
+        return with_key(f"s3:{_S3.get(operation, operation)}{version}", resource)
     if service == "logs":
         stream = f":log-stream:{request['logStreamName']}" if "logStreamName" in request else ":log-stream:"
         group = f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:{request['logGroupName']}"
@@ -144,16 +146,6 @@ def test_the_policies_allow_every_call_of_a_hand_off(
     assert [call for call in made if not role.allows(*call)] == []
 
 
-@pytest.fixture
-def serving(tmp_path: Path, s3: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[ServingPlane]:
-    (tmp_path / "serving").mkdir()
-    double = ServingPlane(tmp_path / "serving", s3)
-    monkeypatch.setenv("AWS_ENDPOINT_URL_SAGEMAKER", double.url)
-    monkeypatch.setenv("AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME", double.url)
-    yield double
-    double.close()
-
-
 def test_every_call_of_a_deployment_is_allowed(
     tmp_path: Path, serving: ServingPlane, bucket: str, calls: list[tuple[str, str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -170,6 +162,7 @@ def test_every_call_of_a_deployment_is_allowed(
     main(["deploy", "--bundle", str(bundle), "--register", "--metrics", str(metrics)])
     made = {action for action, _ in calls}
     assert made >= {"sagemaker:CreateEndpoint", "sagemaker:InvokeEndpoint", "iam:PassRole", "kms:GenerateDataKey"}
+    assert "servicequotas:ListServiceQuotas" in made
     deployer = Policy("deployer-policy", bucket)
     assert [call for call in calls if not deployer.allows(*call)] == []
 
@@ -202,7 +195,9 @@ def test_an_endpoint_may_read_its_bundle_and_a_transform_films_and_both_write_me
         ("ListEndpoints", {}),
         ("ListEndpointConfigs", {}),
         ("ListModels", {}),
+        ("ListTransformJobs", {}),
         ("ListTags", {"ResourceArn": f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:endpoint/cxr-pneumonia-a"}),
+        ("ListTags", {"ResourceArn": f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:transform-job/cxr-pneumonia-a-1"}),
     ],
 )
 def test_a_deployer_may_change_list_and_delete_deployments(operation: str, request_: dict[str, str]) -> None:

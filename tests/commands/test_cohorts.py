@@ -1,205 +1,35 @@
-"""`python -m cxr check FOLDER`: published cohorts and films of unknown origin, to the manifest."""
+"""`python -m cxr check FOLDER` prints or writes the section `data` of a cohort; tests/corpus.yaml has the cohorts."""
 
 import difflib
 import shutil
-from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
 
 from cxr.__main__ import main
-from cxr.commands.cohorts import KNOWN, NEUTRAL, Proposal, recognise
-from cxr.commands.propose import propose
+from cxr.commands.cohorts import KNOWN, NEUTRAL, recognise
 from cxr.core.config import load_section, read_yaml
 from cxr.core.errors import CxrError
-from cxr.films.manifest import read_manifest
-from cxr.films.medmnist import medmnist_array
 from cxr.ingest.config import DataSection
-from cxr.ingest.findings import errors
-from cxr.ingest.ingest import ingest
-from cxr.ingest.validate import validate_cohort
-from tests.conftest import phantom, write_dicom, write_image
-from tests.settings import machine
+from tests.corpus import CORPUS, for_eight_patients, write_cohort
 
 ROOT = Path(__file__).parents[2]
 FILMS = Path("data/raw/mine")
-MEDMNIST = Path("data/raw/pneumoniamnist.npz")
 
 
 @pytest.fixture
 def clone(workspace: Path) -> Path:
     """The settings of the repository in an empty folder."""
-    for name in ("params.yaml", "compute.yaml"):
-        shutil.copy(ROOT / name, workspace)
+    shutil.copy(ROOT / "compute.yaml", workspace)
+    text = (ROOT / "params.yaml").read_text(encoding="utf-8")
+    Path("params.yaml").write_text(for_eight_patients(text), encoding="utf-8")
     return workspace
-
-
-def film(name: str, seed: int) -> None:
-    write_image(FILMS / name, phantom(seed, 64, 64)[0])
-
-
-def kermany(below: str = "", val: bool = True) -> None:
-    """Kermany's names; patient 1 of each class is in train and in test, so its film in train is dropped."""
-    seed = 0
-    for split, patients in (("train", range(1, 13)), ("test", (1, 20, 21)), ("val", (30,) if val else ())):
-        for patient in patients:
-            film(f"{below}{split}/NORMAL/IM-{patient:04d}-000{1 + (split == 'test')}.jpeg", seed := seed + 1)
-            cause = ("bacteria", "virus")[patient % 2]
-            film(f"{below}{split}/PNEUMONIA/person{patient}_{cause}_{seed}.jpeg", seed := seed + 1)
-
-
-def kaggle_twice() -> None:
-    kermany()
-    kermany("chest_xray/")
-    (FILMS / "__MACOSX/chest_xray").mkdir(parents=True)
-    (FILMS / "train/NORMAL/.DS_Store").write_bytes(b"Bud1")
-
-
-def nih(lists: bool = True) -> None:
-    rows = ["Image Index,Finding Labels,Follow-up #,Patient ID,View Position,OriginalImage[Width,Height],"]
-    labels = ("No Finding", "Pneumonia|Infiltration", "Effusion", "Pneumonia", "No Finding")
-    for index in range(30):
-        name = f"{index // 2:08d}_{index % 2:03d}.png"
-        rows.append(f"{name},{labels[index % 5]},{index % 2},{index // 2},PA,64,64,")
-        film(f"images_{index % 12 + 1:03d}/images/{name}", index)
-    (FILMS / "Data_Entry_2017.csv").write_text("\r\n".join(rows) + "\r\n")
-    if lists:
-        names = [row.split(",")[0] for row in rows[1:]]
-        (FILMS / "train_val_list.txt").write_text("\n".join(names[:20]))
-        (FILMS / "test_list.txt").write_text("\n".join(names[20:]))
-
-
-def rsna() -> None:
-    rows = ["patientId,class"]
-    labels = ("Normal", "Lung Opacity", "No Lung Opacity / Not Normal")
-    for index in range(24):
-        name = f"0004cfab-14fd-4e49-80ba-{index:012d}"
-        write_dicom(FILMS / f"stage_2_train_images/{name}.dcm", phantom(index, 64, 64)[0], PatientID=name)
-        rows += [f"{name},{labels[index % 3]}"] * (1 + index % 2)  # one row per box
-    write_dicom(FILMS / "stage_2_test_images/other.dcm", phantom(99, 64, 64)[0], PatientID="other")
-    (FILMS / "stage_2_detailed_class_info.csv").write_text("\n".join(rows))
-
-
-def covid() -> None:
-    for kind, label in enumerate(("COVID", "Normal", "Viral Pneumonia", "Lung_Opacity")):
-        for index in range(1, 9):
-            pixels, mask = phantom(100 * kind + index, 64, 64)
-            write_image(FILMS / f"{label}/images/{label}-{index}.png", pixels)
-            write_image(FILMS / f"{label}/masks/{label}-{index}.png", mask)
-        (FILMS / f"{label}.metadata.xlsx").write_bytes(b"PK\3\4")
-
-
-def own_folders(names: Sequence[str] = ("NORMAL", "PNEUMONIA"), below: str = "") -> None:
-    for index in range(20):
-        film(f"{below}{names[index % len(names)]}/case{index // 2 if len(names) > 2 else index}_{index}.png", index)
-
-
-def own_table(header: str, row: str, encoding: str = "utf-8") -> None:
-    """A table with one row per film; in `row`, `i` is its number, `l` its label 0 or 1, `p` its patient."""
-    rows = [header]
-    for index in range(20):
-        film(f"images/{index}.png", index)
-        rows.append(row.format(i=index, l=index % 2, p=index, s=("train", "test")[index > 13]))
-    (FILMS / "table.csv").write_bytes("\n".join(rows).encode(encoding))
-
-
-def npz(labels: Any) -> None:
-    MEDMNIST.parent.mkdir(parents=True)
-    pixels = np.random.default_rng(0).integers(0, 255, (3, 24, 28, 28), dtype=np.uint8)
-    splits = dict(zip(("train", "val", "test"), pixels, strict=True))
-    arrays = {f"{split}_images": images for split, images in splits.items()}
-    np.savez(MEDMNIST, **arrays, **{f"{split}_labels": labels for split in splits})
-    medmnist_array.cache_clear()  # it knows files by name
-
-
-CASES: dict[str, tuple[Callable[[], None], str, dict[str, int]]] = {
-    "kaggle": (kermany, "Kermany chest_xray, Kaggle", {"normal": 15, "pneumonia": 15}),
-    "kaggle, nested": (lambda: kermany("chest_xray/"), "Kermany chest_xray, Kaggle", {"normal": 15, "pneumonia": 15}),
-    "kaggle, twice": (kaggle_twice, "Kermany chest_xray, Kaggle", {"normal": 15, "pneumonia": 15}),
-    "mendeley": (lambda: kermany(val=False), "Kermany chest_xray, Mendeley", {"normal": 14, "pneumonia": 14}),
-    "nih": (nih, "NIH ChestX-ray14", {"normal": 12, "pneumonia": 12}),
-    "nih without lists": (lambda: nih(False), "NIH ChestX-ray14", {"normal": 12, "pneumonia": 12}),
-    "rsna": (rsna, "RSNA Pneumonia Detection", {"normal": 8, "pneumonia": 8}),
-    "covid": (covid, "COVID-19 Radiography", {"normal": 8, "pneumonia": 8}),
-    "folders": (own_folders, "class folders", {"normal": 10, "pneumonia": 10}),
-    "folders in a folder": (lambda: own_folders(below="a/b/"), "class folders", {"normal": 10, "pneumonia": 10}),
-    "folders of a split": (lambda: own_folders(below="train/"), "class folders", {"normal": 10, "pneumonia": 10}),
-    "folders of other names": (lambda: own_folders(("TB", "healthy")), "class folders", {"healthy": 10, "TB": 10}),
-    "three folders": (lambda: own_folders(("a", "b", "Normal")), "class folders", {"Normal": 6, "a": 7, "b": 7}),
-    "korean folders": (lambda: own_folders(("폐렴", "정상")), "class folders", {"정상": 10, "폐렴": 10}),
-    "table": (lambda: own_table("path,label", "images/{i}.png,{l}"), "label table", {"normal": 10, "pneumonia": 10}),
-    "table of stems": (lambda: own_table("id,Target", "{i},{l}.0"), "label table", {"normal": 10, "pneumonia": 10}),
-    "table of Excel": (
-        lambda: own_table("Datei;Befund für Patient;Patient ID", "{i}.png;{l};P{p}", "cp1252"),
-        "label table",
-        {"normal": 10, "pneumonia": 10},
-    ),
-    "table of Windows": (
-        lambda: own_table("file\tdiagnosis\tsplit", "C:\\x\\images\\{i}.png\t{l}\t{s}", "utf-16"),
-        "label table",
-        {"normal": 10, "pneumonia": 10},
-    ),
-    "table with blanks": (
-        lambda: own_table("index,image,label", "{i},{i}.png,{l}") or own_blank(),
-        "label table",
-        {"normal": 10, "pneumonia": 9},
-    ),
-    "pneumoniamnist": (
-        lambda: npz((np.arange(24) % 2).reshape(-1, 1)),
-        "PneumoniaMNIST",
-        {"normal": 36, "pneumonia": 36},
-    ),
-}
-
-
-def own_blank() -> None:
-    text = (FILMS / "table.csv").read_text()
-    (FILMS / "table.csv").write_text(text.replace("3,3.png,1", "3,3.png,", 1))
-
-
-def proposal() -> Proposal:
-    place = MEDMNIST if MEDMNIST.exists() else FILMS
-    return recognise(place) or propose(place)
-
-
-@pytest.mark.parametrize("case", CASES)
-def test_a_cohort_is_recognised_and_its_settings_read_all_its_films(clone: Path, case: str) -> None:
-    build, name, expected = CASES[case]
-    build()
-    found = proposal()
-    assert name in found.name
-    section = DataSection.model_validate({**found.data, "patient_ids": "as_is"})
-    ingest(section, machine(workers=1), Path("data"))
-    records, classes = read_manifest(Path("data/manifest.csv"))
-    labels = [record.label for record in records]
-    assert {one: labels.count(one) for one in classes} == expected
-    there = {(record.split, record.label) for record in records}
-    ready = {(split, one) for split in ("train", "val") for one in classes} <= there
-    assert (not errors(validate_cohort(section, b"", 1)[1])) == ready  # the check approves what training can use
-
-
-@pytest.mark.parametrize(
-    ("build", "message"),
-    [
-        (lambda: npz(np.zeros((24, 14), int)), "this is ChestMNIST .* 14 labels per film .* one class per film"),
-        (lambda: film("a.png", 1), "1 films, but no class folders, and there is no label table; move the films"),
-        (lambda: FILMS.mkdir(parents=True), "no films; copy films"),
-        (lambda: None, "no such file or folder"),
-    ],
-    ids=["chestmnist", "one film", "empty", "missing"],
-)
-def test_what_cannot_be_used_is_an_error_that_says_why(clone: Path, build: Callable[[], None], message: str) -> None:
-    build()
-    with pytest.raises(CxrError, match=message):
-        proposal()
 
 
 def test_the_written_section_keeps_comments_order_and_other_sections(
     clone: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    kermany()
+    write_cohort(CORPUS["kaggle"], FILMS)
     before = Path("params.yaml").read_text(encoding="utf-8")
     main(["check", str(FILMS), "--write"])
     assert "Kermany chest_xray, Kaggle (chest-xray-pneumonia): folder train/NORMAL" in capsys.readouterr().out
@@ -212,7 +42,7 @@ def test_the_written_section_keeps_comments_order_and_other_sections(
 
 
 def test_maps_and_lists_are_written_as_they_are_read(clone: Path) -> None:
-    nih()
+    write_cohort(CORPUS["nih"], FILMS)
     before = Path("params.yaml").read_text(encoding="utf-8")
     main(["check", str(FILMS), "--write"])
     data = load_section("data", DataSection)
@@ -225,7 +55,7 @@ def test_maps_and_lists_are_written_as_they_are_read(clone: Path) -> None:
 def test_without_write_the_section_is_printed_and_nothing_changes(
     clone: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    own_folders()
+    write_cohort(CORPUS["class folders"], FILMS)
     before = Path("params.yaml").read_bytes()
     main(["check", str(FILMS)])
     assert "  root: data/raw/mine\n" in capsys.readouterr().out
@@ -243,8 +73,6 @@ def test_every_entry_names_its_source_and_has_valid_settings(clone: Path) -> Non
             DataSection.model_validate({**current, **NEUTRAL, **entry["settings"]})
 
 
-def test_the_page_lists_every_cohort_that_is_recognised() -> None:
-    page = (ROOT / "docs/data.md").read_text(encoding="utf-8")
-    for entry in read_yaml(KNOWN).values():
-        if "settings" in entry:
-            assert f"| [{entry['name']}]({entry['link']}) | {entry['licence']} |" in page
+def test_a_folder_that_is_missing_is_an_error(clone: Path) -> None:
+    with pytest.raises(CxrError, match="data/raw/mine: no such file or folder; copy the films there"):
+        recognise(FILMS)

@@ -91,16 +91,17 @@ def test_given_splits_are_kept_and_only_validation_is_cut(workspace: Path) -> No
 def test_a_published_validation_set_can_be_merged_into_train_and_cut_anew(workspace: Path) -> None:
     write_cohort(workspace / "films", split="train")
     write_image(workspace / "films/val/NORMAL/P900_0.png", phantom(1)[0])
+    write_image(workspace / "films/val/PNEUMONIA/P901_0.png", phantom(2)[0])
     kept = run(settings())
     merged = run(settings(published_val="merge"))
-    assert [record.patient_id for record in kept if record.split == "val"] == ["P900"]
+    assert [record.patient_id for record in kept if record.split == "val"] == ["P900", "P901"]
     assert len({record.patient_id for record in merged if record.split == "val"}) == 4
 
 
 def test_a_patient_in_two_splits_stops_the_stage_and_is_named(workspace: Path) -> None:
     write_cohort(workspace / "films", split="train")
     write_image(workspace / "films/test/NORMAL/P000_9.png", phantom(5)[0])
-    with pytest.raises(CxrError, match=r"leakage: 1 patient in two splits: patient P000 in films/t"):
+    with pytest.raises(CxrError, match=r"leakage: 1 patient in two splits, such as patient P000 in films/t"):
         run(settings())
     assert not Path("data/manifest.csv").exists()
 
@@ -109,8 +110,22 @@ def test_an_identical_film_in_two_splits_stops_the_stage_even_in_another_format(
     write_cohort(workspace / "films", split="train")
     film = cv2.imread("films/train/NORMAL/P000_0.png", cv2.IMREAD_UNCHANGED)
     write_image(workspace / "films/test/NORMAL/P900_0.bmp", film)
-    with pytest.raises(CxrError, match=r"leakage: 1 film in two splits: .*P000_0\.png and .*P900_0\.bmp"):
+    with pytest.raises(CxrError, match=r"leakage: 1 film in two splits, such as .*P000_0\.png and .*P900_0\.bmp"):
         run(settings())
+
+
+def test_a_leak_of_many_patients_gives_three_examples_and_the_file_with_all(workspace: Path) -> None:
+    write_cohort(workspace / "films", split="train")
+    write_cohort(workspace / "films", patients=6, split="test")
+    with pytest.raises(
+        CxrError, match=r"leakage: 6 patients .*P000 .*P001 .*P002 .* \(all 6 in data/findings\.csv\)"
+    ) as caught:
+        run(settings())
+    assert "P003" not in str(caught.value)
+    listed = pd.read_csv("data/findings.csv")
+    assert sum(listed["place"].str.contains(r"patient P00[0-5] in films/train/.* and films/test/", na=False)) == 6
+    run(settings(on_leakage="drop_from_train"))
+    assert pd.read_csv("data/findings.csv")["severity"].tolist() == ["warning"] * 6
 
 
 def test_leaking_films_can_be_dropped_from_train(workspace: Path) -> None:
@@ -123,7 +138,7 @@ def test_leaking_films_can_be_dropped_from_train(workspace: Path) -> None:
 def test_identical_films_of_two_patients_stay_in_one_split(workspace: Path) -> None:
     write_cohort(workspace / "films", patients=20, films=1)
     twin = phantom(4242)[0]
-    for patient in range(0, 20, 2):
+    for patient in range(0, 10, 2):
         write_image(workspace / f"films/NORMAL/P{patient:03d}_twin.png", twin)
     records = run(settings(val_fraction=0.5))
     assert len({record.split for record in records if record.image_id.endswith("twin")}) == 1
@@ -178,8 +193,13 @@ def test_links_to_folders_are_reported_because_they_are_not_followed(
     write_cohort(workspace / "films")
     (workspace / "films/PNEUMONIA").rename(workspace / "elsewhere")
     (workspace / "films/PNEUMONIA").symlink_to(workspace / "elsewhere")
+    with pytest.raises(CxrError, match="no film of class 'pneumonia'"):
+        run(settings())
+    (workspace / "films/PNEUMONIA").unlink()
+    (workspace / "elsewhere").rename(workspace / "films/PNEUMONIA")
+    (workspace / "films/NORMAL/more").symlink_to(workspace / "films/PNEUMONIA")
     run(settings())
-    assert "1 folders under films are links and are skipped, such as films/PNEUMONIA; copy them" in caplog.text
+    assert "1 folders under films are links and are skipped, such as films/NORMAL/more; copy them" in caplog.text
 
 
 def test_a_row_that_names_a_folder_or_a_pipe_is_quarantined(workspace: Path) -> None:
@@ -208,9 +228,9 @@ def test_a_truncated_jpeg_is_quarantined(workspace: Path) -> None:
 
 
 def test_too_many_unusable_films_stop_the_run(workspace: Path) -> None:
-    write_cohort(workspace / "films", patients=4)
-    (workspace / "films/NORMAL/P500.png").write_bytes(b"")
-    with pytest.raises(CxrError, match=r"1 of 9 films cannot be used, more than data\.max_quarantined = 0\.05; .*P500"):
+    write_cohort(workspace / "films", patients=6, films=1)
+    (workspace / "films/NORMAL/P500.png").write_bytes(b"no film")
+    with pytest.raises(CxrError, match=r"1 of 7 films cannot be used, more than data\.max_quarantined = 0\.05; .*P500"):
         run(settings())
     assert len(pd.read_csv("data/quarantine.csv")) == 1
 

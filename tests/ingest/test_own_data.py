@@ -37,20 +37,20 @@ def test_the_error_for_a_pattern_without_matches_suggests_one(workspace: Path) -
         run(settings())
     assert str(caught.value) == (
         r"params.yaml: data.path_pattern: (?P<patient_id>P\d+) finds no patient in 6 of 6 paths, such as "
-        r"NORMAL/case0_0.png and NORMAL/case1_2.png and "
-        r"NORMAL/case2_4.png; try (?P<patient_id>case\d+) (3 patients here), or set data.patient_from: image if each "
+        r"NORMAL/case0_0.png and NORMAL/case1_2.png and NORMAL/case2_4.png (all 6 in data/findings.csv); "
+        r"try (?P<patient_id>case\d+) (3 patients here), or set data.patient_from: image if each "
         "film is of another patient"
     )
     assert len(run(settings(path_pattern=r"(?P<patient_id>case\d+)", val_fraction=0.34))) == 6
 
 
 def test_masks_are_found_automatically_and_not_required(workspace: Path) -> None:
-    write_cohort(workspace / "films", patients=4)
+    write_cohort(workspace / "films", patients=6)
     assert not any(record.mask_path for record in run(settings(masks_dir="auto")))
     write_image(workspace / "films/lung_masks/P000_0.png", phantom(0)[1])
     records = run(settings(masks_dir="auto"))
     assert [record.image_id for record in records if record.mask_path] == ["P000_0"]
-    assert len(records) == 8  # a mask is no film
+    assert len(records) == 12  # a mask is no film
 
 
 def test_the_warning_for_a_missing_test_set_has_a_remedy(workspace: Path, caplog: pytest.LogCaptureFixture) -> None:

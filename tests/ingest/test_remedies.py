@@ -1,15 +1,18 @@
 """Each error names a remedy; applied, the cohort is read."""
 
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+from ruamel.yaml import YAML
 
 from cxr.ingest.patients import suggest_pattern
 from cxr.ingest.validate import validate_cohort
 from tests.conftest import phantom, write_image
 from tests.ingest.test_ingest import run, settings, write_cohort
 
+LABELS: dict[str, Any] = {"layout": "csv", "patient_from": "image", "path_pattern": "none"}
 COVID: dict[str, Any] = {"classes": ("normal", "covid"), "patient_from": "image", "path_pattern": "none"}
 
 
@@ -83,7 +86,7 @@ def table(labels: list[str], **changes: Any) -> dict[str, Any]:
         write_image(Path(f"films/{index}.png"), phantom(index, 64, 64)[0])
     rows = [f"{index}.png,{label}" for index, label in enumerate(labels)]
     Path("films/labels.csv").write_text("\n".join(["path,label", *rows, ""]))
-    return {"layout": "csv", "patient_from": "image", "path_pattern": "none", **changes}
+    return {**LABELS, **changes}
 
 
 def test_blank_labels_can_be_left_out(workspace: Path) -> None:
@@ -116,7 +119,82 @@ def test_rules_read_one_column_per_finding(workspace: Path) -> None:
     ]
     columns = {"label": "none"}
     assert len(run(settings(**given, label_rules=rules, columns=columns))) == 12
-    assert len(run(settings(**given, label_rules=[rules[0], rules[2]], columns=columns, max_quarantined=1))) == 6
+    assert "no film of class 'normal'" in problem(**given, label_rules=[rules[0], rules[2]], columns=columns)
+
+
+def test_classes_as_columns_are_named_with_the_rules_that_read_them(workspace: Path) -> None:
+    given = table([f"{index % 2},{(index + 1) % 2}" for index in range(12)])
+    text = Path("films/labels.csv").read_text().replace("path,label", "path,PNEUMONIA,NORMAL")
+    Path("films/labels.csv").write_text(text)
+    rules = re.search(r"set data.columns.label: none and data.label_rules: (\[.*\])", problem(**given))
+    assert rules
+    records = run(settings(**given, label_rules=YAML().load(rules[1]), columns={"label": "none"}))
+    assert [record.label for record in records].count("pneumonia") == 6
+
+
+def write_tables(other: list[str]) -> None:
+    """A table of films with a study and a split, and another one."""
+    for index in range(12):
+        write_image(Path(f"films/{index}.png"), phantom(index, 64, 64)[0])
+    rows = [f"{index}.png,s{index},{('train', 'test')[index > 7]}" for index in range(12)]
+    Path("films/labels.csv").write_text("\n".join(["path,study,split", *rows, ""]))
+    Path("films/other.csv").write_text("\n".join([*other, ""]))
+
+
+def test_labels_in_another_table_are_joined_by_a_key(workspace: Path) -> None:
+    write_tables(["study,label,age", *(f"s{index},{index % 2},{index}" for index in range(11))])
+    given = {**LABELS, "tables": [{"csv": "other.csv", "on": "study"}], "label_map": {"blank": "exclude"}}
+    records = run(settings(**given))
+    assert [record.attributes["age"] for record in records if record.image_id == "7"] == ["7"]
+    assert len(records) == 11
+    found = "\n".join(map(str, validate_cohort(settings(**given), b"")[1]))
+    assert "films/other.csv: no row for 1 of 12 rows of films/labels.csv; data.label_rules see blank" in found
+
+
+@pytest.mark.parametrize(
+    ("tables", "message"),
+    [
+        ([{"csv": "lost.csv", "on": "study"}], "films/lost.csv: no such file; correct data.tables"),
+        (
+            [{"csv": "other.csv", "on": "stdy"}],
+            "no column 'stdy'; it has 'path', 'study', 'split'; did you mean",
+        ),
+        ([{"csv": "other.csv", "on": "path"}], "no row has the path of a row of films/labels.csv; correct data.tables"),
+    ],
+)
+def test_a_table_that_cannot_be_joined_is_an_error(workspace: Path, tables: Any, message: str) -> None:
+    write_tables(["study,label,path", "s1,1,x.png"])
+    assert message in problem(**LABELS, tables=tables, columns={"label": "split"})
+
+
+def test_rows_of_another_table_are_added(workspace: Path) -> None:
+    given = table([str(index % 2) for index in range(12)], tables=[{"csv": "more.csv"}])
+    for index in range(12, 16):
+        write_image(Path(f"films/{index}.png"), phantom(index, 64, 64)[0])
+    Path("films/more.csv").write_text("path,label\n" + "".join(f"{index}.png,{index % 2}\n" for index in range(12, 16)))
+    assert len(run(settings(**given))) == 16
+
+
+def test_of_several_rows_of_a_film_the_first_rule_that_applies_decides(workspace: Path) -> None:
+    given = table(["0", "1"] * 6)
+    with Path("films/labels.csv").open("a") as file:
+        file.write("0.png,1\n")
+    assert "1 films have rows with two labels, such as films/labels.csv:14 '0.png', both 'normal'" in problem(**given)
+    rules = [{"value": 1, "label": "pneumonia"}, {"value": 0, "label": "normal"}]
+    assert [one.label for one in run(settings(**given, label_rules=rules)) if one.image_id == "0"] == ["pneumonia"]
+    found = "\n".join(map(str, validate_cohort(settings(**given, label_rules=rules), b"")[1]))
+    assert "1 films have rows of two classes" in found
+
+
+def test_a_split_can_come_from_the_path(workspace: Path) -> None:
+    for index in range(20):
+        write_image(Path(f"films/{('train', 'valid')[index > 11]}/{index}.png"), phantom(index, 64, 64)[0])
+    rows = [f"{index}.png,{index % 2}" for index in range(20)]
+    Path("films/labels.csv").write_text("\n".join(["path,label", *rows, ""]))
+    records = run(settings(**{**LABELS, "path_pattern": "(?P<split>train|valid)/"}))
+    assert sorted({(int(one.image_id) > 11, one.split) for one in records}) == [(False, "train"), (True, "val")]
+    with pytest.raises(ValueError, match="group split needs layout csv or dicom"):
+        settings(path_pattern="(?P<patient_id>P)(?P<split>x)")
 
 
 def test_splits_come_from_a_map_or_from_lists_of_films(workspace: Path) -> None:

@@ -42,7 +42,7 @@ def test_spellings_of_one_table_are_read_alike(tmp_path: Path, content: bytes) -
 )
 def test_korean_and_western_encodings_are_told_apart_and_named(tmp_path: Path, word: str, encoding: str) -> None:
     assert read(tmp_path, f"path;comment\na.png;{word}\n".encode(encoding)) == [{"path": "a.png", "comment": word}]
-    assert read_table(tmp_path / "labels.csv").notes[0].endswith(f"read as {encoding} with semicolons")
+    assert read_table(tmp_path / "labels.csv").notes[0][0].endswith(f"read as {encoding} with semicolons")
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,9 @@ def test_a_patient_in_train_and_test_is_found_by_name(workspace: Path, training:
     write_cohort(workspace / "films", patients=20, split="train")
     write_cohort(workspace / "films", patients=2, split="test")
     (found,) = findings(training=training)
-    assert str(found).startswith("leakage: 2 patients in two splits: patient P000 in films/train/NORMAL/P000_0.png and")
+    assert str(found).startswith(
+        "leakage: 2 patients in two splits, such as patient P000 in films/train/NORMAL/P000_0.png and"
+    )
     assert findings(training=None, on_leakage="drop_from_train") == []
     assert {record.split for record in run(settings(on_leakage="drop_from_train"))} >= {"train", "test"}
 
@@ -124,22 +126,35 @@ def test_splits_below_the_class_folders_are_kept(workspace: Path) -> None:
     assert tested == {"P000", "P003", "P006", "P009"}
 
 
-def test_a_validation_set_of_one_class_is_an_error_of_the_check_and_a_warning_at_ingest(workspace: Path) -> None:
+@pytest.mark.parametrize("training", [None, 5], ids=["ingest", "check"])
+def test_a_validation_set_of_one_class_is_an_error(workspace: Path, training: int | None) -> None:
     write_cohort(workspace / "films", patients=20, split="train")
     write_image(workspace / "films/val/NORMAL/P900.png", phantom(9)[0])
-    (found,) = findings()
+    (found,) = findings(training=training)
     assert str(found).startswith("split 'val' has no film of class 'pneumonia'; add films, or set data.published_val")
-    assert findings(training=None) == []
-    assert findings(published_val="merge") == []
+    assert findings(training=training, published_val="merge") == []
 
 
-def test_a_class_of_too_few_patients_is_an_error_of_the_check(workspace: Path) -> None:
+def test_a_class_that_loses_its_only_validation_film_stops_ingest(workspace: Path) -> None:
+    write_cohort(workspace / "films", patients=20, split="train")
+    write_image(workspace / "films/val/PNEUMONIA/P901.png", phantom(9)[0])
+    lost = workspace / "films/val/NORMAL/P900.png"
+    write_image(lost, phantom(8)[0])
+    run(settings())
+    lost.write_bytes(b"no film")
+    with pytest.raises(CxrError, match="split 'val' has no film of class 'normal'; add films"):
+        run(settings())
+
+
+def test_a_class_of_too_few_patients_is_an_error_where_it_has_none_in_validation(workspace: Path) -> None:
     for patient in range(40):
         label = "PNEUMONIA" if patient < 2 else "NORMAL"
         write_image(workspace / f"films/{label}/P{patient:03d}.png", phantom(patient, 64, 64)[0])
     text = "\n".join(map(str, findings(training=5)))
     assert "split 'val' has no film of class 'pneumonia'; add patients of it, or raise data.val_fraction" in text
-    assert "2 training patients of class 'pneumonia': train.balance: acquisition needs 5" in text
+    few = "\n".join(map(str, findings("warning", training=5, val_fraction=0.5)))
+    assert findings(training=5, val_fraction=0.5) == []
+    assert "1 training patients of class 'pneumonia': train.balance: acquisition needs 5, else the films of a" in few
 
 
 def test_dicom_films_without_a_patient_are_found_in_their_headers(workspace: Path) -> None:

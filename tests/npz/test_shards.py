@@ -9,7 +9,7 @@ import pytest
 from cxr.core.errors import CxrError
 from cxr.npz.films import NpzFilm, encode_npz, read_index, read_npz
 from cxr.npz.pack import build_shards
-from cxr.npz.shards import ShardedArray, open_shards
+from cxr.npz.shards import TABLE, ShardedArray, open_shards
 from testing.npz import write_npz_set
 
 FILM_BYTES = 2 * 32 * 32
@@ -126,3 +126,12 @@ def test_missing_and_broken_shards_are_one_line_errors(tmp_path: Path) -> None:
     (tmp_path / "shards" / name).unlink()
     with pytest.raises(CxrError, match=rf"{name}: listed in films\.csv but missing"):
         open_shards(tmp_path / "shards")
+
+
+def test_the_error_of_a_damaged_table_is_one_line(tmp_path: Path) -> None:
+    build_shards(write_npz_set(tmp_path / "npz"), tmp_path / "shards")
+    with (tmp_path / "shards" / TABLE).open("a") as table:
+        table.write(",".join("x" * 30) + "\n")
+    with pytest.raises(CxrError, match=r"not a set of shards \(.*saw 30\); run `dvc repro shard`") as caught:
+        open_shards(tmp_path / "shards")
+    assert len(str(caught.value).splitlines()) == 1

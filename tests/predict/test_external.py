@@ -1,6 +1,7 @@
 """A frozen bundle on labelled films."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -37,6 +38,30 @@ def test_a_csv_may_name_a_film_with_any_suffix(tmp_path: Path, name: str) -> Non
 def test_a_label_outside_the_classes_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "l.csv").write_text("path,label\nperson2,pnuemonia\n")
     with pytest.raises(CxrError, match=r"unknown label 'pnuemonia' \(1\); did you mean 'pneumonia'"):
+        from_csv(str(tmp_path / "l.csv"), FILMS, TWO)
+
+
+def test_rows_without_a_film_and_films_without_a_row_are_counted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "l.csv").write_text("path,label\nperson2,pneumonia\nlost.png,normal\n")
+    assert len(from_csv(str(tmp_path / "l.csv"), FILMS, TWO)) == 1
+    assert "1 rows name none of the films and are skipped, such as" in caplog.text
+    assert "l.csv:3 'lost.png'; check --films" in caplog.text
+    assert "2 of 3 films have no row" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("table", "remedy"),
+    [
+        ("Image Index,Finding Labels\nperson2,No Finding\n", "name yours 'path' in the header"),
+        ("path,label\nperson2,No Finding\n", "write one of them in each row, and remove rows of other films"),
+        ("path,label\nlost.png,normal\n", "its first is 'lost.png'; correct --films or path"),
+    ],
+)
+def test_each_fault_of_a_table_has_a_remedy(tmp_path: Path, table: str, remedy: str) -> None:
+    (tmp_path / "l.csv").write_text(table)
+    with pytest.raises(CxrError, match=re.escape(remedy)):
         from_csv(str(tmp_path / "l.csv"), FILMS, TWO)
 
 
