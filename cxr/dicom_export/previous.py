@@ -31,7 +31,9 @@ class Previous:
         reports: dict[str, tuple[Path, Dataset]] = {}
         for file in files:
             report = _report(file)
-            for film in _films(report) if report is not None else ():
+            if report is None:
+                continue
+            for film in _films(report):
                 if film in reports:
                     raise CxrError(f"{file}: about the same film as {reports[film][0]}; give one report per film")
                 reports[film] = (file, report)

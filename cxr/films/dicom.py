@@ -108,7 +108,7 @@ def _has_pixels(dataset: Any) -> bool:
 
 def _remedy(dataset: Any) -> str:
     """The package to install for the transfer syntax, as the beginning of a remedy; empty where none would help."""
-    syntax = getattr(getattr(dataset, "file_meta", None), "TransferSyntaxUID", "")
+    syntax: Any = getattr(getattr(dataset, "file_meta", None), "TransferSyntaxUID", "")
     package, module = _OTHER_DECODERS.get(str(syntax), ("python-gdcm", "gdcm"))
     needed = module != "gdcm" or (getattr(syntax, "is_transfer_syntax", False) and syntax.is_compressed)
     return f"install {package}, or " if needed and not _is_installed(module) else ""
