@@ -144,7 +144,7 @@ def _dicom_writer(options: argparse.Namespace, predictor: "Predictor") -> "Dicom
     try:
         from cxr.dicom_export.previous import Previous
         from cxr.dicom_export.write import DicomWriter
-    except ImportError as error:
+    except ModuleNotFoundError as error:
         raise CxrError("--dicom-out needs the package highdicom; pip install -r requirements-dicom.txt") from error
     return DicomWriter(options.dicom_out, predictor.config.classes, predictor.version, Previous.load(options.previous))
 

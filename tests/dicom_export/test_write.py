@@ -1,5 +1,6 @@
 """Writing the objects of a run: the same bytes again, predecessors, and films that no object can refer to."""
 
+import sys
 from pathlib import Path
 
 import pydicom
@@ -156,6 +157,12 @@ def test_the_command_writes_objects_and_never_predicts_them(tmp_path: Path, capl
 def test_previous_needs_a_folder_for_the_new_reports(tmp_path: Path) -> None:
     with pytest.raises(CxrError, match="--previous: the new reports need a folder; add --dicom-out"):
         main(["predict", str(tmp_path), "--previous", str(tmp_path)])
+
+
+def test_a_missing_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "cxr.dicom_export.write", None)
+    with pytest.raises(CxrError, match=r"needs the package highdicom; pip install -r requirements-dicom\.txt"):
+        main(["predict", str(tmp_path), "--dicom-out", str(tmp_path)])
 
 
 def test_pydicom_reads_every_object_strictly(film: Path, tmp_path: Path) -> None:
