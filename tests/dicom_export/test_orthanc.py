@@ -19,6 +19,7 @@ import pytest
 from tests.dicom_export.conftest import COMPLETE, STUDY, write_film
 from tests.settings import ROOT
 
+pytestmark = pytest.mark.journey
 TOOLS = ("Orthanc", "storescu", "findscu", "curl", "jq")
 SECONDS = 60
 DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
