@@ -78,7 +78,7 @@ format: .venv/.installed-dev  ## format the code
 	ruff format .
 
 lock: .venv/.installed-dev  ## rewrite the lock files from requirements*.in
-	$(foreach set,requirements requirements-prepare requirements-train requirements-serve requirements-mlflow requirements-hub requirements-dev,\
+	$(foreach set,requirements requirements-prepare requirements-train requirements-serve requirements-mlflow requirements-hub requirements-dicom requirements-dev,\
 	  uv pip compile --quiet --no-header --universal --python-version 3.11 $(set).in -o $(set).txt &&) true
 
 licences: .venv/.installed-dev  ## write reports/licences.md from the installed packages

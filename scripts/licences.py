@@ -24,6 +24,7 @@ LOCKS: tuple[str, ...] = (
     "requirements-serve.txt",
     "requirements-mlflow.txt",
     "requirements-hub.txt",
+    "requirements-dicom.txt",
 )
 LOCKS += ("requirements-dev.txt",)
 STATED = {

@@ -14,6 +14,7 @@ from cxr.predict.service.workers import Limits
 if TYPE_CHECKING:  # serving installs neither pandas nor scikit-learn
     import pandas as pd
 
+    from cxr.dicom_export.write import DicomWriter
     from cxr.predict.batch import Record
     from cxr.predict.predictor import Predictor
 
@@ -30,6 +31,12 @@ def add_predict_commands(commands: Commands) -> None:
     predict.add_argument("--out", type=Path, default=Path("predictions.csv"), help="table (default: %(default)s)")
     predict.add_argument("--overlays", type=Path, help="folder for one picture per film: lungs and evidence")
     predict.add_argument("--metadata", type=Path, help="CSV with columns path, and age or view, if known")
+    predict.add_argument(
+        "--dicom-out", type=Path, help="folder for DICOM objects: overlay, report, lungs per DICOM film"
+    )
+    predict.add_argument(
+        "--previous", type=Path, metavar="SR", help="earlier report, or folder: the new ones follow it"
+    )
     predict.add_argument("--labels", help="CSV with columns path and label: also prints metrics of the frozen bundle")
     predict.add_argument("--patient", default="", help="with --labels: see `validate`")
     predict.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="threads that prepare films")
@@ -65,11 +72,14 @@ def _predict(options: argparse.Namespace) -> None:
     """Predict films with a bundle, one row per film.
 
     FILMS are files, folders or s3://bucket/prefix. A rejected film becomes a row with the reason. An interrupted run
-    resumes. With --labels, metrics of the frozen bundle are printed. Research use only.
+    resumes, unless it has --dicom-out. With --labels, metrics of the frozen bundle are printed. Research use only.
     """
     from cxr.predict.batch import predict_into
 
+    if options.previous is not None and options.dicom_out is None:
+        raise CxrError("--previous: the new reports need a folder; add --dicom-out")
     predictor = _load(options.bundle)
+    writer = _dicom_writer(options, predictor)
     records = predict_into(
         options.out,
         predictor,
@@ -78,10 +88,13 @@ def _predict(options: argparse.Namespace) -> None:
         options.overlays,
         statistics=bool(options.labels),
         metadata=options.metadata,
+        writer=writer,
     )
     if options.labels:
         films = [record.row["film"] for record in records]
         _compare(records, predictor, _reference(options.labels, films, predictor), options.patient)
+    if writer is not None:
+        writer.finish()
 
 
 def _validate(options: argparse.Namespace) -> None:
@@ -148,6 +161,17 @@ def _max_bytes(megabytes: float | None) -> int:
     if payload and not payload.isdecimal():
         raise CxrError(f"SAGEMAKER_MAX_PAYLOAD_IN_MB: {payload!r} is no number of MB")
     return int(payload or 0) * 2**20 or DEFAULTS.max_bytes  # 0 stands for no limit of SageMaker's
+
+
+def _dicom_writer(options: argparse.Namespace, predictor: "Predictor") -> "DicomWriter | None":
+    if options.dicom_out is None:
+        return None
+    try:
+        from cxr.dicom_export.previous import Previous
+        from cxr.dicom_export.write import DicomWriter
+    except ModuleNotFoundError as error:
+        raise CxrError("--dicom-out needs the package highdicom; pip install -r requirements-dicom.txt") from error
+    return DicomWriter(options.dicom_out, predictor.config.classes, predictor.version, Previous.load(options.previous))
 
 
 def _load(bundle: str) -> "Predictor":

@@ -1,6 +1,7 @@
 """DICOM files: decoding, allowed header attributes, and rejection by header."""
 
 import functools
+import importlib.util
 import io
 import logging
 import re
@@ -17,6 +18,13 @@ DICOM_SUFFIXES = (".dcm", ".dicom")
 _PHOTOMETRIC = ("MONOCHROME1", "MONOCHROME2", "PALETTE COLOR", "RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
 _NEEDED = ("Rows", "Columns", "PhotometricInterpretation", "BitsAllocated", "BitsStored", "PixelRepresentation")
 _UNCOMPRESSED = ("Implicit VR Little Endian", "Explicit VR Little Endian", "Explicit VR Big Endian")
+# Transfer syntaxes that python-gdcm cannot read, in any or in every depth; the package that can, and its module.
+_OTHER_DECODERS = {
+    "1.2.840.10008.1.2.4.51": ("pylibjpeg and pylibjpeg-libjpeg (GPL)", "libjpeg"),  # more than 8 bits
+    **dict.fromkeys(
+        (f"1.2.840.10008.1.2.4.{kind}" for kind in (201, 202, 203)), ("pylibjpeg and pylibjpeg-openjpeg", "openjpeg")
+    ),
+}
 # The attributes that may reach an output, and their allowed values. Other values are left blank, because free text may
 # identify a person. DICOM PS3.3 C.8.7.1 and C.7.1.1, PS3.5 6.2 (AS).
 _HEADER = {
@@ -71,9 +79,8 @@ def decode_dicom(address: str, content: bytes) -> Film:
         stored = dataset.pixel_array
     except Exception as error:  # pydicom's plugins, too
         fault, again = _pixel_fault(dataset, error)
-        raise CxrError(
-            f"{address}: pixels cannot be decoded ({fault}); export it again{again}, or remove it"
-        ) from error
+        remedy = f"{_remedy(dataset)}export it again{again}, or remove it"
+        raise CxrError(f"{address}: pixels cannot be decoded ({fault}); {remedy}") from error
     known = photometric if photometric in _PHOTOMETRIC else "no known photometric interpretation"
     if photometric not in ("MONOCHROME1", "MONOCHROME2") or stored.ndim != 2:
         raise CxrError(
@@ -106,6 +113,18 @@ def _pixel_fault(dataset: Any, error: Exception) -> tuple[str, str]:
         return f"the header lacks {' and '.join(missing)}", ""
     syntax = _transfer_syntax(dataset)
     return f"{type(error).__name__}, {syntax}", "" if syntax in _UNCOMPRESSED else ", uncompressed"
+
+
+def _remedy(dataset: Any) -> str:
+    """The package to install for the transfer syntax, as the beginning of a remedy; empty where none would help."""
+    syntax: Any = getattr(getattr(dataset, "file_meta", None), "TransferSyntaxUID", "")
+    package, module = _OTHER_DECODERS.get(str(syntax), ("python-gdcm", "gdcm"))
+    needed = module != "gdcm" or (getattr(syntax, "is_transfer_syntax", False) and syntax.is_compressed)
+    return f"install {package}, or " if needed and not _is_installed(module) else ""
+
+
+def _is_installed(module: str) -> bool:
+    return importlib.util.find_spec(module) is not None
 
 
 def _transfer_syntax(dataset: Any) -> str:

@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Protocol
 
 import cv2
 
@@ -18,6 +18,7 @@ from cxr.core.errors import CxrError
 from cxr.core.files import write_bytes
 from cxr.predict.inputs import NamedFilm, find_films, with_metadata
 from cxr.predict.overlay import overlay_png
+from cxr.predict.own import OwnObject
 from cxr.predict.prediction import Prediction, Row, answered, rejected, write_rows
 from cxr.predict.predictor import Predictor, PreparedFilm
 from cxr.runtime.console import progress
@@ -100,13 +101,20 @@ class Outcome:
     statistics: list[float]  # acquisition statistics; empty without a prediction, or if they were not requested
 
 
+class Writer(Protocol):
+    """Writes further results of each film."""
+
+    def add(self, outcome: Outcome) -> None:
+        """Write the results of one film."""
+
+
 @dataclass(frozen=True)
 class _Ready:
     film: PreparedFilm
     statistics: list[float]
 
 
-_Waiting = tuple[NamedFilm, _Ready | str]
+_Waiting = tuple[NamedFilm, _Ready | str | None]  # None: an object of this program
 
 
 def predict_all(
@@ -116,8 +124,9 @@ def predict_all(
     workers: int,
     overlays: Path | None = None,
     statistics: bool = False,
+    writer: Writer | None = None,
 ) -> list[Record]:
-    """Predict each film, in order; films in the log are not read again.
+    """Predict each film, in order; films in the log are not read again. DICOM objects of this program are left out.
 
     Args:
         predictor: a loaded bundle.
@@ -126,12 +135,15 @@ def predict_all(
         workers: threads that read and prepare.
         overlays: folder for one PNG per film, or None.
         statistics: also record the acquisition statistics.
+        writer: of further results, or None.
     """
     todo = [film for film in films if journal.done(film) is None]
     classes, bundle = predictor.config.classes, predictor.version
     with journal.open():
         for one in progress(outcomes(predictor, todo, workers, statistics), len(todo), "predict"):
             film, answer = one.film, one.answer
+            if writer is not None:
+                writer.add(one)
             if isinstance(answer, str):
                 journal.add(film, Record(rejected(film.address, answer, classes, bundle), []))
                 continue
@@ -145,21 +157,30 @@ def predict_all(
 def outcomes(
     predictor: Predictor, films: Sequence[NamedFilm], workers: int, statistics: bool = False
 ) -> Iterator[Outcome]:
-    """Yield the prediction of each film, or the reason for its rejection, in order."""
+    """Yield the prediction of each film, or the reason for its rejection, in order.
+
+    DICOM objects that this program wrote are left out and counted in the log.
+    """
     cv2.setNumThreads(1)  # parallel over films, not within a film
+    own = 0
     with ThreadPoolExecutor(workers) as pool:
         for batch in _batches(_prepared(predictor, films, pool, workers * AHEAD, statistics)):
             ready = [one.film for _, one in batch if isinstance(one, _Ready)]
             answers = iter(predictor.answer(ready) if ready else [])
             for film, one in batch:
+                if one is None:
+                    own += 1
+                    continue
                 yield Outcome(film, one, []) if isinstance(one, str) else Outcome(film, next(answers), one.statistics)
+    if own:
+        log.info("left out: %d DICOM objects that this program wrote", own)
 
 
 def _prepared(
     predictor: Predictor, films: Sequence[NamedFilm], pool: ThreadPoolExecutor, ahead: int, statistics: bool
 ) -> Iterator[_Waiting]:
     """Prepare a few films ahead, so that memory does not grow with their number."""
-    waiting: deque[tuple[NamedFilm, Future[_Ready | str]]] = deque()
+    waiting: deque[tuple[NamedFilm, Future[_Ready | str | None]]] = deque()
     rest = iter(films)
     while True:
         for film in itertools.islice(rest, ahead - len(waiting)):
@@ -170,10 +191,12 @@ def _prepared(
         yield film, future.result()
 
 
-def _prepare(predictor: Predictor, film: NamedFilm, statistics: bool) -> _Ready | str:
+def _prepare(predictor: Predictor, film: NamedFilm, statistics: bool) -> _Ready | str | None:
     try:
         prepared = predictor.prepare(film.read(), film.declared)
         return _Ready(prepared, acquisition_of(prepared.film.grey).tolist() if statistics else [])
+    except OwnObject:
+        return None
     except CxrError as error:
         return str(error)
     except Exception as error:  # no decoder error may end the run; its text may quote the film
@@ -198,8 +221,9 @@ def predict_into(
     overlays: Path | None = None,
     statistics: bool = False,
     metadata: Path | None = None,
+    writer: Writer | None = None,
 ) -> list[Record]:
-    """Write one row per film into `out`; a stopped run resumes.
+    """Write one row per film into `out`; a stopped run resumes, unless there is a writer, which must see every film.
 
     Args:
         out: CSV to write.
@@ -209,6 +233,7 @@ def predict_into(
         overlays: folder for one picture per film, or None.
         statistics: also record the acquisition statistics, for drift.
         metadata: a table with columns path, and age or view, or None.
+        writer: of further results, or None.
 
     Raises:
         CxrError: a name matches no film, or the table is faulty.
@@ -217,7 +242,9 @@ def predict_into(
     if metadata is not None:
         films = with_metadata(films, metadata)
     journal = ProgressLog(out, f"{predictor.version}{' with statistics' if statistics else ''}")
-    records = predict_all(predictor, films, journal, workers, overlays, statistics)
+    if writer is not None:
+        journal.records = {}
+    records = predict_all(predictor, films, journal, workers, overlays, statistics, writer)
     rows = [record.row for record in records]
     write_rows(out, rows, predictor.config.classes)
     journal.remove()

@@ -18,6 +18,7 @@ from cxr.films.letterbox import Box, Image, Letterbox
 from cxr.films.read import Source, decode, read_source
 from cxr.predict.hub import bundle_folder
 from cxr.predict.orientation import lung_confidence, orientation_flag
+from cxr.predict.own import reject_own_object
 from cxr.predict.prediction import Array, Flag, Prediction
 from cxr.preprocess.prepare import prepare_film, stored_frame
 from cxr.segment.lungs import Lungs, film_in_frame, lungs_in_frame
@@ -100,6 +101,7 @@ class Predictor:
 
     def prepare(self, source: Source, declared: Declared = NOTHING) -> PreparedFilm:
         """Decode a film, find its lungs and make the stored image; raises CxrError as above."""
+        reject_own_object(source)
         film = decode(source)
         reason = rejection_reason(film, MIN_PX)
         if reason:

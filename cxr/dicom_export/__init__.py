@@ -1,0 +1,1 @@
+"""Predictions as DICOM objects beside the film: Secondary Capture, structured report, segmentation."""
