@@ -16,6 +16,8 @@ from cxr.ingest.masks import mask_findings
 from cxr.ingest.patients import dicom_patients, patient_findings
 from cxr.ingest.pseudonyms import pseudonym
 
+FOLD_REMEDY = "add patients of it: each fold (data.fold) needs one"
+
 
 def validate_cohort(
     settings: DataSection, key: bytes, training: int | None = None
@@ -139,8 +141,9 @@ def _split_findings(
         if lacking and (there or split != "test"):
             severe = kind if split != "test" else warning
             names = " and ".join(map(repr, lacking))
-            cut = split not in given or (split == "val" and settings.published_val == "merge")
-            found.append(severe(f"split '{split}' has no film of class {names}", _remedy(split, cut)))
+            cut = split not in given or (split == "val" and settings.cuts_validation)
+            remedy = FOLD_REMEDY if split == "val" and settings.fold != "none" else _remedy(split, cut)
+            found.append(severe(f"split '{split}' has no film of class {names}", remedy))
     patients: dict[str, set[str]] = defaultdict(set)
     for record in kept:
         if record.split == "train":

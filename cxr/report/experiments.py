@@ -39,7 +39,7 @@ def run_seeds(count: int) -> None:
     """
     if count < 2:
         raise CxrError(f"--count: {count}; give two seeds or more")
-    key, first = _start()
+    key, first = start()
     found: dict[str, Scalars] = {}
     for seed in range(first, first + count):
         name = f"seed-{key}-{seed}"
@@ -64,7 +64,7 @@ def run_recipes(names: Sequence[str], seeds: int, settings: Sequence[str], out: 
         CxrError: a recipe does not exist, or a run failed.
     """
     recipes = chosen(read_yaml(RECIPES), names)
-    key, first = _start()
+    key, first = start()
     rows: dict[str, list[Block]] = {}
     for seed in range(first, first + seeds):  # one seed of all recipes, then the next seed
         for recipe, changes in recipes.items():
@@ -79,7 +79,7 @@ def run_recipes(names: Sequence[str], seeds: int, settings: Sequence[str], out: 
     write_text(out, text)
 
 
-def _start() -> tuple[str, int]:
+def start() -> tuple[str, int]:
     """The key of the settings, and the first seed."""
     params = read_yaml(PARAMS_FILE)
     return settings_key(params, read_yaml(Path("dvc.yaml"))), int(params["train"]["seed"])
@@ -91,14 +91,17 @@ def experiment_exists(name: str) -> bool:
     return any(ref.rsplit("/", 1)[-1] == name for ref in refs)
 
 
-def run_experiment(name: str, changes: Sequence[str]) -> None:
+def run_experiment(name: str, changes: Sequence[str], stage: str | None = None) -> None:
     """Run the last commit with the workspace's edits and `changes` (section.key=value) in a temporary copy.
+
+    With `stage`, the pipeline runs up to that stage.
 
     Raises:
         CxrError: the run failed; its output above is the reason.
     """
     settings = [word for change in changes for word in ("-S", change)]
     command = [sys.executable, "-m", "dvc", "exp", "run", "--temp", "--name", name, *settings]
+    command += [stage] if stage else []
     if subprocess.run(command, check=False).returncode or not experiment_exists(name):
         raise CxrError(f"experiment {name}: the run failed (see above); run the same command again to resume")
 

@@ -1,0 +1,99 @@
+"""Cross-fitted predictions: each film is scored by a network that never saw its patient."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from cxr.core.config import read_yaml
+from cxr.core.errors import CxrError
+from cxr.core.files import digest, write_csv
+from cxr.decision.operating_point import parse_operating_point
+from cxr.evaluate.table import ACQUISITION, HOG, LOGIT, films_of, parse_predictions
+from cxr.evaluate.task import task_of
+from cxr.ingest.config import FOLDS
+from cxr.report.experiments import RECIPES, chosen, experiment_exists, run_experiment, start
+from cxr.report.revisions import OPERATING_POINT, PREDICTIONS, Revision
+
+log = logging.getLogger(__name__)
+CROSSFIT = Path("metrics/crossfit.csv")
+KEYS = ["recipe", "seed", "fold", "image_id", "patient_id", "label"]
+DIGITS = 4  # decimals of the logits
+
+
+def run_crossfit(names: Sequence[str], seeds: int, settings: Sequence[str], out: Path = CROSSFIT) -> pd.DataFrame:
+    """Train recipes once per fold; write and return the predictions of the films of each fold.
+
+    Args:
+        names: recipes of recipes.yaml.
+        seeds: number of seeds per recipe, from train.seed on; the folds are those of data.seed.
+        settings: section.key=value, for every recipe.
+        out: table to write, one row per recipe, seed and film.
+
+    Raises:
+        CxrError: a recipe does not exist, a run failed, or the folds share a patient.
+    """
+    recipes, parts = chosen(read_yaml(RECIPES), names), []
+    for (recipe, seed), experiments in fold_experiments(recipes, seeds, settings).items():
+        for fold, (name, changes) in enumerate(experiments):
+            if not experiment_exists(name):
+                log.info("%s, seed %d, fold %d of %d: training (experiment %s)", recipe, seed, fold, FOLDS, name)
+                run_experiment(name, changes, stage="evaluate")
+            parts.append(fold_rows(Revision(name), recipe, seed, fold))
+        table = pd.concat(parts, ignore_index=True)
+        check_folds(table)
+        write_csv(out, table)
+        log.info("%s: %d films of %s, seed %d", out, len(films_of_run(table, recipe, seed)), recipe, seed)
+    return table
+
+
+def fold_experiments(
+    recipes: dict[str, dict[str, object]], seeds: int, settings: Sequence[str]
+) -> dict[tuple[str, int], list[tuple[str, list[str]]]]:
+    """For each recipe and seed the experiments of the folds: name, and changes to params.yaml."""
+    key, first = start()
+    found = {}
+    for seed in range(first, first + seeds):  # one seed of all recipes, then the next seed
+        for recipe, changes in recipes.items():
+            changed = [*(f"{name}={value}" for name, value in changes.items()), *settings, f"train.seed={seed}"]
+            stem = f"crossfit-{recipe}-{digest(key.encode(), *map(str.encode, changed))[:8]}-{seed}"
+            found[recipe, seed] = [(f"{stem}-{fold}", [*changed, f"data.fold={fold}"]) for fold in range(FOLDS)]
+    return found
+
+
+def fold_rows(revision: Revision, recipe: str, seed: int, fold: int) -> pd.DataFrame:
+    """The validation films of one fold with the logits of its network and of both baselines, where these exist."""
+    table = parse_predictions(revision.text(PREDICTIONS), f"{revision.name}: {PREDICTIONS}")
+    classes = parse_operating_point(revision.text(OPERATING_POINT), f"{revision.name}: {OPERATING_POINT}").classes
+    columns = [name for score in (LOGIT, ACQUISITION, HOG) for name in task_of(classes).columns(score)]
+    films = films_of(table, "val").assign(recipe=recipe, seed=seed, fold=fold)
+    return films[[*KEYS, *(name for name in columns if name in films)]].round(DIGITS)
+
+
+def films_of_run(table: pd.DataFrame, recipe: str, seed: int) -> pd.DataFrame:
+    """The rows of one recipe and seed."""
+    return table[(table["recipe"] == recipe) & (table["seed"] == seed)].reset_index(drop=True)
+
+
+def check_folds(table: pd.DataFrame) -> None:
+    """Raise CxrError if a patient is in two folds, or a film appears twice for a recipe and seed."""
+    folds = table.groupby("patient_id")["fold"].nunique()
+    if (folds > 1).any():
+        raise CxrError(f"patient {folds.idxmax()} is in two folds; correct the patient ids and run crossfit again")
+    twice = table.loc[table.duplicated(["recipe", "seed", "image_id"]), "image_id"]
+    if len(twice):
+        raise CxrError(f"film {twice.iloc[0]} appears twice; image ids must be unique")
+
+
+def read_crossfit(path: Path = CROSSFIT) -> pd.DataFrame:
+    """Read the table; raises CxrError when it is missing, empty, lacks a column, or its folds share a patient."""
+    if not path.is_file():
+        raise CxrError(f"{path}: no cross-fitted predictions; run `python -m cxr crossfit` first")
+    table = parse_predictions(path.read_text(encoding="utf-8"), str(path))
+    missing = [name for name in KEYS if name not in table.columns]
+    if missing:
+        raise CxrError(f"{path}: no column {missing[0]!r}; run `python -m cxr crossfit` again")
+    table[["seed", "fold"]] = table[["seed", "fold"]].astype(int)
+    check_folds(table)
+    return table
