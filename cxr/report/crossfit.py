@@ -7,18 +7,16 @@ from pathlib import Path
 import pandas as pd
 
 from cxr.core.config import read_yaml
-from cxr.core.errors import CxrError
 from cxr.core.files import digest, write_csv
 from cxr.decision.operating_point import parse_operating_point
 from cxr.evaluate.table import ACQUISITION, HOG, LOGIT, films_of, parse_predictions
 from cxr.evaluate.task import task_of
 from cxr.ingest.config import FOLDS
+from cxr.report.crossfit_table import CROSSFIT, KEYS, check_folds
 from cxr.report.experiments import RECIPES, chosen, experiment_exists, run_experiment, start
 from cxr.report.revisions import OPERATING_POINT, PREDICTIONS, Revision
 
 log = logging.getLogger(__name__)
-CROSSFIT = Path("metrics/crossfit.csv")
-KEYS = ["recipe", "seed", "fold", "image_id", "patient_id", "label"]
 DIGITS = 4  # decimals of the logits
 
 
@@ -44,7 +42,7 @@ def run_crossfit(names: Sequence[str], seeds: int, settings: Sequence[str], out:
         table = pd.concat(parts, ignore_index=True)
         check_folds(table)
         write_csv(out, table)
-        log.info("%s: %d films of %s, seed %d", out, len(films_of_run(table, recipe, seed)), recipe, seed)
+        log.info("%s: %d films, with %s, seed %d", out, table["image_id"].nunique(), recipe, seed)
     return table
 
 
@@ -69,31 +67,3 @@ def fold_rows(revision: Revision, recipe: str, seed: int, fold: int) -> pd.DataF
     columns = [name for score in (LOGIT, ACQUISITION, HOG) for name in task_of(classes).columns(score)]
     films = films_of(table, "val").assign(recipe=recipe, seed=seed, fold=fold)
     return films[[*KEYS, *(name for name in columns if name in films)]].round(DIGITS)
-
-
-def films_of_run(table: pd.DataFrame, recipe: str, seed: int) -> pd.DataFrame:
-    """The rows of one recipe and seed."""
-    return table[(table["recipe"] == recipe) & (table["seed"] == seed)].reset_index(drop=True)
-
-
-def check_folds(table: pd.DataFrame) -> None:
-    """Raise CxrError if a patient is in two folds, or a film appears twice for a recipe and seed."""
-    folds = table.groupby("patient_id")["fold"].nunique()
-    if (folds > 1).any():
-        raise CxrError(f"patient {folds.idxmax()} is in two folds; correct the patient ids and run crossfit again")
-    twice = table.loc[table.duplicated(["recipe", "seed", "image_id"]), "image_id"]
-    if len(twice):
-        raise CxrError(f"film {twice.iloc[0]} appears twice; image ids must be unique")
-
-
-def read_crossfit(path: Path = CROSSFIT) -> pd.DataFrame:
-    """Read the table; raises CxrError when it is missing, empty, lacks a column, or its folds share a patient."""
-    if not path.is_file():
-        raise CxrError(f"{path}: no cross-fitted predictions; run `python -m cxr crossfit` first")
-    table = parse_predictions(path.read_text(encoding="utf-8"), str(path))
-    missing = [name for name in KEYS if name not in table.columns]
-    if missing:
-        raise CxrError(f"{path}: no column {missing[0]!r}; run `python -m cxr crossfit` again")
-    table[["seed", "fold"]] = table[["seed", "fold"]].astype(int)
-    check_folds(table)
-    return table

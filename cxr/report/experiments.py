@@ -14,8 +14,11 @@ from scipy.stats import kendalltau
 from cxr.core.config import PARAMS_FILE, read_yaml
 from cxr.core.errors import CxrError, did_you_mean
 from cxr.core.files import digest, write_json, write_text
+from cxr.decision.operating_point import parse_operating_point
 from cxr.report.comparison import SEEDS
-from cxr.report.revisions import METRICS, Revision
+from cxr.report.crossfit_table import CROSSFIT, read_crossfit, runs_of
+from cxr.report.crossfit_text import views_text
+from cxr.report.revisions import METRICS, OPERATING_POINT, Revision
 
 log = logging.getLogger(__name__)
 RECIPES = Path("recipes.yaml")
@@ -73,8 +76,12 @@ def run_recipes(names: Sequence[str], seeds: int, settings: Sequence[str], out: 
             if not experiment_exists(name):
                 log.info("%s, seed %d: training (experiment %s)", recipe, seed, name)
                 run_experiment(name, changed)
-            rows.setdefault(recipe, []).append(view_metrics(Revision(name)))
+            revision = Revision(name)
+            rows.setdefault(recipe, []).append(view_metrics(revision))
     text = table(rows)
+    if CROSSFIT.is_file():
+        classes = parse_operating_point(revision.text(OPERATING_POINT), OPERATING_POINT).classes
+        text += f"\nCross-fitted predictions ({CROSSFIT}):\n\n{views_text(runs_of(read_crossfit(), classes))}\n"
     print(text)
     write_text(out, text)
 
