@@ -139,8 +139,8 @@ def _label_audit(options: argparse.Namespace) -> None:
     """List films whose label contradicts the cross-fitted predictions, for a person to read again.
 
     Takes the folds of a finished `crossfit` with the same options. Writes a sheet of the most certain contradictions,
-    with lungs and heat map, and labels.csv: all films, the suspected ones first. Correct its column `label`, or enter
-    `exclude`, put the file into data.root and set data.layout: csv. Nothing is relabelled automatically.
+    with lungs and heat map, and labels.csv: all films, the suspected ones first. Correct its column `label`, or delete
+    the row; put the file into data.root and set data.layout: csv. Nothing is relabelled automatically.
     """
     from cxr.report.label_audit import audit_labels
 

@@ -55,7 +55,7 @@ def audit_labels(recipe: str, settings: Sequence[str], out: Path, films: int) ->
     rows = pd.concat([fold_rows(one, recipe, 0, fold) for fold, one in enumerate(folds)], ignore_index=True)
     check_folds(rows)
     found = suspected(rows, classes)
-    table = label_file(records, found, folds[0])
+    table = label_file(records, found, Path(folds[0].parameters()["data"]["root"]))
     draw_sheet(out / SHEET, found.head(films), folds)
     write_csv(out / LABELS, table)
     log.info("%d of %d labels contradict the predictions; see %s", len(found), len(rows), out)
@@ -93,9 +93,8 @@ def label_issues(probability: Floats, label: Indices) -> tuple[Indices, Bools]:
     return np.asarray(suggested, np.int64), np.asarray(suggested != label)
 
 
-def label_file(records: Sequence[Record], found: pd.DataFrame, revision: Revision) -> pd.DataFrame:
-    """The label file: suspected films first, then the others; only test films have a split."""
-    root = Path(revision.parameters()["data"]["root"])
+def label_file(records: Sequence[Record], found: pd.DataFrame, root: Path) -> pd.DataFrame:
+    """The label file: suspected films first, then the others; paths are relative to `root`, only test has a split."""
     table = pd.DataFrame([_row(record, root) for record in records])
     suggestions = found.set_index("image_id")[["suggested", "self_confidence"]]
     joined = table.join(suggestions, on="image_id").sort_values(["self_confidence", "image_id"], kind="stable")

@@ -119,9 +119,7 @@ def test_without_bias_conflicting_films_the_view_is_empty_and_says_so() -> None:
         ({"image_id": "same"}, "film same appears twice"),
     ],
 )
-def test_a_table_whose_folds_are_not_apart_is_rejected(
-    tmp_path: Path, change: dict[str, object], reason: str
-) -> None:
+def test_a_table_whose_folds_are_not_apart_is_rejected(tmp_path: Path, change: dict[str, object], reason: str) -> None:
     crossfitted().assign(**change).to_csv(tmp_path / "crossfit.csv", index=False)
     with pytest.raises(CxrError, match=reason):
         read_crossfit(tmp_path / "crossfit.csv")
