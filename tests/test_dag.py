@@ -14,7 +14,7 @@ import pytest
 from packaging.utils import canonicalize_name
 from ruamel.yaml import YAML
 
-from cxr.train.config import PRETRAINED, TrainSection
+from cxr.train.config import LUNG_ENCODER, PRETRAINED, TrainSection
 from stages.check import SECTIONS
 from tests.settings import section
 
@@ -258,7 +258,8 @@ def test_dvc_at_the_root_knows_nothing_of_the_segmenter_pipeline() -> None:
 
 
 def test_a_local_weights_file_lies_where_the_train_stage_sees_it_replaced() -> None:
-    assert PRETRAINED.as_posix() in declared("train", "deps")
+    assert {PRETRAINED.as_posix(), LUNG_ENCODER.as_posix()} <= set(declared("train", "deps"))
+    assert section(TrainSection, weights=LUNG_ENCODER.as_posix())
     assert section(TrainSection, weights=f"{PRETRAINED}/chest.safetensors")
     for elsewhere in (
         "chest.safetensors",

@@ -30,6 +30,7 @@ PARTS = """\
 | films behind `classifier.onnx` | the training films from `data.root`: their owner's terms; no film is in the file |
 """
 NAME = "cxr-pneumonia-bundle"
+LUNG_ENCODER = "models/lung_encoder.safetensors"  # as `train.weights`
 
 
 def model_card(config: InferenceConfig, provenance: dict[str, Any], performance: dict[str, Any]) -> str:
@@ -103,6 +104,9 @@ def write_licences(folder: Path, licence: Path, weights: str, backbone: str) -> 
     terms = f"`{weights}`: their publisher's"
     if weights == "package":
         terms = f"Apache-2.0 ({PACKAGES[backbone]}): LICENSE.weights"
+        write_text(folder / "LICENSE.weights", _licence_of(PACKAGES[backbone]))
+    elif weights == LUNG_ENCODER:
+        terms = f"Apache-2.0 ({PACKAGES[backbone]}), then trained with `lung_segmenter.onnx`: LICENSE.weights"
         write_text(folder / "LICENSE.weights", _licence_of(PACKAGES[backbone]))
     elif weights == "none":
         terms = "none: trained from random weights"

@@ -7,7 +7,8 @@ from pydantic import Field, field_validator, model_validator
 
 from cxr.core.config import Section
 
-PRETRAINED = PurePath("models/pretrained")  # a dependency of the train stage: DVC notices a changed file
+# Dependencies of the train stage: DVC notices a changed file.
+PRETRAINED, LUNG_ENCODER = PurePath("models/pretrained"), PurePath("models/lung_encoder.safetensors")
 SOURCES = ("package", "imagenet", "none")
 
 
@@ -81,10 +82,12 @@ class TrainSection(Section):
     @classmethod
     def _weights_are_watched(cls, weights: str) -> str:
         path = PurePath(weights)
-        if weights in SOURCES or weights.startswith("hf://") or (path.parent == PRETRAINED and path.suffix):
+        local = path == LUNG_ENCODER or (path.parent == PRETRAINED and path.suffix)
+        if weights in SOURCES or weights.startswith("hf://") or local:
             return weights
         raise ValueError(
-            f"expected {', '.join(SOURCES)}, hf://owner/repo/file, or a file in {PRETRAINED}/ (tracked by DVC)"
+            f"expected {', '.join(SOURCES)}, hf://owner/repo/file, {LUNG_ENCODER}, or a file in {PRETRAINED}/ "
+            "(tracked by DVC)"
         )
 
     @model_validator(mode="after")

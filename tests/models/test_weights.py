@@ -12,6 +12,8 @@ from torch import nn
 from cxr.core.errors import CxrError
 from cxr.models.classifier import build_backbone
 from cxr.models.weights import load_weights
+from cxr.train.config import LUNG_ENCODER
+from testing.workspace import ROOT
 
 NAME = "test_resnet"
 FIRST = "conv1.0.weight"
@@ -50,6 +52,17 @@ def test_the_package_fills_the_whole_of_lite0_and_no_resnet() -> None:
     assert not torch.equal(lite0.state_dict()["conv_stem.weight"], before)
     with pytest.raises(CxrError, match="package: weights of tf_efficientnet_lite0, tf_efficientnet_lite1"):
         load_weights(backbone(), NAME, "package", 0.9)
+
+
+def test_the_lung_segmenters_encoder_fills_the_whole_of_lite0_in_full_precision() -> None:
+    lite0, imagenet = (build_backbone("tf_efficientnet_lite0", 3) for _ in range(2))
+    load_weights(imagenet, "tf_efficientnet_lite0", "package", 1.0)
+    report = load_weights(lite0, "tf_efficientnet_lite0", str(ROOT / LUNG_ENCODER), 1.0)
+    assert (report.share, report.missing, report.left_out) == (1.0, [], [])
+    pairs = [(value, imagenet.state_dict()[name]) for name, value in lite0.state_dict().items() if value.ndim == 4]
+    assert {value.dtype for value, _ in pairs} == {torch.float32}
+    likeness = [float(torch.cosine_similarity(one.flatten(), other.flatten(), dim=0)) for one, other in pairs]
+    assert 0.7 < min(likeness) < 0.99  # trained on from the same weights
 
 
 def test_a_package_that_is_not_installed_is_named_with_its_version(monkeypatch: pytest.MonkeyPatch) -> None:
