@@ -87,7 +87,12 @@ def out_of_fold(films: pd.DataFrame, classes: Classes, rule: str, weighted: bool
         classes: two or more.
         rule: as evaluate.threshold; 0.5 for three classes or more.
         weighted: fit with `film_weights` of the other folds.
+
+    Raises:
+        CxrError: the films are of one fold only.
     """
+    if films["fold"].nunique() < 2:
+        raise CxrError("cross-fitted predictions of one fold only; run `python -m cxr crossfit` to its end")
     logits, label = scores(films, LOGIT, classes), labels(films, classes)
     scaled, thresholds = np.empty_like(logits), np.full(len(films), 0.5)
     for fold in films["fold"].unique():
@@ -129,9 +134,11 @@ def views_of(run: Run) -> dict[str, pd.DataFrame]:
 
 
 def compared_views(a: Sequence[Run], b: Sequence[Run], section: EvaluateSection) -> dict[str, Comparison]:
-    """B against A on each view; the films of a view are those of the first run of A."""
+    """B against A on each view of the films that all runs have; A's first run decides which films conflict."""
     found = {}
-    for view, films in views_of(a[0]).items():
+    common = set.intersection(*(set(run.table["image_id"]) for run in (*a, *b)))
+    shared = Run(a[0].table[a[0].table["image_id"].isin(common)], a[0].point)
+    for view, films in views_of(shared).items():
         shown = set(films["image_id"])
         of_a, of_b = ([Run(one.table[one.table["image_id"].isin(shown)], one.point) for one in runs] for runs in (a, b))
         found[view] = compare(of_a, of_b, "val", section)

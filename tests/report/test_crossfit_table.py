@@ -12,6 +12,7 @@ from cxr.evaluate.config import EvaluateSection
 from cxr.evaluate.robustness import acquisition_of
 from cxr.report.crossfit_table import (
     compared_points,
+    compared_views,
     effective_films,
     film_weights,
     out_of_fold,
@@ -86,6 +87,22 @@ def test_a_network_that_follows_acquisition_is_worse_on_the_bias_conflicting_vie
     low, high = (float(end) for end in gap[5].partition("[")[2].rstrip("]").split(", "))
     assert low < float(gap[5].split()[0]) < high < 0
     assert gap[6] == "one seed: no verdict"
+
+
+def test_recipes_are_compared_on_the_films_that_both_have_scored() -> None:
+    some = crossfitted(recipe="other")
+    some = some[some["fold"] < 3]
+    table = pd.concat([crossfitted(), some])
+    found = compared_views(runs_of(table, BINARY)["default"], runs_of(table, BINARY)["other"], SECTION)
+    assert found["all"].films == len(some)
+    view = views_of(runs_of(some, BINARY)["other"][0])["bias-conflicting"]
+    assert found["bias-conflicting"].films == len(view) > 0
+
+
+def test_one_fold_alone_has_no_operating_point() -> None:
+    films = crossfitted()
+    with pytest.raises(CxrError, match="of one fold only"):
+        out_of_fold(films[films["fold"] == 1], BINARY, "fixed", weighted=False)
 
 
 def test_several_seeds_have_a_mean_and_training_noise() -> None:
