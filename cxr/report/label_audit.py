@@ -16,6 +16,7 @@ from cxr.decision.operating_point import calibrated
 from cxr.evaluate.intervals import Bools, Floats, Indices
 from cxr.evaluate.pictures import ORANGE, Panel, draw_panels, heat_maps
 from cxr.evaluate.table import LOGIT, labels, scores
+from cxr.evaluate.task import task_of
 from cxr.films.manifest import Record, read_manifest
 from cxr.models.classifier import load_classifier
 from cxr.npz.films import INDEX, read_index, read_npz
@@ -56,7 +57,7 @@ def audit_labels(recipe: str, settings: Sequence[str], out: Path, films: int) ->
     check_folds(rows)
     found = suspected(rows, classes)
     table = label_file(records, found, Path(folds[0].parameters()["data"]["root"]))
-    draw_sheet(out / SHEET, found.head(films), folds)
+    draw_sheet(out / SHEET, found.head(films), folds, classes)
     write_csv(out / LABELS, table)
     log.info("%d of %d labels contradict the predictions; see %s", len(found), len(rows), out)
 
@@ -110,7 +111,7 @@ def _row(record: Record, root: Path) -> dict[str, str]:
     return {"image_id": record.image_id, **names, "split": split, **record.attributes}
 
 
-def draw_sheet(path: Path, found: pd.DataFrame, folds: Sequence[Revision]) -> None:
+def draw_sheet(path: Path, found: pd.DataFrame, folds: Sequence[Revision], classes: tuple[str, ...]) -> None:
     """Draw films with lungs and the heat map of the network that did not see them, in the order of `found`."""
     panels: dict[str, Panel] = {}
     with tempfile.TemporaryDirectory() as temporary:
@@ -124,7 +125,8 @@ def draw_sheet(path: Path, found: pd.DataFrame, folds: Sequence[Revision]) -> No
             for row, image, heat in zip(films.to_dict("records"), images, heat_maps(classifier, images), strict=True):
                 panels[row["image_id"]] = Panel(image, heat, _caption(row), ORANGE)
     shown = [panels[name] for name in found["image_id"]]
-    draw_panels(path, shown, "Labels to read again: evidence (yellow = most of the fold's films), lungs in blue")
+    evidence = f"evidence for {task_of(classes).evidence_for()} (yellow = most of the fold's films, no colour = none)"
+    draw_panels(path, shown, f"Labels to read again: {evidence}, lungs in blue")
 
 
 def _caption(row: dict[Hashable, Any]) -> str:
