@@ -1,6 +1,7 @@
 """Metrics of cross-fitted predictions: weights that hide acquisition, out-of-fold fits, views and comparisons."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -136,7 +137,7 @@ def test_without_bias_conflicting_films_the_view_is_empty_and_says_so() -> None:
         ({"image_id": "same"}, "film same appears twice"),
     ],
 )
-def test_a_table_whose_folds_are_not_apart_is_rejected(tmp_path: Path, change: dict[str, object], reason: str) -> None:
+def test_a_table_whose_folds_are_not_apart_is_rejected(tmp_path: Path, change: dict[str, Any], reason: str) -> None:
     crossfitted().assign(**change).to_csv(tmp_path / "crossfit.csv", index=False)
     with pytest.raises(CxrError, match=reason):
         read_crossfit(tmp_path / "crossfit.csv")
