@@ -164,9 +164,9 @@ def _patients(films: Sequence[FilmEntry], settings: DataSection) -> str:
 
 def _splits(films: Sequence[FilmEntry], settings: DataSection) -> str:
     given = Counter("train" if film.split is None else film.split for film in films)
-    if settings.published_val == "merge":
+    if settings.cuts_validation:
         given["train"] += given.pop("val", 0)
-    cut = {"val": settings.val_fraction, "test": settings.test_fraction}
+    cut = {"val": settings.validation_share, "test": settings.test_fraction}
     parts = []
     for split in SPLITS:
         if given[split]:

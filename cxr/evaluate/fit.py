@@ -25,12 +25,13 @@ class Temperature:
     reason: str = ""
 
 
-def fit_temperature(logits: Floats, labels: Indices) -> Temperature:
+def fit_temperature(logits: Floats, labels: Indices, weights: Floats | None = None) -> Temperature:
     """Temperature that minimises the log loss (Guo et al. 2017).
 
     Args:
         logits: (films,) for two classes, (films, classes) for more.
         labels: class index of each film.
+        weights: of each film in the loss, (films,); equal by default.
     """
     if len(np.unique(labels)) < 2:
         return Temperature(1.0, "validation has films of one class only")
@@ -38,8 +39,10 @@ def fit_temperature(logits: Floats, labels: Indices) -> Temperature:
     def loss(log_t: float) -> float:
         scaled = logits / np.exp(log_t)
         if logits.ndim == 1:
-            return float(-np.mean(np.where(labels == 1, log_expit(scaled), log_expit(-scaled))))
-        return float(-np.mean(log_softmax(scaled, axis=1)[np.arange(len(labels)), labels]))
+            own = np.where(labels == 1, log_expit(scaled), log_expit(-scaled))
+        else:
+            own = log_softmax(scaled, axis=1)[np.arange(len(labels)), labels]
+        return float(-np.mean(own) if weights is None else -np.average(own, weights=weights))
 
     if bool((_margin(logits, labels) > 0).all()):
         return Temperature(1.0, "validation films are separated without error, so the best temperature is 0")

@@ -2,6 +2,8 @@
 
 import logging
 import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +35,16 @@ FONT, LETTERS = cv2.FONT_HERSHEY_SIMPLEX, 0.36  # height of letters, at most
 COLUMNS, ROWS = 6, 3
 LEVEL_STEP = 8  # of 256 grey levels
 OUTLINE = {False: (80, 220, 255), True: (80, 80, 255)}  # BGR: yellow, red for a fallback
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One film of a sheet."""
+
+    image: Image  # as stored, (side, side, 4)
+    heat: np.ndarray[Any, Any] | None  # (side, side), 0 to 1
+    caption: str
+    colour: str  # of the caption
 
 
 def publish_pictures(pictures: Path, plots: Path, setting: str, audit: Block) -> None:
@@ -82,23 +94,37 @@ def draw_gallery(
     """Write the gallery of `count` films as PNG; without a feature map of the classifier, films have no overlay."""
     chosen = choose_films(table, point, count)
     files = {row.image_id: row.file for row in films.rows}
-    rows = max(1, -(-len(chosen) // GALLERY_COLUMNS))
+    images = [read_npz(films.folder / files[table["image_id"].iloc[index]]).image for index, _ in chosen]
+    panels = [
+        Panel(image, heat, _gallery_caption(table.iloc[index], point, kind), GREY if kind == "correct" else ORANGE)
+        for image, heat, (index, kind) in zip(images, heat_maps(classifier, images), chosen, strict=True)
+    ]
+    evidence = f"evidence for {task_of(point.classes).evidence_for()} (yellow = most of all films shown)"
+    draw_panels(path, panels, f"Grad-CAM: {evidence}, lungs in blue; mistakes first")
+
+
+def heat_maps(classifier: Classifier, images: list[Image]) -> Sequence[np.ndarray[Any, Any] | None]:
+    """The Grad-CAM of each film (side, side), 0 to 1; None without a feature map or without any evidence.
+
+    The films have one scale, so that noise on a film with little evidence stays grey.
+    """
+    _, cams = logits_and_cam(classifier, np.stack(images))
+    most = 0.0 if cams is None else float(cams.max())
+    return [None] * len(images) if cams is None or most == 0 else list(cams / most)
+
+
+def draw_panels(path: Path, panels: Sequence[Panel], heading: str) -> None:
+    """Write films with lungs and heat maps, GALLERY_COLUMNS per row, as PNG."""
+    rows = max(1, -(-len(panels) // GALLERY_COLUMNS))
     figure, axes = plt.subplots(
         rows, GALLERY_COLUMNS, figsize=(GALLERY_COLUMNS * 2.1, rows * 2.55 + 0.55), squeeze=False
     )
     for axis in axes.ravel():
         axis.axis("off")
-    images = [read_npz(films.folder / files[table["image_id"].iloc[index]]).image for index, _ in chosen]
-    _, cams = logits_and_cam(classifier, np.stack(images))
-    # One scale for all films, so that noise on a film with little evidence stays grey.
-    most = 0.0 if cams is None else float(cams.max())
-    for place, (axis, (index, kind)) in enumerate(zip(axes.ravel(), chosen, strict=False)):
-        _draw_film(axis, images[place], None if cams is None or most == 0 else cams[place] / most)
-        axis.set_title(
-            _gallery_caption(table.iloc[index], point, kind), fontsize=7, color=GREY if kind == "correct" else ORANGE
-        )
-    evidence = f"evidence for {task_of(point.classes).evidence_for()} (yellow = most of all films shown)"
-    figure.suptitle(f"Grad-CAM: {evidence}, lungs in blue; mistakes first", fontsize=9)
+    for axis, panel in zip(axes.ravel(), panels, strict=False):
+        _draw_film(axis, panel.image, panel.heat)
+        axis.set_title(panel.caption, fontsize=7, color=panel.colour)
+    figure.suptitle(heading, fontsize=9)
     figure.tight_layout(rect=(0, 0, 1, 0.99))
     with atomic_path(path) as temporary:
         figure.savefig(temporary, format="png", dpi=110, metadata={"Software": None})

@@ -136,7 +136,7 @@ def shift_details(table: pd.DataFrame, point: OperatingPoint) -> Block:
         "swapped": films_of(table, "swapped"),
         "bias_conflicting": bias_conflicting_films(validation, point.classes),
     }
-    label, logits = _acquisition(with_score(validation, ACQUISITION, point.classes), point.classes)
+    label, logits = acquisition_of(with_score(validation, ACQUISITION, point.classes), point.classes)
     auroc = rounded(ovr_auroc(label, logits)) if len(np.unique(label)) > 1 else None
     return {"acquisition_auroc": auroc} | {name: _metrics(films, point) for name, films in views.items()}
 
@@ -144,10 +144,10 @@ def shift_details(table: pd.DataFrame, point: OperatingPoint) -> Block:
 def bias_conflicting_films(validation: pd.DataFrame, classes: tuple[str, ...]) -> pd.DataFrame:
     """The bias-conflicting validation films; none without acquisition logits."""
     scored = with_score(validation, ACQUISITION, classes)
-    return scored[bias_conflicting(*_acquisition(scored, classes))].reset_index(drop=True)
+    return scored[bias_conflicting(*acquisition_of(scored, classes))].reset_index(drop=True)
 
 
-def _acquisition(films: pd.DataFrame, classes: tuple[str, ...]) -> tuple[Indices, Floats]:
+def acquisition_of(films: pd.DataFrame, classes: tuple[str, ...]) -> tuple[Indices, Floats]:
     """Class indices (films,), and the logit of each class against all others (films, classes)."""
     logits = scores(films, ACQUISITION, classes) if len(films) else np.empty((0, len(classes)))
     return labels(films, classes), np.column_stack([-logits, logits]) if logits.ndim == 1 else logits

@@ -8,6 +8,7 @@ import pandas as pd
 
 from cxr.decision.operating_point import OperatingPoint
 from cxr.evaluate.intervals import (
+    Floats,
     Interval,
     Measure,
     Sample,
@@ -29,7 +30,7 @@ class ScoredFilms:
     """Some films of the table with their predictions, from the logits or from another score."""
 
     def __init__(
-        self, table: pd.DataFrame, point: OperatingPoint, score: str = LOGIT, threshold: float | None = None
+        self, table: pd.DataFrame, point: OperatingPoint, score: str = LOGIT, threshold: float | Floats | None = None
     ) -> None:
         """Take the films of a table.
 
@@ -37,7 +38,7 @@ class ScoredFilms:
             table: rows of the table of predictions.
             point: calibration and threshold.
             score: score of the table to use as the logit.
-            threshold: on the probability, instead of the operating point's; two classes only.
+            threshold: on the probability, instead of the operating point's, for all or for each film; two classes only.
         """
         self.task = task_of(point.classes)
         self.patients = table["patient_id"].tolist()

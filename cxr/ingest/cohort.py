@@ -14,7 +14,7 @@ from scipy.sparse.csgraph import connected_components
 from cxr.core.errors import CxrError
 from cxr.core.files import digest
 from cxr.films.manifest import FIELDS, SPLITS, Record
-from cxr.ingest.config import DataSection
+from cxr.ingest.config import FOLDS, DataSection
 from cxr.ingest.entries import FilmEntry
 from cxr.ingest.film import FilmFacts
 from cxr.ingest.masks import reference_masks
@@ -103,13 +103,15 @@ def assign_splits(records: Sequence[Record], settings: DataSection) -> list[Reco
     """Keep the given splits, and cut missing ones from train by patient, stratified by label.
 
     Patients who share an identical film stay together. Within each stratum patients are ranked by a seeded hash of
-    their id, so that a film added later moves at most one patient of its stratum.
+    their id, so that a film added later moves at most one patient of its stratum. With `data.fold`, a given validation
+    set is pooled with train, and the fold is the new one; the folds of one seed share no patient and cover all.
     """
-    pool = settings.published_val == "merge"
+    pool, fold = settings.cuts_validation, settings.fold
     current = [replace(r, split="train" if r.split == "" or (pool and r.split == "val") else r.split) for r in records]
-    for split, fraction in (("test", settings.test_fraction), ("val", settings.val_fraction)):
-        if fraction > 0 and not any(record.split == split for record in current):
-            current = _cut(current, split, fraction, settings.seed)
+    share = (0.0, settings.val_fraction) if fold == "none" else (fold / FOLDS, (fold + 1) / FOLDS)
+    for split, (start, end) in (("test", (0.0, settings.test_fraction)), ("val", share)):
+        if end > 0 and not any(record.split == split for record in current):
+            current = _cut(current, split, start, end, settings.seed)
     return current
 
 
@@ -127,8 +129,8 @@ def linked_groups(records: Sequence[Record]) -> list[int]:
     return [int(label) for label in labels[: len(records)]]
 
 
-def _cut(records: list[Record], split: str, fraction: float, seed: int) -> list[Record]:
-    """Move a share of the groups of each stratum from train to `split`."""
+def _cut(records: list[Record], split: str, start: float, end: float, seed: int) -> list[Record]:
+    """Move the groups of each stratum whose rank lies between two shares of it from train to `split`."""
     groups = linked_groups(records)
     members: dict[int, list[int]] = defaultdict(list)
     for index, group in enumerate(groups):
@@ -144,7 +146,7 @@ def _cut(records: list[Record], split: str, fraction: float, seed: int) -> list[
 
     moved = set()
     for stratum in strata.values():
-        moved.update(sorted(stratum, key=rank)[: round(fraction * len(stratum))])
+        moved.update(sorted(stratum, key=rank)[round(start * len(stratum)) : round(end * len(stratum))])
     return [
         replace(record, split=split) if group in moved else record
         for record, group in zip(records, groups, strict=True)

@@ -3,13 +3,14 @@
 import re
 import unicodedata
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from cxr.core.config import Section
 
 DEMO = Path("data/demo")  # the cohort that the demo stage writes
+FOLDS = 5  # of a cross-fitted evaluation
 
 
 EXCLUDE = "exclude"  # in place of a class: the film is left out
@@ -80,10 +81,21 @@ class DataSection(Section):
     published_val: Literal["keep", "merge"]
     val_fraction: float = Field(gt=0, lt=1)
     test_fraction: float = Field(ge=0, lt=1)
+    fold: Annotated[int, Field(ge=0, lt=FOLDS)] | Literal["none"]
     seed: int = Field(ge=0)
     min_px: int = Field(ge=8)
     max_quarantined: float = Field(ge=0, le=1)
     on_leakage: Literal["error", "drop_from_train"]
+
+    @property
+    def cuts_validation(self) -> bool:
+        """Whether a given validation set is pooled with train, and another one is cut."""
+        return self.published_val == "merge" or self.fold != "none"
+
+    @property
+    def validation_share(self) -> float:
+        """Share of the training patients in a validation set that is cut."""
+        return self.val_fraction if self.fold == "none" else 1 / FOLDS
 
     @field_validator("label_map", mode="before")
     @classmethod

@@ -16,6 +16,8 @@ from cxr.ingest.masks import mask_findings
 from cxr.ingest.patients import dicom_patients, patient_findings
 from cxr.ingest.pseudonyms import pseudonym
 
+FOLD_REMEDY = "add patients of it: each fold (data.fold) needs one"
+
 
 def validate_cohort(
     settings: DataSection, key: bytes, training: int | None = None
@@ -144,10 +146,11 @@ def class_findings(records: Sequence[Record], given: Collection[str | None], set
         there = {record.label for record in records if record.split == split}
         lacking = [name for name in settings.classes if name not in there]
         if lacking and (there or split != "test"):
-            cut = split not in given or (split == "val" and settings.published_val == "merge")
+            cut = split not in given or (split == "val" and settings.cuts_validation)
+            remedy = FOLD_REMEDY if split == "val" and settings.fold != "none" else _remedy(split, cut)
             names = " and ".join(map(repr, lacking))
             severity = warning if split == "test" else error
-            found.append(severity(f"split '{split}' has no film of class {names}", _remedy(split, cut)))
+            found.append(severity(f"split '{split}' has no film of class {names}", remedy))
     return found
 
 

@@ -14,8 +14,11 @@ from scipy.stats import kendalltau
 from cxr.core.config import PARAMS_FILE, read_yaml
 from cxr.core.errors import CxrError, did_you_mean
 from cxr.core.files import digest, write_json, write_text
+from cxr.decision.operating_point import parse_operating_point
 from cxr.report.comparison import SEEDS
-from cxr.report.revisions import METRICS, Revision
+from cxr.report.crossfit_table import CROSSFIT, read_crossfit, runs_of
+from cxr.report.crossfit_text import views_text
+from cxr.report.revisions import METRICS, OPERATING_POINT, Revision
 
 log = logging.getLogger(__name__)
 RECIPES = Path("recipes.yaml")
@@ -39,7 +42,7 @@ def run_seeds(count: int) -> None:
     """
     if count < 2:
         raise CxrError(f"--count: {count}; give two seeds or more")
-    key, first = _start()
+    key, first = start()
     found: dict[str, Scalars] = {}
     for seed in range(first, first + count):
         name = f"seed-{key}-{seed}"
@@ -64,7 +67,7 @@ def run_recipes(names: Sequence[str], seeds: int, settings: Sequence[str], out: 
         CxrError: a recipe does not exist, or a run failed.
     """
     recipes = chosen(read_yaml(RECIPES), names)
-    key, first = _start()
+    key, first = start()
     rows: dict[str, list[Block]] = {}
     for seed in range(first, first + seeds):  # one seed of all recipes, then the next seed
         for recipe, changes in recipes.items():
@@ -73,13 +76,17 @@ def run_recipes(names: Sequence[str], seeds: int, settings: Sequence[str], out: 
             if not experiment_exists(name):
                 log.info("%s, seed %d: training (experiment %s)", recipe, seed, name)
                 run_experiment(name, changed)
-            rows.setdefault(recipe, []).append(view_metrics(Revision(name)))
+            revision = Revision(name)
+            rows.setdefault(recipe, []).append(view_metrics(revision))
     text = table(rows)
+    if CROSSFIT.is_file():
+        classes = parse_operating_point(revision.text(OPERATING_POINT), OPERATING_POINT).classes
+        text += f"\nCross-fitted predictions ({CROSSFIT}):\n\n{views_text(runs_of(read_crossfit(), classes))}\n"
     print(text)
     write_text(out, text)
 
 
-def _start() -> tuple[str, int]:
+def start() -> tuple[str, int]:
     """The key of the settings, and the first seed."""
     params = read_yaml(PARAMS_FILE)
     return settings_key(params, read_yaml(Path("dvc.yaml"))), int(params["train"]["seed"])
@@ -91,14 +98,17 @@ def experiment_exists(name: str) -> bool:
     return any(ref.rsplit("/", 1)[-1] == name for ref in refs)
 
 
-def run_experiment(name: str, changes: Sequence[str]) -> None:
+def run_experiment(name: str, changes: Sequence[str], stage: str | None = None) -> None:
     """Run the last commit with the workspace's edits and `changes` (section.key=value) in a temporary copy.
+
+    With `stage`, the pipeline runs up to that stage.
 
     Raises:
         CxrError: the run failed; its output above is the reason.
     """
     settings = [word for change in changes for word in ("-S", change)]
     command = [sys.executable, "-m", "dvc", "exp", "run", "--temp", "--name", name, *settings]
+    command += [stage] if stage else []
     if subprocess.run(command, check=False).returncode or not experiment_exists(name):
         raise CxrError(f"experiment {name}: the run failed (see above); run the same command again to resume")
 

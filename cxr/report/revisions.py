@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,6 +87,22 @@ class Revision:
         except ValueError as error:
             raise CxrError(f"{self.name}: {path} is damaged; run `dvc repro evaluate` there") from error
 
+    def parameters(self) -> dict[str, Any]:
+        """All parameters of the revision."""
+        return dict(YAML(typ="safe", pure=True).load(self.text(PARAMS)))
+
+    def fetch(self, path: str, to: Path) -> Path:
+        """Copy a file that DVC or Git tracks to `to`; raises CxrError when the revision or the cache lacks it."""
+        to.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            if self._files is None:
+                shutil.copyfile(self._repository / path, to)
+            else:
+                self._files.get_file(path, str(to))
+        except (OSError, DvcException) as error:
+            raise CxrError(f"{self.name}: no {path} in DVC's cache; run the experiment again") from error
+        return to
+
     def has(self, path: str) -> bool:
         """Whether the revision holds a file."""
         return (self._repository / path).is_file() if self._files is None else bool(self._files.isfile(path))
@@ -112,12 +129,11 @@ def _run(revision: Revision) -> RunResults:
     point = parse_operating_point(revision.text(OPERATING_POINT), f"{revision.name}: {OPERATING_POINT}")
     check_predictions(predictions, point.classes, where)
     check_operating_point(predictions, point, f"{revision.name}: {OPERATING_POINT}")
-    params = YAML(typ="safe", pure=True).load(revision.text(PARAMS))
     return RunResults(
         name=revision.name,
         run=Run(predictions, point),
         metrics=revision.json(METRICS),
-        params=dict(params),
+        params=revision.parameters(),
         history=pd.read_csv(io.StringIO(revision.text(HISTORY))) if revision.has(HISTORY) else None,
         seeds=revision.text(SEEDS) if revision.has(SEEDS) else None,
         trained_on=_trained_on(revision.text(LOCK)) if revision.has(LOCK) else {},

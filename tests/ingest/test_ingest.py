@@ -13,7 +13,7 @@ import pytest
 from cxr.core.errors import CxrError
 from cxr.films.manifest import Record, read_manifest
 from cxr.ingest import film as inspect
-from cxr.ingest.config import DataSection
+from cxr.ingest.config import FOLDS, DataSection
 from cxr.ingest.ingest import ingest
 from tests.conftest import phantom, write_dicom, write_image
 from tests.settings import machine, section
@@ -96,6 +96,40 @@ def test_a_published_validation_set_can_be_merged_into_train_and_cut_anew(worksp
     merged = run(settings(published_val="merge"))
     assert [record.patient_id for record in kept if record.split == "val"] == ["P900", "P901"]
     assert len({record.patient_id for record in merged if record.split == "val"}) == 4
+
+
+def test_the_folds_share_no_patient_cover_all_and_have_the_same_share_of_each_class(workspace: Path) -> None:
+    write_cohort(workspace / "films", patients=40, films=2)
+    folds = [[record for record in run(settings(fold=fold)) if record.split == "val"] for fold in range(FOLDS)]
+    assert sorted(record.image_id for fold in folds for record in fold) == sorted(r.image_id for r in run(settings()))
+    for fold in folds:
+        assert sorted(record.label for record in fold) == ["normal"] * 8 + ["pneumonia"] * 8
+    patients = [{record.patient_id for record in fold} for fold in folds]
+    assert sum(map(len, patients)) == len(set.union(*patients)) == 40
+
+
+def test_a_fold_leaves_test_films_alone_and_takes_a_published_validation_set(workspace: Path) -> None:
+    write_cohort(workspace / "films", split="train")
+    write_image(workspace / "films/test/NORMAL/P900_0.png", phantom(1)[0])
+    write_image(workspace / "films/test/PNEUMONIA/P901_0.png", phantom(2)[0])
+    write_image(workspace / "films/val/NORMAL/P902_0.png", phantom(3)[0])
+    seen = []
+    for fold in range(FOLDS):
+        records = run(settings(fold=fold))
+        assert {record.patient_id for record in records if record.split == "test"} == {"P900", "P901"}
+        seen += [record.patient_id for record in records if record.split == "val"]
+    assert seen.count("P902") == 1
+    assert len(set(seen)) == 21
+
+
+def test_identical_films_of_two_patients_are_in_one_fold(workspace: Path) -> None:
+    write_cohort(workspace / "films", patients=20, films=1)
+    twin = phantom(4242)[0]
+    for patient in (0, 2):
+        write_image(workspace / f"films/NORMAL/P{patient:03d}_twin.png", twin)
+    for fold in range(FOLDS):
+        records = run(settings(fold=fold))
+        assert len({record.split for record in records if record.patient_id in ("P000", "P002")}) == 1
 
 
 def test_a_patient_in_two_splits_stops_the_stage_and_is_named(workspace: Path) -> None:
