@@ -44,7 +44,7 @@ class BundleFacts:
     @property
     def population(self) -> str:
         """Source of the training films, in words."""
-        return self.config.population.get("source", "films of one cohort, not published")
+        return self.config.population.description.get("source", "films of one cohort, not published")
 
     @property
     def classifier(self) -> str:

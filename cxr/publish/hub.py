@@ -86,7 +86,7 @@ def _readme(facts: BundleFacts, name: str) -> str:
         library_name="onnxruntime",
         pipeline_tag="image-classification",
         tags=TAGS,
-        datasets=[_slug(facts.population)] if facts.config.population.get("source") else None,
+        datasets=[_slug(facts.population)] if facts.config.population.description.get("source") else None,
         metrics=sorted({_metric_type(metric) for metric in facts.metrics}),
         model_name=name.partition("/")[2],
         eval_results=[_result(facts, metric) for metric in facts.metrics],

@@ -35,6 +35,11 @@ class Criterion(Section):
             raise ValueError(f"{self.metric}: give at_least or at_most, and not both")
         return self
 
+    @property
+    def limit(self) -> float:
+        """The one that is given."""
+        return self.at_least if self.at_least is not None else float(self.at_most or 0)
+
     def __str__(self) -> str:
         limit = f"≥ {self.at_least:g}" if self.at_least is not None else f"≤ {self.at_most:g}"
         return f"{self.metric} {limit}"
@@ -142,7 +147,7 @@ def _split(metric: str) -> tuple[str, str]:
 
 
 def _meets(criterion: Criterion, value: float) -> bool:
-    return value >= criterion.at_least if criterion.at_least is not None else value <= float(str(criterion.at_most))
+    return value >= criterion.limit if criterion.at_least is not None else value <= criterion.limit
 
 
 def _deciding(criterion: Criterion, metrics: Mapping[str, Any], stem: str) -> int | None:
@@ -150,12 +155,12 @@ def _deciding(criterion: Criterion, metrics: Mapping[str, Any], stem: str) -> in
 
     The width of an interval falls with the root of the number of patients.
     """
-    limit = criterion.at_least if criterion.at_least is not None else criterion.at_most
-    distance = metrics[stem] - limit
-    reach = metrics[stem] - metrics[f"{stem}_low"] if distance > 0 else metrics[f"{stem}_high"] - metrics[stem]
+    value, low, high = (float(metrics[name]) for name in (stem, f"{stem}_low", f"{stem}_high"))
+    distance = value - criterion.limit
+    reach = value - low if distance > 0 else high - value
     if distance == 0 or reach <= 0:
         return None
-    return math.ceil(metrics["patients"] * (reach / distance) ** 2)
+    return math.ceil(int(metrics["patients"]) * (reach / distance) ** 2)
 
 
 def _number(value: float | None) -> str:

@@ -167,7 +167,7 @@ def collate(films: Films, index: Array) -> Batch:
 
 def prefetch(make: Callable[[int], Batch], numbers: range, device: torch.device) -> Iterator[Batch]:
     """Batches on a device, made PREFETCH steps ahead of their use; copied to a GPU while it computes earlier steps."""
-    copies = torch.cuda.Stream(device) if device.type == "cuda" else None
+    copies = torch.cuda.Stream(device) if device.type == "cuda" else None  # type: ignore[no-untyped-call]
 
     def ready(number: int) -> Batch:
         batch = make(number)
