@@ -105,7 +105,7 @@ def test_a_dask_cluster_gives_the_same_bytes_as_one_and_two_processes(
         copies = sum(Path(file).parts[-2] in ("corrupted", "swapped") for file in written[-1])
         assert len(list((workspace / name / ".cache").rglob("preprocess/*/*/*"))) == FILMS + copies
     assert copies > 0
-    assert len(written[0]) == FILMS * 2 + copies + 7
+    assert len(written[0]) == FILMS * 2 + copies + 8
     assert written[0] == written[1] == written[2]
 
 
