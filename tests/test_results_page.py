@@ -5,6 +5,11 @@ import re
 from pathlib import Path
 from typing import Any
 
+from cxr.evaluate.config import EvaluateSection
+from cxr.report.crossfit_table import read_crossfit
+from cxr.report.crossfit_text import crossfit_text
+from tests.settings import section
+
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs/results.md").read_text(encoding="utf-8")
 STUDY: dict[str, Any] = json.loads((ROOT / "studies/external.json").read_text(encoding="utf-8"))
@@ -56,3 +61,20 @@ def test_every_external_row_names_its_commit_date_and_command() -> None:
 def test_the_external_results_belong_to_the_shipped_classifier() -> None:
     provenance = json.loads((ROOT / "models/chest_xray/provenance.json").read_text(encoding="utf-8"))
     assert provenance["classifier"] == STUDY["classifier"], "score the new bundle and edit the file"
+
+
+def test_the_cross_fitted_study_and_the_page_show_what_the_command_prints() -> None:
+    """`python -m cxr crossfit-metrics studies/crossfit_chest_xray.csv`."""
+    found = read_crossfit(ROOT / "studies/crossfit_chest_xray.csv")
+    text = crossfit_text(found, ("normal", "pneumonia"), section(EvaluateSection))
+    study = (ROOT / "studies/crossfit_chest_xray.md").read_text(encoding="utf-8")
+    assert text in study
+    rows = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("|")]
+    view = [row for row in rows if len(row) == 9 and row[2] == "bias-conflicting"]
+    assert len(view) == 3
+    expected = [[row[0].strip("`"), *row[5:]] for row in view]
+    assert [[row[0].strip("`"), *row[1:]] for row in table("### Cross-fitted evaluation")] == expected
+    told = " ".join(PAGE.split())
+    assert next(row[5] for row in rows if row[1:3] == ["bias-conflicting", "AUROC"]) in told
+    points = [row for row in rows if len(row) == 6 and row[0] == "default"]
+    assert all(row[5] in told for row in points if row[2] in ("sensitivity", "specificity", "balanced accuracy"))
