@@ -32,6 +32,7 @@ class Project:
         for name in ("dvc.yaml", "params.yaml", "compute.yaml", ".dvcignore"):
             shutil.copy(ROOT / name, folder)
         (folder / "models" / "pretrained").mkdir(parents=True)
+        shutil.copy(ROOT / "models/lung_encoder.safetensors", folder / "models")  # which dvc.yaml names
         self.set_films()
         self.set_train(backbone="test_resnet", weights="none", batch=4, epochs=2, min_steps=0, warmup=0.0)
         place = {"role": ROLE, "bucket": f"{bucket}/team", "image": IMAGE, "instance_type": "ml.m5.xlarge"}
