@@ -146,6 +146,7 @@ def test_the_policies_allow_every_call_of_a_hand_off(
     assert [call for call in made if not role.allows(*call)] == []
 
 
+@pytest.mark.journey
 def test_every_call_of_a_deployment_is_allowed(
     tmp_path: Path, serving: ServingPlane, bucket: str, calls: list[tuple[str, str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:

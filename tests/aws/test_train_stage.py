@@ -130,6 +130,7 @@ def second_epoch_is_safe(job: Job) -> bool:
     return False
 
 
+@pytest.mark.journey
 def test_a_gpu_instance_without_a_visible_gpu_fails_in_one_line(project: Project, plane: ControlPlane) -> None:
     project.set_sagemaker(instance_type="ml.g5.xlarge")
     with pytest.raises(CxrError, match=r"Failed: error: compute\.yaml: accelerator: gpu: no CUDA device") as caught:

@@ -93,6 +93,7 @@ def folds(told: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return told
 
 
+@pytest.mark.journey
 def test_an_interrupted_evaluation_resumes_and_its_labels_are_audited(
     folds: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -43,6 +43,7 @@ def other_process(process: "subprocess.Popen[str]") -> int:
     return next(int(child) for child in children if b"stages.train" in Path(f"/proc/{child}/cmdline").read_bytes())
 
 
+@pytest.mark.journey
 def test_two_processes_score_as_one(tmp_path: Path) -> None:
     shards = write_shards(tmp_path / "data")
     # Layer instead of batch normalisation, no dropout and no noise: then processes should change nothing at all.
