@@ -79,7 +79,7 @@ def checked(age: object, view: object) -> Declared:
     Raises:
         CxrError: an age that is none, or an unknown view. The value is not repeated.
     """
-    declared = Declared(_text(age).removesuffix(".0"), _text(view).upper())
+    declared = Declared(_text(age), _text(view).upper())
     age_in_years(declared.age)
     if declared.view and declared.view not in VIEWS:
         raise CxrError(f"the view is none of {', '.join(VIEWS)}; correct it")

@@ -17,6 +17,7 @@ if TYPE_CHECKING:  # serving installs neither pandas nor scikit-learn
     from cxr.dicom_export.write import DicomWriter
     from cxr.predict.batch import Record
     from cxr.predict.predictor import Predictor
+    from cxr.report.criteria import Criteria
 
 log = logging.getLogger(__name__)
 BUNDLE = "models/chest_xray"
@@ -55,7 +56,9 @@ def add_predict_commands(commands: Commands) -> None:
     _add_bundle(serve)
     serve.add_argument("--host", default="127.0.0.1", help="another address needs CXR_SERVICE_TOKEN or --open")
     serve.add_argument("--open", action="store_true", help="take requests from the network without a token")
-    serve.add_argument("--allow-host", action="append", default=[], metavar="NAME", help="name the service is asked by")
+    serve.add_argument(
+        "--allow-host", action="append", default=[], metavar="NAME", help="host name of allowed requests"
+    )
     serve.add_argument("--port", type=int, default=8080)
     serve.add_argument("--workers", type=int, default=DEFAULTS.workers, help="films processed at the same time")
     serve.add_argument("--queue", type=int, default=DEFAULTS.queue, help="films that may wait; more get status 503")
@@ -110,8 +113,7 @@ def _validate(options: argparse.Namespace) -> None:
 
     predictor = _load(options.bundle)
     # Faulty criteria and labels are reported before the first film is scored.
-    if options.criteria:
-        read_criteria(options.criteria, predictor.config.classes)
+    criteria = read_criteria(options.criteria, predictor.config.classes) if options.criteria else None
     reference = _reference(options.labels, [film.address for film in find_films(options.films)], predictor)
     records = predict_into(
         options.out / "predictions.csv",
@@ -121,7 +123,7 @@ def _validate(options: argparse.Namespace) -> None:
         statistics=True,
         metadata=options.metadata,
     )
-    _compare(records, predictor, reference, options.patient, options.out / "external.json", options.criteria)
+    _compare(records, predictor, reference, options.patient, options.out / "external.json", criteria)
 
 
 def _serve(options: argparse.Namespace) -> None:
@@ -196,7 +198,7 @@ def _compare(
     reference: "pd.DataFrame",
     pattern: str,
     out: Path | None = None,
-    criteria: Path | None = None,
+    criteria: "Criteria | None" = None,
 ) -> None:
     """Print metrics and drift, and write them to `out` unless it is None.
 
@@ -209,14 +211,14 @@ def _compare(
         reference: columns film, label and any others, as of `_reference`.
         pattern: regular expression of the patient in a film's address, or empty.
         out: JSON to write, or None.
-        criteria: a file of acceptance criteria, or None.
+        criteria: of acceptance, or None.
     """
     from dataclasses import asdict
 
     from cxr.core.config import load_section
     from cxr.core.files import write_json
     from cxr.evaluate.config import EvaluateSection
-    from cxr.report.criteria import criteria_text, decide, film_shares, read_criteria
+    from cxr.report.criteria import criteria_text, decide, film_shares
     from cxr.report.external import (
         PATIENT,
         drift,
@@ -246,7 +248,7 @@ def _compare(
     acceptance = None
     if criteria is not None:
         block = {**metrics["all"], **film_shares(records, reference)}
-        acceptance = decide(criteria, read_criteria(criteria, predictor.config.classes), block)
+        acceptance = decide(criteria, block)
         found["acceptance"] = asdict(acceptance)
         print(f"\n{criteria_text(acceptance)}")
     if out is not None:

@@ -1,4 +1,4 @@
-"""Films among other files: by suffix or, where a name tells nothing, by content."""
+"""Films among other files: by suffix, or by content if the name has none."""
 
 import stat
 from collections.abc import Callable

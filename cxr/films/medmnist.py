@@ -61,7 +61,7 @@ def _open_npz(file: str) -> Any:
     try:
         arrays = np.load(file, allow_pickle=False)
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        reason = str(error).partition(" If you")[0]  # numpy goes on to advise loading pickles
+        reason = str(error).partition(" If you")[0]  # the rest of the message recommends pickles
         raise CxrError(f"{file}: cannot be read as a MedMNIST .npz ({reason}); download it again") from error
     if not isinstance(arrays, np.lib.npyio.NpzFile):
         raise CxrError(f"{file}: not a .npz archive; give one, or change data.layout: medmnist")

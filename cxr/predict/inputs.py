@@ -40,8 +40,8 @@ class NamedFilm:
 def find_films(names: Sequence[str]) -> list[NamedFilm]:
     """The films in files, folders and S3 addresses, in the order given, folders sorted; each film once.
 
-    In a folder, films are files with the suffix or the content of one, but no hidden ones. What is called like a film
-    and is no file counts, too: reading it tells so. Other files are counted in the log.
+    In a folder, films are files with the suffix or the content of one, but no hidden ones. A folder or broken link
+    with the suffix of a film counts, too, and is rejected when it is read. Other files are counted in the log.
 
     Raises:
         CxrError: a name matches nothing.

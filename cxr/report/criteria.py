@@ -46,6 +46,15 @@ class Criterion(Section):
 
 
 @dataclass(frozen=True)
+class Criteria:
+    """The criteria of a file; all of them have to be met."""
+
+    file: str
+    sha256: str  # of the file
+    criteria: tuple[Criterion, ...]
+
+
+@dataclass(frozen=True)
 class Answer:
     """A criterion with what was found."""
 
@@ -65,7 +74,7 @@ class Acceptance:
     answers: tuple[Answer, ...]
 
 
-def read_criteria(path: Path, classes: tuple[str, ...]) -> tuple[Criterion, ...]:
+def read_criteria(path: Path, classes: tuple[str, ...]) -> Criteria:
     """Read the list `criteria` of a YAML file, for a classifier of these classes.
 
     Raises:
@@ -83,28 +92,27 @@ def read_criteria(path: Path, classes: tuple[str, ...]) -> tuple[Criterion, ...]
             raise CxrError(f"{path}: no metric {name!r}{did_you_mean(name, known)}")
         if bound and stem in (*SHARES, *NO_INTERVAL):
             raise CxrError(f"{path}: {name}: {stem} has no confidence interval; write {stem}")
-    return criteria
+    return Criteria(str(path), hashlib.sha256(path.read_bytes()).hexdigest(), criteria)
 
 
-def decide(path: Path, criteria: Sequence[Criterion], metrics: Mapping[str, Any]) -> Acceptance:
+def decide(criteria: Criteria, metrics: Mapping[str, Any]) -> Acceptance:
     """Hold the metrics of a site's films against the criteria.
 
     A criterion on a confidence limit is missed only if the whole interval is beyond it: while the interval holds the
     limit, more films can still decide. A criterion on a value is met or missed as it stands.
 
     Args:
-        path: the file of the criteria.
-        criteria: its content.
+        criteria: of one file.
         metrics: the block of all films of `frozen_metrics`, with the shares of `film_shares`.
     """
-    answers = tuple(_answer(one, metrics) for one in criteria)
+    answers = tuple(_answer(one, metrics) for one in criteria.criteria)
     outcomes = {one.outcome for one in answers}
     verdict: Verdict = "accepted"
     if "missed" in outcomes:
         verdict = "rejected"
     elif "undecided" in outcomes:
         verdict = "too few films"
-    return Acceptance(str(path), hashlib.sha256(path.read_bytes()).hexdigest(), verdict, answers)
+    return Acceptance(criteria.file, criteria.sha256, verdict, answers)
 
 
 def criteria_text(acceptance: Acceptance) -> str:

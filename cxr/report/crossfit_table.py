@@ -12,7 +12,7 @@ from cxr.core.errors import CxrError
 from cxr.decision.operating_point import OperatingPoint, calibrated
 from cxr.evaluate.config import EvaluateSection
 from cxr.evaluate.fit import choose_threshold, fit_temperature
-from cxr.evaluate.intervals import Floats, percentile_interval, resampled
+from cxr.evaluate.intervals import Floats, Metrics, percentile_interval, resampled
 from cxr.evaluate.robustness import acquisition_of, bias_conflicting_films
 from cxr.evaluate.scored import ScoredFilms
 from cxr.evaluate.table import LOGIT, labels, parse_predictions, put_scores, scores
@@ -163,12 +163,12 @@ def compared_points(films: pd.DataFrame, classes: Classes, section: EvaluateSect
         view = fitted[chosen].reset_index(drop=True)
         measured.append(ScoredFilms(view, point_of("", films, classes), threshold=thresholds[chosen]))
     first, second = measured
-    gaps = resampled(
-        lambda weights: {
-            name: second.measure(weights)[name] - first.measure(weights)[name] for name in COMPARED
-        },
-        first.patients, section.resamples, section.seed,
-    )  # fmt: skip
+
+    def gap(weights: Floats) -> Metrics:
+        of_first, of_second = first.measure(weights), second.measure(weights)
+        return {name: of_second[name] - of_first[name] for name in COMPARED}
+
+    gaps = resampled(gap, first.patients, section.resamples, section.seed)
     of_first, of_second = first.point_estimates(), second.point_estimates()
     missing = (np.nan, np.nan)
     return {

@@ -71,23 +71,24 @@ def test_an_interrupted_upload_is_completed_by_the_next(
     assert publish_channels(channels, store) == len(channels.items) - 10 + 2
 
 
-def test_a_published_set_is_downloaded_unchanged(
-    s3: Any, bucket: str, npz_set: Path, tmp_path: Path, capsys: Any
-) -> None:
+@pytest.fixture
+def fetched(s3: Any, bucket: str, npz_set: Path, tmp_path: Path, capsys: Any) -> tuple[Path, str]:
+    """A copy of the set that was published and downloaded, and its address."""
     main(["publish", str(npz_set), f"s3://{bucket}/npz/"])
     address = capsys.readouterr().out.strip()
-    copy = tmp_path / "copy"
-    main(["publish", str(copy), address, "--fetch"])
+    main(["publish", str(tmp_path / "copy"), address, "--fetch"])
+    return tmp_path / "copy", address
+
+
+def test_a_published_set_is_downloaded_unchanged(npz_set: Path, fetched: tuple[Path, str]) -> None:
+    copy, _ = fetched
     assert plan_channels(copy).data_md5 == plan_channels(npz_set).data_md5
 
 
 def test_a_film_that_changed_without_changing_its_size_is_fetched_again(
-    s3: Any, bucket: str, npz_set: Path, tmp_path: Path, capsys: Any
+    npz_set: Path, fetched: tuple[Path, str]
 ) -> None:
-    main(["publish", str(npz_set), f"s3://{bucket}/npz/"])
-    address = capsys.readouterr().out.strip()
-    copy = tmp_path / "copy"
-    main(["publish", str(copy), address, "--fetch"])
+    copy, address = fetched
     film = copy / "train" / "train001.npz"
     film.write_bytes(bytes(film.stat().st_size))
     main(["publish", str(copy), address, "--fetch"])

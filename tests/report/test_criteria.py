@@ -25,7 +25,7 @@ BLOCK = {
 def answer(folder: Path, line: str, **changed: Any) -> Acceptance:
     file = folder / "criteria.yaml"
     file.write_text(f"criteria:\n- {{{line}}}\n")
-    return decide(file, read_criteria(file, TWO), {**BLOCK, **changed})
+    return decide(read_criteria(file, TWO), {**BLOCK, **changed})
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_one_missed_criterion_rejects_whatever_the_others_say(tmp_path: Path) ->
         "criteria:\n- {metric: sensitivity_low, at_least: 0.9}\n- {metric: ece, at_most: 0.01}\n"
         "- {metric: flagged, at_most: 0.2}\n"
     )
-    found = decide(file, read_criteria(file, TWO), BLOCK)
+    found = decide(read_criteria(file, TWO), BLOCK)
     assert [one.outcome for one in found.answers] == ["undecided", "missed", "met"]
     assert found.verdict == "rejected"
 
