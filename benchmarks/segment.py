@@ -26,6 +26,7 @@ from torchvision.models import segmentation
 
 from benchmarks.predict import write_films
 from cxr.core.config import load_section
+from cxr.films.film import reduced
 from cxr.films.letterbox import Image, Letterbox
 from cxr.films.read import IMAGE_SUFFIXES, decode, read_source
 from cxr.predict.predictor import Predictor
@@ -92,11 +93,8 @@ def beside_float(shipped: LungSegmenter, folder: Path | None, count: int) -> Non
     with tempfile.TemporaryDirectory() as drawn:
         paths = some_of(folder, count) if folder else write_films(Path(drawn), count)
         sources = [read_source(str(path)) for path in paths]
-    sizes = [decode(source).size for source in sources]
-    frames = [
-        film_in_frame(source, size, Letterbox(*size, shipped.frame_px), grey=True)
-        for source, size in zip(sources, sizes, strict=True)
-    ]
+    films = [reduced(decode(source)) for source in sources]
+    frames = [film_in_frame(film, Letterbox(*film.size, shipped.frame_px), grey=True) for film in films]
     inputs = [to_input(frame, shipped.inner_px)[None] for frame in frames]
 
     def network(session: Any) -> Callable[[int], Any]:
@@ -107,7 +105,7 @@ def beside_float(shipped: LungSegmenter, folder: Path | None, count: int) -> Non
         return lambda at: scale_agreement(frames[at], frames[at], place, segmenter, settings.threshold)
 
     def stage(segmenter: LungSegmenter) -> Callable[[int], Any]:
-        return lambda at: segment_film(sources[at], sizes[at], None, segmenter, settings)
+        return lambda at: segment_film(sources[at], None, segmenter, settings)
 
     def prediction(segmenter: LungSegmenter) -> Callable[[int], Any]:
         def predict(at: int) -> Any:
@@ -168,9 +166,8 @@ def films_of(folder: Path | None, count: int, frame_px: int) -> list[Image]:
         return [synthetic_frame(seed, frame_px) for seed in range(count)]
     frames = []
     for path in some_of(folder, count):
-        source = read_source(str(path))
-        size = decode(source).size
-        frames.append(film_in_frame(source, size, Letterbox(*size, frame_px), grey=True))
+        film = reduced(decode(read_source(str(path))))
+        frames.append(film_in_frame(film, Letterbox(*film.size, frame_px), grey=True))
     return frames
 
 

@@ -13,6 +13,7 @@ from cxr.core.config import load_section
 from cxr.core.errors import CxrError
 from cxr.core.files import atomic_folder, digest
 from cxr.films.dicom import DICOM_SUFFIXES
+from cxr.films.film import reduced
 from cxr.films.letterbox import Image, Letterbox
 from cxr.films.read import IMAGE_SUFFIXES, decode, read_source
 from cxr.runtime.console import progress, run_stage
@@ -100,10 +101,11 @@ def read_pair(pair: Pair, frame_px: int) -> tuple[Image, Image, Letterbox]:
     mask = cv2.imread(pair.mask, cv2.IMREAD_GRAYSCALE)
     if mask is None:
         raise CxrError(f"{pair.mask}: cannot be decoded as an image; replace it or remove the pair")
-    size = width, height = decode(source).size
+    film = reduced(decode(source))
+    width, height = film.size
     # A letterbox scales each axis to the true proportions, whatever the file's own are.
     frame = Letterbox(pair.width or width, pair.height or height, frame_px)
-    return film_in_frame(source, size, frame, grey=True), frame.mask_to_frame(np.asarray(mask, np.uint8)), frame
+    return film_in_frame(film, frame, grey=True), frame.mask_to_frame(np.asarray(mask, np.uint8)), frame
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ import pandas as pd
 from scipy.optimize import nnls
 
 from cxr.core.config import load_section
+from cxr.films.film import reduced
 from cxr.films.letterbox import Image, Letterbox
 from cxr.films.read import IMAGE_SUFFIXES, decode, read_source
 from cxr.runtime.console import progress
@@ -121,10 +122,9 @@ def _of_pairs(pairs: list[Pair], network: LungSegmenter, settings: SegmentSectio
 def _of_folder(folder: Path | None, network: LungSegmenter, settings: SegmentSection) -> Iterable[dict[str, Any]]:
     films = sorted(path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES) if folder else []
     for path in progress(films, len(films), str(folder)):
-        source = read_source(str(path))
-        size = decode(source).size
-        frame = Letterbox(*size, network.frame_px)
-        picture = film_in_frame(source, size, frame, grey=True)
+        opened = reduced(decode(read_source(str(path))))
+        frame = Letterbox(*opened.size, network.frame_px)
+        picture = film_in_frame(opened, frame, grey=True)
         yield {"set": str(folder), "condition": "none", "film": path.name} | row(
             picture, frame, None, network, settings
         )

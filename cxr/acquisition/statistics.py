@@ -42,36 +42,32 @@ def acquisition_statistics(grey: Image) -> Floats:
     Integer filters, float64 sums and rounding to six decimals give the same values on every processor.
     """
     film = np.asarray(cv2.resize(grey, (SIDE, SIDE), interpolation=cv2.INTER_AREA), np.uint8)
-    level = film.astype(np.float64)
-    laplacian = cv2.Laplacian(film, cv2.CV_16S, ksize=1).astype(np.float64)
-    along, down = (cv2.Sobel(film, cv2.CV_16S, *order).astype(np.float64) for order in ((1, 0), (0, 1)))
-    detail = level - cv2.GaussianBlur(film, (0, 0), 1.0)
-    inside = np.zeros(film.shape, bool)
-    inside[RIM:-RIM, RIM:-RIM] = True
-    rim = level[~inside]
+    laplacian = cv2.Laplacian(film, cv2.CV_16S, ksize=1)
+    along, down = (cv2.Sobel(film, cv2.CV_32F, *order) for order in ((1, 0), (0, 1)))  # exact: sums below 2^24
+    gradient = np.sqrt(along * along + down * down)
+    detail = cv2.subtract(film, cv2.GaussianBlur(film, (0, 0), 1.0), dtype=cv2.CV_16S)
+    sides = film[RIM:-RIM]
+    rim = np.concatenate([part.ravel() for part in (film[:RIM], film[-RIM:], sides[:, :RIM], sides[:, -RIM:])])
+    mean, variance = _mean_and_variance(film)
+    rim_mean, rim_variance = _mean_and_variance(rim)
+    ordered = np.repeat(np.arange(256), np.bincount(film.ravel(), minlength=256))  # the sorted grey levels
     _, jpeg = cv2.imencode(".jpg", film, [cv2.IMWRITE_JPEG_QUALITY, 90])
     values = [
-        np.log(laplacian.var() + 1),
-        np.log(np.hypot(along, down).mean() + 1),
-        np.log((detail.var() + 0.1) / (level.var() + 1)),
-        level.std(),
-        level.mean(),
-        np.mean(film < BLACK),
-        np.mean(film > WHITE),
-        rim.mean(),
-        rim.std(),
-        film.min(),
-        film.max(),
-        *np.percentile(film, PERCENTILES),
+        np.log(_mean_and_variance(laplacian)[1] + 1),
+        np.log(gradient.mean(dtype=np.float64) + 1),
+        np.log((_mean_and_variance(detail)[1] + 0.1) / (variance + 1)),
+        np.sqrt(variance),
+        mean,
+        np.searchsorted(ordered, BLACK) / film.size,
+        1 - np.searchsorted(ordered, WHITE, "right") / film.size,
+        rim_mean,
+        np.sqrt(rim_variance),
+        ordered[0],
+        ordered[-1],
+        *np.percentile(ordered, PERCENTILES),
         np.log(len(jpeg)),
     ]
     return np.asarray(np.round(np.asarray(values, np.float64), 6), np.float64)
-
-
-def acquisition_of(grey: Image) -> Floats:
-    """The STATISTICS of a film (height, width): size and aspect, then the statistics of its grey levels."""
-    height, width = grey.shape
-    return with_size((width, height), acquisition_statistics(grey))
 
 
 def with_size(film_size: tuple[int, int], statistics: Floats) -> Floats:
@@ -83,3 +79,10 @@ def with_size(film_size: tuple[int, int], statistics: Floats) -> Floats:
 def quantiles(statistics: Sequence[Floats]) -> Floats:
     """The quantiles of each statistic over films, (101, len(STATISTICS))."""
     return np.asarray(np.quantile(np.stack(statistics), LEVELS, axis=0))
+
+
+def _mean_and_variance(values: Any) -> tuple[float, float]:
+    """Of integers: exact sums, so that their order does not matter."""
+    whole = values.astype(np.int64, copy=False).ravel()
+    mean = whole.sum() / whole.size
+    return float(mean), float(np.dot(whole, whole) / whole.size - mean * mean)

@@ -1,15 +1,16 @@
 """A film as 8-bit grey, and the reasons to reject it as a chest film."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import cv2
 import numpy as np
 
 from cxr.core.errors import CxrError
-from cxr.films.letterbox import Image
+from cxr.films.letterbox import Image, shrink
 
+REDUCED_PX = 512  # longer side of a reduced film
 # Scaling to 8 bits.
 TAIL = 0.5  # percent of a deep film's pixels that may become black, and as many white
 SAMPLE = 250_000  # pixels from which the percentiles are computed
@@ -35,7 +36,7 @@ OTHER_PARTS = (
 
 @dataclass(frozen=True)
 class Film:
-    """One decoded film and the metadata of its file."""
+    """One decoded film and the metadata of its file. Pixels may be fewer than its size says (`reduced`)."""
 
     grey: Image
     colour: Image | None  # (height, width, 3) RGB where the file has colour channels
@@ -44,12 +45,19 @@ class Film:
     header: dict[str, str]  # DICOM attributes (view, sex, age); empty for other files
     burned_in: bool = False  # BurnedInAnnotation of the DICOM header: text in the pixels
     skipped: tuple[str, ...] = ()  # DICOM display attributes that cannot be used, each with its reason
+    whole: tuple[int, int] | None = None  # width and height before it was reduced
 
     @property
     def size(self) -> tuple[int, int]:
-        """Width and height in pixels."""
+        """Width and height of the whole film in pixels."""
         height, width = self.grey.shape
-        return width, height
+        return self.whole or (width, height)
+
+
+def reduced(film: Film) -> Film:
+    """A film with a longer side of at most REDUCED_PX pixels, from which its small pictures are made."""
+    colour = None if film.colour is None else shrink(film.colour, REDUCED_PX)
+    return replace(film, grey=shrink(film.grey, REDUCED_PX), colour=colour, whole=film.size)
 
 
 def film_from_array(address: str, pixels: np.ndarray[Any, Any]) -> Film:
@@ -140,13 +148,22 @@ def rejection_reason(film: Film, min_px: int) -> str:
     short, long = sorted((height, width))
     if short < min_px:
         return f"tiny: {width}x{height}, shorter side under data.min_px = {min_px}; take a larger copy or remove it"
-    if film.grey.min() == film.grey.max():
+    levels = _levels(film.grey)
+    if levels == 1:
         return f"constant: all pixels are {film.grey[0, 0]}; replace or remove it"
     if film.coloured > MAX_COLOURED:
         return f"not a radiograph: {film.coloured:.0%} of the pixels are coloured; remove it"
     if long > MAX_ASPECT * short:
         return f"not a radiograph: {width}x{height} is longer than {MAX_ASPECT:g} to 1; crop or remove it"
-    levels = np.count_nonzero(cv2.calcHist([film.grey], [0], None, [256], [0, 256]))
     if levels < MIN_LEVELS:
         return f"not a radiograph: {levels} grey levels; replace or remove it"
     return ""
+
+
+def _levels(grey: Image) -> int:
+    """How many grey levels a film has; for most films some of its pixels show that they are enough."""
+    for pixels in (np.ascontiguousarray(grey[::4, ::4]), grey):
+        levels = int(np.count_nonzero(cv2.calcHist([pixels], [0], None, [256], [0, 256])))
+        if levels >= MIN_LEVELS:
+            break
+    return levels

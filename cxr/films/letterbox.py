@@ -34,9 +34,12 @@ class Letterbox:
         return left, top, left + inner_width, top + inner_height
 
     def to_frame(self, film: Image) -> Image:
-        """Scale a film (height, width[, channels]) into the frame (frame, frame[, channels])."""
+        """Scale a film (height, width[, channels]) into the frame (frame, frame[, channels]).
+
+        The film may have fewer pixels than `width` and `height`, such as a reduced one.
+        """
         left, top, right, bottom = self.inner
-        shrinks = max(self.width, self.height) > self.frame
+        shrinks = max(film.shape[:2]) > self.frame
         framed = np.zeros((self.frame, self.frame, *film.shape[2:]), np.uint8)
         framed[top:bottom, left:right] = cv2.resize(
             film, (right - left, bottom - top), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
@@ -64,6 +67,25 @@ class Letterbox:
             int(np.clip(np.ceil((box[2] - left) * x_scale), 1, self.width)),
             int(np.clip(np.ceil((box[3] - top) * y_scale), 1, self.height)),
         )
+
+
+def shrink(film: Image, longer: int) -> Image:
+    """A film (height, width[, channels]) averaged over areas to a longer side of `longer` pixels; not enlarged.
+
+    It is reduced by a whole number first, which is fast. This leaves out up to half a pixel of the result at each edge.
+    """
+    height, width = film.shape[:2]
+    share = longer / max(height, width)
+    if share >= 1:
+        return film
+    whole = int(1 / share)
+    rows, columns = (whole * (side // whole) for side in (height, width))
+    top, left = (height - rows) // 2, (width - columns) // 2
+    if whole > 1 and min(rows, columns) > 0:
+        middle = film[top : top + rows, left : left + columns]
+        film = np.asarray(cv2.resize(middle, (columns // whole, rows // whole), interpolation=cv2.INTER_AREA), np.uint8)
+    size = max(1, round(width * share)), max(1, round(height * share))
+    return np.asarray(cv2.resize(film, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def binarise(mask: Image) -> Image:

@@ -27,7 +27,7 @@ class Record:
     height: int
     bits: int  # stored per pixel
     film_hash: str  # of the file's bytes
-    pixel_hash: str  # of the decoded pixels
+    pixel_hash: str  # of the reduced film's pixels, and of the film's size
     mask_path: str  # reference lung mask, or empty
     attributes: dict[str, str] = field(default_factory=dict)  # further columns: cause, view, sex, …
 

@@ -1,5 +1,6 @@
 """Reading and decoding of films: JPEG, PNG, DICOM, members of a MedMNIST file."""
 
+import functools
 import io
 import stat
 import warnings
@@ -21,7 +22,7 @@ from cxr.films.medmnist import MAGIC, decode_member, is_member, member_bytes
 MAX_PIXELS = 100_000_000  # the largest detectors have about 20 million
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 JPEG_MAGIC = b"\xff\xd8"
-_REDUCED = {2: cv2.IMREAD_REDUCED_GRAYSCALE_2, 4: cv2.IMREAD_REDUCED_GRAYSCALE_4, 8: cv2.IMREAD_REDUCED_GRAYSCALE_8}
+_SCALED = {2: cv2.IMREAD_REDUCED_GRAYSCALE_2, 4: cv2.IMREAD_REDUCED_GRAYSCALE_4, 8: cv2.IMREAD_REDUCED_GRAYSCALE_8}
 
 
 def decoder_versions() -> dict[str, str]:
@@ -78,7 +79,7 @@ class Source:
     address: str
     content: bytes
 
-    @property
+    @functools.cached_property
     def film_hash(self) -> str:
         """Content hash: identifies the film in cache keys, and seeds what is random in its preparation."""
         return digest(self.content)
@@ -117,14 +118,15 @@ def decode(source: Source) -> Film:
     return film_from_array(address, np.asarray(pixels))
 
 
-def decode_reduced(source: Source, size: tuple[int, int], enough_px: int) -> Image:
+def decode_scaled(source: Source, size: tuple[int, int], enough_px: int) -> Image:
     """Grey pixels of a film of `size` (width, height), with a longer side of at least `enough_px` pixels.
 
-    To save time, a JPEG film is decoded at a half, a quarter or an eighth of its size. Other formats are decoded whole.
+    A JPEG film is decoded at a half, a quarter or an eighth of its size, other formats whole. Bundles whose preparation
+    resizes whole films found the lungs on these pixels.
     """
-    reduction = max((by for by in _REDUCED if max(size) >= by * enough_px), default=1)
-    if reduction > 1 and source.content.startswith(JPEG_MAGIC):
-        pixels = _imdecode(source.content, _REDUCED[reduction] | cv2.IMREAD_IGNORE_ORIENTATION)
+    scale = max((by for by in _SCALED if max(size) >= by * enough_px), default=1)
+    if scale > 1 and source.content.startswith(JPEG_MAGIC):
+        pixels = _imdecode(source.content, _SCALED[scale] | cv2.IMREAD_IGNORE_ORIENTATION)
         if pixels is not None:
             return np.asarray(pixels, np.uint8)
     return decode(source).grey

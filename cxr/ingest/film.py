@@ -10,9 +10,10 @@ from cxr.acquisition.statistics import acquisition_statistics
 from cxr.core.errors import CxrError
 from cxr.core.files import digest
 from cxr.films.dicom import dicom_tag, is_dicom
-from cxr.films.film import NotAChestFilm, rejection_reason
+from cxr.films.film import NotAChestFilm, reduced, rejection_reason
 from cxr.films.letterbox import Image
 from cxr.films.read import Source, decode
+from cxr.films.reduced import keep_reduced
 from cxr.ingest.pseudonyms import pseudonym
 
 SIDE = 48  # pixels of a thumbnail
@@ -39,6 +40,8 @@ class FilmFacts:
 def inspect_film(source: Source, min_px: int, patient_tag: str, key: bytes) -> tuple[dict[str, Any], bytes]:
     """The fields of a film's `FilmFacts`, and its thumbnail. An unusable film gets a reason; it is not an error.
 
+    The reduced film is kept for the stages that follow.
+
     Args:
         source: the film's bytes.
         min_px: shortest side accepted, pixels.
@@ -54,20 +57,23 @@ def inspect_film(source: Source, min_px: int, patient_tag: str, key: bytes) -> t
     except CxrError as error:
         return {**found, "reason": unreadable(error, source.address)}, b""
     width, height = film.size
+    reason, small = rejection_reason(film, min_px), reduced(film)
+    if not reason:
+        keep_reduced(source, small)
     facts = {
         **found,
-        "reason": rejection_reason(film, min_px),
+        "reason": reason,
         "width": width,
         "height": height,
         "bits": film.bits,
-        "pixel_hash": digest(np.array(film.grey.shape).tobytes(), film.grey.tobytes()),
+        "pixel_hash": digest(np.array([height, width]).tobytes(), small.grey.tobytes()),
         "patient_id": patient,
         "header": film.header,
-        "acquisition": acquisition_statistics(film.grey).tolist(),
+        "acquisition": acquisition_statistics(small.grey).tolist(),
         "burned_in": film.burned_in,
         "skipped": list(film.skipped),
     }
-    return facts, thumbnail(film.grey).tobytes()
+    return facts, thumbnail(small.grey).tobytes()
 
 
 def unreadable(error: CxrError, address: str) -> str:

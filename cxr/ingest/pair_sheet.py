@@ -12,7 +12,7 @@ import pandas as pd
 from cxr.core.files import atomic_folder, write_bytes, write_csv
 from cxr.films.letterbox import Image
 from cxr.films.manifest import Record, read_recorded
-from cxr.films.read import decode
+from cxr.films.reduced import read_reduced
 from cxr.ingest.near_duplicates import Pair
 
 log = logging.getLogger(__name__)
@@ -68,7 +68,7 @@ def _tile(pair: Pair) -> np.ndarray[Any, Any]:
 
 
 def _small(record: Record) -> Image:
-    return np.asarray(cv2.resize(decode(read_recorded(record)).grey, (SIDE, SIDE), interpolation=cv2.INTER_AREA))
+    return np.asarray(cv2.resize(read_reduced(read_recorded(record)).grey, (SIDE, SIDE), interpolation=cv2.INTER_AREA))
 
 
 def _write(tile: np.ndarray[Any, Any], text: str, where: tuple[int, int]) -> None:

@@ -5,7 +5,7 @@ score a film, only if their preparations are equal.
 """
 
 import json
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from pydantic import ValidationError
 
@@ -22,6 +22,7 @@ class Step(Section):
     settings: dict[str, Value]  # its section of params.yaml
     code: str  # hash of the modules that it uses
     versions: dict[str, str]  # of the libraries that it uses
+    resizing: Literal["whole", "reduced"] = "whole"  # the pixels from which it resizes: the film's, or a reduced film's
 
 
 class SegmentStep(Step):

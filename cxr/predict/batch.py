@@ -13,7 +13,7 @@ from typing import IO, Any, Protocol
 
 import cv2
 
-from cxr.acquisition.statistics import acquisition_of
+from cxr.acquisition.statistics import acquisition_statistics, with_size
 from cxr.core.errors import CxrError
 from cxr.core.files import write_bytes
 from cxr.predict.inputs import NamedFilm, find_films, with_metadata
@@ -194,7 +194,10 @@ def _prepared(
 def _prepare(predictor: Predictor, film: NamedFilm, statistics: bool) -> _Ready | str | None:
     try:
         prepared = predictor.prepare(film.read(), film.declared)
-        return _Ready(prepared, acquisition_of(prepared.film.grey).tolist() if statistics else [])
+        return _Ready(
+            prepared,
+            with_size(prepared.film.size, acquisition_statistics(prepared.film.grey)).tolist() if statistics else [],
+        )
     except OwnObject:
         return None
     except CxrError as error:

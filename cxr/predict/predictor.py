@@ -13,9 +13,9 @@ from cxr.bundle.network import Network, Scores, load_network
 from cxr.bundle.population import NOTHING, Declared, contradictions
 from cxr.bundle.reference import Reference, read_reference
 from cxr.core.errors import CxrError
-from cxr.films.film import Film, rejection_reason
+from cxr.films.film import Film, reduced, rejection_reason
 from cxr.films.letterbox import Box, Image, Letterbox
-from cxr.films.read import Source, decode, read_source
+from cxr.films.read import Source, decode, decode_scaled, read_source
 from cxr.predict.hub import bundle_folder
 from cxr.predict.orientation import lung_confidence, orientation_flag
 from cxr.predict.own import reject_own_object
@@ -33,7 +33,7 @@ class PreparedFilm:
     """A decoded film with its mask and stored image, before classification."""
 
     source: Source
-    film: Film
+    film: Film  # whole or reduced, as the bundle's preparation says
     picture: Image  # in the segmenter's frame
     lungs: Lungs
     image: Image  # input of the classifier
@@ -106,19 +106,29 @@ class Predictor:
         reason = rejection_reason(film, MIN_PX)
         if reason:
             raise CxrError(f"{source.address}: {reason}")
+        small, steps = reduced(film), self.config.preparation
+        seen = small if steps.segment.resizing == "reduced" else film
         frame = Letterbox(*film.size, self.segmenter.frame_px)
-        picture = film_in_frame(source, film.size, frame, self.segment_settings.seg_on_gray)
+        picture = self._picture(source, seen, frame)
         lungs = lungs_in_frame(picture, frame, self.segmenter, self.segment_settings)
         confidence = lung_confidence(lungs.probability, lungs.found)
         turned = orientation_flag(picture, frame, confidence, self.segmenter, self.segment_settings)
-        image, box = prepare_film(film, lungs.mask, self.pixel_settings, source.film_hash)
+        pixels = small if steps.preprocess.resizing == "reduced" else film
+        image, box = prepare_film(pixels, lungs.mask, self.pixel_settings, source.film_hash)
         header = Declared(film.header.get("age", ""), film.header.get("view", ""))
         against = contradictions(self.config.population, (declared, header))
         outside = [Flag("outside_population", f"outside the population of the bundle: {', '.join(against)}")]
         own = _flags(film, lungs, image, self.segmenter.quality.flagged)
         flags = (*(outside if against else []), *own, *([turned] if turned else []))
         known = Declared(declared.age or header.age, declared.view or header.view)
-        return PreparedFilm(source, film, picture, lungs, image, box, flags, known)
+        return PreparedFilm(source, seen, picture, lungs, image, box, flags, known)
+
+    def _picture(self, source: Source, film: Film, frame: Letterbox) -> Image:
+        """The film in the segmenter's frame."""
+        grey = self.segment_settings.seg_on_gray
+        if grey and film.whole is None:  # a bundle that resizes whole films had JPEG films decoded at a smaller scale
+            return frame.to_frame(decode_scaled(source, film.size, frame.frame))
+        return film_in_frame(film, frame, grey)
 
     def answer(self, films: Sequence[PreparedFilm]) -> list[Prediction]:
         """Score prepared films in one batch."""

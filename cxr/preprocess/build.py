@@ -132,7 +132,12 @@ def build_npz_set(manifest: Path, masks: Path, out: Path, settings: PreprocessSe
 
 def preprocess_step(settings: PixelSection) -> Step:
     """Everything that decides the image made from a film and its lung mask."""
-    return Step(settings=settings.model_dump(), code=code_version("cxr.preprocess.film"), versions=decoder_versions())
+    return Step(
+        settings=settings.model_dump(),
+        code=code_version("cxr.preprocess.film"),
+        versions=decoder_versions(),
+        resizing=settings.resizing,
+    )
 
 
 def _segment_facts(masks: Path) -> SegmentStep:

@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from cxr.core.config import Section
+from cxr.films.film import REDUCED_PX
 
 
 class PixelSection(Section):
@@ -21,6 +22,16 @@ class PixelSection(Section):
     stretch: bool
     sharpen: float = Field(ge=0, le=5)
     colour: Literal["grey", "rgb"]
+
+    @property
+    def enough_px(self) -> int:
+        """Longer side of a film with enough detail: twice the image's, because a crop is of about half the film."""
+        return 2 * self.image_px
+
+    @property
+    def resizing(self) -> Literal["whole", "reduced"]:
+        """The pixels from which the image is made: a reduced film's where they are enough."""
+        return "reduced" if self.enough_px <= REDUCED_PX else "whole"
 
 
 class PreprocessSection(PixelSection):

@@ -4,8 +4,10 @@ import cv2
 import numpy as np
 
 from cxr.core.errors import CxrError
+from cxr.films.film import Film, reduced
 from cxr.films.manifest import Record
 from cxr.films.read import Source, decode
+from cxr.films.reduced import read_reduced
 from cxr.npz.films import NpzFilm, encode_npz
 from cxr.preprocess.config import PixelSection
 from cxr.preprocess.perturb import Perturbation, perturbed
@@ -35,13 +37,13 @@ def npz_of_film(
     Raises:
         CxrError: the film or its mask cannot be decoded.
     """
-    film = decode(source)
+    film = film_for(source, settings)
     pixels = cv2.imdecode(np.frombuffer(mask.content, np.uint8), cv2.IMREAD_GRAYSCALE)
     if pixels is None:
         raise CxrError(f"{mask.address}: not a readable mask; run `dvc repro --force segment`")
     lungs = np.asarray(pixels, np.uint8)
     if copy is not None:
-        film, lungs = perturbed(film, lungs, copy, source.film_hash)
+        film, lungs = perturbed(film, lungs, copy, source.film_hash, settings.enough_px)
     image, box = prepare_film(film, lungs, settings, source.film_hash)
     npz = NpzFilm(
         image=image,
@@ -55,3 +57,10 @@ def npz_of_film(
         spec=spec,
     )
     return encode_npz(npz)
+
+
+def film_for(source: Source, settings: PixelSection) -> Film:
+    """The film with the pixels that the settings need; raises CxrError when it cannot be decoded."""
+    if settings.resizing == "whole":
+        return decode(source)
+    return read_reduced(source) if settings.colour == "grey" else reduced(decode(source))

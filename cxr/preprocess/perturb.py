@@ -12,8 +12,9 @@ import cv2
 import numpy as np
 
 from cxr.films.film import Film
-from cxr.films.letterbox import Image, Letterbox
-from cxr.films.read import Source, decode
+from cxr.films.letterbox import Image, Letterbox, shrink
+from cxr.films.read import Source
+from cxr.films.reduced import read_reduced
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -37,18 +38,26 @@ class Perturbation:
         return f"{film}.{self.kind}"
 
 
-def perturbed(film: Film, mask: Image, copy: Perturbation, film_hash: str) -> tuple[Film, Image]:
+def perturbed(film: Film, mask: Image, copy: Perturbation, film_hash: str, longer: int) -> tuple[Film, Image]:
     """The perturbed copy of a film and of its lung mask (in the letterbox frame). Copies are always grey.
+
+    Args:
+        film: whole or reduced.
+        mask: its lung mask in the letterbox frame.
+        copy: the kind of the copy.
+        film_hash: seeds the changes of a corrupted copy.
+        longer: longest side of the copy in pixels; a larger film is reduced to it.
 
     Raises:
         CxrError: the reference cannot be decoded.
     """
+    grey = shrink(film.grey, longer)
     if copy.kind == CORRUPTED:
-        grey, mask = corrupt(film.grey, mask, film_hash)
+        grey, mask = corrupt(grey, mask, film_hash)
     else:
         assert copy.reference is not None
-        grey = swap_acquisition(film.grey, decode(copy.reference).grey)
-    return replace(film, grey=grey, colour=None), mask
+        grey = swap_acquisition(grey, read_reduced(copy.reference).grey)
+    return replace(film, grey=grey, colour=None, whole=None), mask
 
 
 def corrupt(grey: Image, mask: Image, film_hash: str) -> tuple[Image, Image]:

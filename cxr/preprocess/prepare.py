@@ -48,7 +48,7 @@ def prepare_film(film: Film, mask: Image, settings: PixelSection, film_hash: str
     """The stored image, uint8 (image_px, image_px, 4) = [R, G, B, mask], and its box in the film.
 
     Args:
-        film: the decoded film.
+        film: the decoded film, whole or reduced.
         mask: its lung mask, 0 or 255, in a square letterbox frame (frame, frame).
         settings: of the `preprocess` section, or of the preparation in an NPZ, checkpoint or bundle.
         film_hash: decides whether the film gets CLAHE.
@@ -56,10 +56,9 @@ def prepare_film(film: Film, mask: Image, settings: PixelSection, film_hash: str
     width, height = film.size
     frame = Letterbox(width, height, mask.shape[0])
     box = lung_box(mask, frame, settings.margin) if settings.region == "crop" else (0, 0, width, height)
-    left, top, right, bottom = box
     pixels = film.grey if settings.colour == "grey" or film.colour is None else film.colour
     target = stored_frame(box, settings)
-    inner = np.ascontiguousarray(target.to_frame(pixels[top:bottom, left:right])[_slices(target.inner)])
+    inner = np.ascontiguousarray(target.to_frame(_part(pixels, box, film.size))[_slices(target.inner)])
     mask_channel = crop_mask(mask, frame, box, target)
     image = np.zeros((settings.image_px, settings.image_px, 4), np.uint8)
     enhanced = enhance(inner, settings, film_hash)
@@ -68,6 +67,13 @@ def prepare_film(film: Film, mask: Image, settings: PixelSection, film_hash: str
     if settings.region == "mask":
         image[..., :3][mask_channel == 0] = 0
     return image, box
+
+
+def _part(pixels: Image, box: Box, size: tuple[int, int]) -> Image:
+    """The pixels of a box of the film, to the nearest of a film with fewer pixels than its `size`."""
+    x, y = pixels.shape[1] / size[0], pixels.shape[0] / size[1]
+    left, top, right, bottom = round(box[0] * x), round(box[1] * y), round(box[2] * x), round(box[3] * y)
+    return pixels[top : max(bottom, top + 1), left : max(right, left + 1)]
 
 
 def stored_frame(box: Box, settings: PixelSection) -> Letterbox:

@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Any, TypeVar
 
+import cv2
 from joblib import Parallel, delayed, parallel_config
 
 from cxr.core.errors import CxrError
@@ -43,7 +44,12 @@ def _chunks(films: Sequence[T]) -> list[Sequence[T]]:
 
 
 def _run_chunk(function: Callable[[T], R], chunk: Sequence[T]) -> list[R]:
-    return [function(film) for film in chunk]
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(1)  # parallel over films, not within a film
+    try:
+        return [function(film) for film in chunk]
+    finally:
+        cv2.setNumThreads(threads)
 
 
 @contextlib.contextmanager

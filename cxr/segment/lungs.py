@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from cxr.films.film import Film
 from cxr.films.letterbox import Box, Image, Letterbox
-from cxr.films.read import Source, decode, decode_reduced
 from cxr.segment.config import SegmentSection
 from cxr.segment.quality import expected_dice, mask_confidence
 from cxr.segment.segmenter import Probability, Segmenter
@@ -152,32 +152,19 @@ def implausible(mask: Image, film: Box, right_area: float, left_area: float, set
     return ""
 
 
-def find_lungs(source: Source, size: tuple[int, int], segmenter: Segmenter, settings: SegmentSection) -> Lungs:
-    """Find the lungs of a film.
-
-    Args:
-        source: the film's bytes, decoded no larger than the segmenter needs.
-        size: width and height of the whole film in pixels, as in `Film.size` or the manifest.
-        segmenter: computes the probability of lung.
-        settings: the `segment` section.
-
-    Raises:
-        CxrError: the film cannot be decoded.
-    """
-    frame = Letterbox(*size, segmenter.frame_px)
-    return lungs_in_frame(film_in_frame(source, size, frame, settings.seg_on_gray), frame, segmenter, settings)
+def find_lungs(film: Film, segmenter: Segmenter, settings: SegmentSection) -> Lungs:
+    """Find the lungs of a film, which may be reduced."""
+    frame = Letterbox(*film.size, segmenter.frame_px)
+    return lungs_in_frame(film_in_frame(film, frame, settings.seg_on_gray), frame, segmenter, settings)
 
 
-def film_in_frame(source: Source, size: tuple[int, int], frame: Letterbox, grey: bool) -> Image:
+def film_in_frame(film: Film, frame: Letterbox, grey: bool) -> Image:
     """The film in the letterbox as input of the segmenter: (frame, frame) grey, or (frame, frame, 3) RGB.
 
-    `frame` has the film's true proportions, which differ from those of `size` for a squashed file. Without `grey` the
-    film keeps its colours, if it has any.
+    `frame` has the film's true proportions, which differ from those of its pixels for a squashed file. Without `grey`
+    the film keeps its colours, if it has any.
     """
-    if grey:
-        return frame.to_frame(decode_reduced(source, size, frame.frame))
-    film = decode(source)
-    return frame.to_frame(film.grey if film.colour is None else film.colour)
+    return frame.to_frame(film.grey if grey or film.colour is None else film.colour)
 
 
 def lungs_in_frame(picture: Image, frame: Letterbox, segmenter: Segmenter, settings: SegmentSection) -> Lungs:

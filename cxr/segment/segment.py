@@ -58,6 +58,7 @@ def segment_step(settings: SegmentSection, lung_model: str) -> SegmentStep:
         settings=settings.model_dump(),
         code=code_version("cxr.segment.film"),
         versions={**decoder_versions(), "onnxruntime": onnxruntime.__version__},
+        resizing="reduced",
         lung_model=lung_model,
     )
 
@@ -68,7 +69,7 @@ def _segment(job: Job, record: Record) -> FilmTask:
 
     def compute() -> Entry:
         segmenter = _open(job.model, job.model_hash)
-        return segment_film(read_recorded(record), (record.width, record.height), reference, segmenter, job.settings)
+        return segment_film(read_recorded(record), reference, segmenter, job.settings)
 
     return FilmTask(key, compute)
 
