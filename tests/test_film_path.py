@@ -6,8 +6,9 @@ import cv2
 import numpy as np
 import pytest
 
+from cxr.films.film import reduced
 from cxr.films.manifest import read_manifest
-from cxr.films.read import Source, decode, decode_reduced, read_source
+from cxr.films.read import Source, decode, read_source
 from cxr.ingest.config import DataSection
 from cxr.ingest.ingest import ingest
 from cxr.npz.films import NpzFilm, read_index, read_npz
@@ -32,7 +33,7 @@ def stored(request: pytest.FixtureRequest, workspace: Path) -> dict[str, NpzFilm
     """Films of every kind, through ingest, segment and preprocess; by the path of the film."""
     in_colour = request.param == "whole films in colour"
     large = cv2.resize(phantom(1)[0], (1300, 900), interpolation=cv2.INTER_CUBIC)
-    write_image(Path("films/normal/large.jpg"), large)  # decoded at an eighth for the segmenter
+    write_image(Path("films/normal/large.jpg"), large)  # the only one that is reduced
     write_image(Path("films/normal/small.png"), phantom(2)[0])
     write_image(Path("films/pneumonia/deep.png"), phantom(3)[0].astype(np.uint16) * 40)
     write_image(Path("films/pneumonia/blank.png"), 255 - phantom(5)[0] // 2)  # no lungs to find
@@ -67,17 +68,18 @@ def test_a_film_alone_gives_the_tensor_that_the_stages_stored(stored: dict[str, 
         segment, pixels = SegmentSection(**facts.segment.settings), PixelSection(**facts.preprocess.settings)
         assert facts.segment.lung_model == model_hash(MODEL)
         source = Source("upload", read_source(path).content)  # its name is lost on the way
-        film = decode(source)
-        lungs = find_lungs(source, film.size, segmenter, segment)
+        assert (facts.segment.resizing, facts.preprocess.resizing) == ("reduced", "reduced")
+        film = reduced(decode(source))
+        lungs = find_lungs(film, segmenter, segment)
         image, box = prepare_film(film, lungs.mask, pixels, source.film_hash)
         np.testing.assert_array_equal(image, npz.image, err_msg=path)
         assert box == npz.crop_box
 
 
 def test_the_films_of_this_test_take_every_way(stored: dict[str, NpzFilm]) -> None:
-    """Without a fallback, a crop and a reduced decoding, the test above would say little."""
+    """Without a fallback, a crop and a reduced film, the test above would say little."""
     segmenter = load_segmenter(MODEL)
-    large, blank = (read_source(f"films/{name}") for name in ("normal/large.jpg", "pneumonia/blank.png"))
-    assert find_lungs(blank, decode(blank).size, segmenter, SEGMENT).reason.endswith("too small")
-    assert find_lungs(large, decode(large).size, segmenter, SEGMENT).reason == ""
-    assert max(decode_reduced(large, decode(large).size, segmenter.frame_px).shape) == 163
+    large, blank = (decode(read_source(f"films/{name}")) for name in ("normal/large.jpg", "pneumonia/blank.png"))
+    assert find_lungs(reduced(blank), segmenter, SEGMENT).reason.endswith("too small")
+    assert find_lungs(reduced(large), segmenter, SEGMENT).reason == ""
+    assert (reduced(large).grey.shape, reduced(large).size) == ((354, 512), (1300, 900))

@@ -12,7 +12,7 @@ import numpy as np
 
 from cxr.core.errors import CxrError
 from cxr.films.display import displayed
-from cxr.films.film import Film, NotAChestFilm, not_a_chest_film
+from cxr.films.film import VIEWS, Film, NotAChestFilm, not_a_chest_film
 
 DICOM_SUFFIXES = (".dcm", ".dicom")
 _PHOTOMETRIC = ("MONOCHROME1", "MONOCHROME2", "PALETTE COLOR", "RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
@@ -28,7 +28,7 @@ _OTHER_DECODERS = {
 # The attributes that may reach an output, and their allowed values. Other values are left blank, because free text may
 # identify a person. DICOM PS3.3 C.8.7.1 and C.7.1.1, PS3.5 6.2 (AS).
 _HEADER = {
-    "view": ("ViewPosition", r"AP|PA|LL|RL|LLAT|RLAT|LAT|LATERAL|LLD|RLD|LLO|RLO|PORTABLE"),
+    "view": ("ViewPosition", "|".join(VIEWS)),
     "sex": ("PatientSex", r"[MFO]"),
     "age": ("PatientAge", r"\d{3}[DWMY]|\d{1,3}"),  # some files have years without the Y
 }

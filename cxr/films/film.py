@@ -23,6 +23,7 @@ MAX_COLOURED = 0.1  # share of pixels with a visible hue; marks on a film cover 
 MODALITIES = ("CR", "DX", "RG", "PX", "OT")
 BODY_PARTS = ("CHEST", "CXR", "THORA", "TORAX", "TÓRAX", "LUNG")  # as a part of the word: CHEST_PORT, THORAX
 LATERAL = ("LATERAL", "LAT", "LL", "RL", "LLAT", "RLAT")
+VIEWS = ("AP", "PA", *LATERAL, "LLD", "RLD", "LLO", "RLO", "PORTABLE")  # values of ViewPosition that are kept
 # Further values that a message may repeat; other text may identify a person.
 OTHER_MODALITIES = (
     *("CT", "MR", "US", "NM", "PT", "XA", "RF", "MG", "IO", "OP", "ES", "SC", "SR", "PR", "KO", "SEG", "DOC"),

@@ -1,9 +1,10 @@
 """Mapping into the square frame and back."""
 
+import cv2
 import numpy as np
 import pytest
 
-from cxr.films.letterbox import Letterbox
+from cxr.films.letterbox import Letterbox, shrink
 from tests.conftest import phantom
 
 SHAPES = [(160, 128), (128, 160), (1000, 700), (513, 511), (512, 512), (300, 90)]
@@ -63,3 +64,25 @@ def test_a_mapped_box_still_covers_the_mask() -> None:
 
 def test_colour_films_keep_their_channels() -> None:
     assert Letterbox(100, 50, 64).to_frame(np.zeros((50, 100, 3), np.uint8)).shape == (64, 64, 3)
+
+
+@pytest.mark.parametrize(("width", "height"), [(1500, 1200), (1023, 700), (513, 600), (3000, 1001), (4280, 3520)])
+@pytest.mark.parametrize("colours", [False, True])
+def test_a_shrunk_film_is_the_average_over_areas(width: int, height: int, colours: bool) -> None:
+    film = cv2.resize(phantom(1)[0], (width, height), interpolation=cv2.INTER_CUBIC)
+    film = np.dstack([film, film // 2, film // 3]) if colours else film
+    small = shrink(film, 512)
+    expected = cv2.resize(film, small.shape[1::-1], interpolation=cv2.INTER_AREA)
+    assert max(small.shape[:2]) == 512
+    assert small.shape[1] / small.shape[0] == pytest.approx(width / height, rel=0.01)
+    assert np.abs(small.astype(int) - expected).mean() < 1
+
+
+@pytest.mark.parametrize("shape", [(512, 400), (90, 64)])
+def test_a_film_that_is_small_enough_is_left_as_it_is(shape: tuple[int, int]) -> None:
+    film = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+    assert shrink(film, 512) is film
+
+
+def test_a_very_long_film_keeps_a_pixel_of_its_short_side() -> None:
+    assert shrink(np.full((3, 9000), 7, np.uint8), 512).shape == (1, 512)

@@ -11,7 +11,7 @@ import pytest
 
 from cxr.core.errors import CxrError
 from cxr.films.film import NotAChestFilm
-from cxr.films.read import Source, decode, decode_reduced, read_film, read_source
+from cxr.films.read import Source, decode, decode_scaled, read_film, read_source
 from tests.conftest import phantom, write_dicom, write_image
 
 FILM = phantom(1)[0]
@@ -37,25 +37,25 @@ def test_grey_stored_as_rgb_has_no_visible_hue_even_as_jpeg(tmp_path: Path) -> N
 def test_a_jpeg_is_decoded_no_larger_than_needed_and_never_smaller(tmp_path: Path, enough: int, reduction: int) -> None:
     film = cv2.resize(FILM, (640, 480), interpolation=cv2.INTER_CUBIC)
     path = write_image(tmp_path / "a.jpg", film)
-    small = decode_reduced(read_source(str(path)), (640, 480), enough)
+    small = decode_scaled(read_source(str(path)), (640, 480), enough)
     assert small.shape == (480 // reduction, 640 // reduction)
     assert similarity(small, cv2.resize(film, small.shape[::-1], interpolation=cv2.INTER_AREA)) > 0.99
 
 
-def test_a_reduced_film_ignores_the_exif_orientation(tmp_path: Path) -> None:
+def test_a_film_decoded_at_a_smaller_scale_ignores_the_exif_orientation(tmp_path: Path) -> None:
     film = cv2.resize(FILM, (640, 480), interpolation=cv2.INTER_CUBIC)
     path = tmp_path / "a.jpg"
     exif = PIL.Image.Exif()
     exif[0x0112] = 6  # "turn by 90 degrees"
     PIL.Image.fromarray(film).save(path, exif=exif)
     assert read_film(str(path)).grey.shape == (480, 640)
-    assert decode_reduced(read_source(str(path)), (640, 480), 320).shape == (240, 320)
+    assert decode_scaled(read_source(str(path)), (640, 480), 320).shape == (240, 320)
 
 
 def test_a_png_is_decoded_whole(tmp_path: Path) -> None:
     path = write_image(tmp_path / "a.png", FILM)
     height, width = FILM.shape
-    assert np.array_equal(decode_reduced(read_source(str(path)), (width, height), 8), FILM)
+    assert np.array_equal(decode_scaled(read_source(str(path)), (width, height), 8), FILM)
 
 
 def test_colours_come_in_the_order_red_green_blue(tmp_path: Path) -> None:
@@ -201,7 +201,7 @@ def test_the_format_is_recognised_by_the_bytes_not_the_name(tmp_path: Path) -> N
     dicom = write_dicom(tmp_path / "a.dcm", FILM)
     jpeg = write_image(tmp_path / "a.jpg", cv2.resize(FILM, (640, 480)))
     assert similarity(read_film(str(dicom.rename(tmp_path / "no_suffix"))).grey, FILM) > 0.999
-    assert decode_reduced(read_source(str(jpeg.rename(tmp_path / "b.png"))), (640, 480), 320).shape == (240, 320)
+    assert decode_scaled(read_source(str(jpeg.rename(tmp_path / "b.png"))), (640, 480), 320).shape == (240, 320)
 
 
 def test_a_member_of_a_medmnist_file_is_a_film(tmp_path: Path) -> None:

@@ -10,11 +10,13 @@ import pytest
 
 from cxr.bundle.config import InferenceConfig
 from cxr.core.errors import CxrError
+from cxr.films.letterbox import Letterbox
 from cxr.films.manifest import read_manifest
-from cxr.films.read import read_source
+from cxr.films.read import Source, decode, decode_scaled, read_source
 from cxr.models.classifier import load_classifier, score
 from cxr.npz.films import read_index, read_npz
 from cxr.predict.predictor import Predictor
+from cxr.preprocess.prepare import prepare_film
 from tests.bundles import ROOT, Project
 from tests.conftest import phantom, write_dicom
 
@@ -116,3 +118,19 @@ def test_a_probability_has_its_observed_share_on_validation(predictor: Predictor
         update={"probability_bins": tuple(one.model_copy(update={"films": 2}) for one in bins)}
     )
     assert few.meaning_of(1.0) == ""
+
+
+def test_a_bundle_that_does_not_say_how_it_resizes_uses_all_pixels_of_a_film(project: Project) -> None:
+    predictor = Predictor.load(project.bundle)
+    film = cv2.resize(phantom(1)[0], (1300, 900), interpolation=cv2.INTER_CUBIC)
+    source = Source("film", cv2.imencode(".jpg", film)[1].tobytes())
+    now = predictor(source.content)
+    facts = predictor.config.model_dump()
+    for step in facts["preparation"].values():
+        assert step.pop("resizing") == "reduced"
+    predictor.config = InferenceConfig.model_validate(facts)
+    answer, pixels = predictor(source.content), predictor.config.pixels
+    assert np.array_equal(answer.picture, Letterbox(1300, 900, 512).to_frame(decode_scaled(source, (1300, 900), 512)))
+    image, _ = prepare_film(decode(source), answer.mask, pixels, source.film_hash)
+    assert np.array_equal(answer.image, image)
+    assert not np.array_equal(answer.image, now.image)

@@ -63,6 +63,19 @@ def test_a_copy_of_a_film_with_colours_is_grey(kind: str) -> None:
     ok, png = cv2.imencode(".png", phantom(4)[0])
     assert ok
     copy, _ = perturbed(
-        film, Letterbox(160, 128, 512).mask_to_frame(mask), Perturbation(kind, Source("b.png", png.tobytes())), HASH
+        film,
+        Letterbox(160, 128, 512).mask_to_frame(mask),
+        Perturbation(kind, Source("b.png", png.tobytes())),
+        HASH,
+        512,
     )
     assert copy.colour is None
+
+
+@pytest.mark.parametrize("kind", [CORRUPTED, SWAPPED])
+def test_a_copy_has_no_more_pixels_than_the_image_needs(kind: str) -> None:
+    grey, mask = phantom(3, 900, 700)
+    film, source = film_from_array("a.png", grey), Source("b.png", cv2.imencode(".png", phantom(4)[0])[1].tobytes())
+    copy, _ = perturbed(film, Letterbox(900, 700, 512).mask_to_frame(mask), Perturbation(kind, source), HASH, 288)
+    assert copy.size == copy.grey.shape[::-1]
+    assert 0.8 * 288 - 1 <= max(copy.size) <= 288

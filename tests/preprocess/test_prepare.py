@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from cxr.core.errors import CxrError
+from cxr.films.film import Film, reduced
 from cxr.films.letterbox import Letterbox
-from cxr.films.read import Film
 from cxr.preprocess.config import PreprocessSection
 from cxr.preprocess.prepare import draw, enhance, lung_box, prepare_film
 from tests.conftest import phantom
@@ -131,3 +131,19 @@ def test_clahe_is_drawn_by_film_with_the_given_probability() -> None:
     settings = section(PreprocessSection, clahe_probability=0.4, stretch=False)
     assert np.any(enhance(film, settings, "00000000" + "0" * 24) != film)
     np.testing.assert_array_equal(enhance(film, settings, "f0000000" + "0" * 24), film)
+
+
+@pytest.mark.parametrize("region", ["crop", "none"])
+@pytest.mark.parametrize("shape", [(1500, 1201), (701, 1300)])
+def test_a_reduced_film_gives_nearly_the_image_of_the_whole_one(region: str, shape: tuple[int, int]) -> None:
+    film, frame_mask, _ = film_and_mask(*shape)
+    settings = section(PreprocessSection, **{**PLAIN, "region": region, "image_px": 144})
+    (image, box), (other, other_box) = (prepare_film(one, frame_mask, settings, HASH) for one in (film, reduced(film)))
+    assert box == other_box
+    assert np.array_equal(image[..., 3], other[..., 3])
+    assert np.abs(image[..., 0].astype(int) - other[..., 0]).mean() < 3
+
+
+@pytest.mark.parametrize(("image_px", "resizing"), [(144, "reduced"), (256, "reduced"), (257, "whole")])
+def test_an_image_that_needs_more_pixels_is_made_from_the_whole_film(image_px: int, resizing: str) -> None:
+    assert section(PreprocessSection, image_px=image_px).resizing == resizing

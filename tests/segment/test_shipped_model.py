@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from cxr.core.config import load_section
+from cxr.films.film import reduced
 from cxr.films.read import IMAGE_SUFFIXES, decode, read_source
 from cxr.segment.config import SegmentSection
 from cxr.segment.lungs import Lungs, find_lungs
@@ -31,7 +32,7 @@ def segmenter() -> LungSegmenter:
 def lungs_and_dice(segmenter: LungSegmenter, film: Path, mask: Path) -> tuple[Lungs, float]:
     source, reference = read_source(str(film)), cv2.imread(str(mask), cv2.IMREAD_GRAYSCALE)
     assert reference is not None
-    lungs = find_lungs(source, decode(source).size, segmenter, SEGMENT)
+    lungs = find_lungs(reduced(decode(source)), segmenter, SEGMENT)
     return lungs, mask_scores(lungs.mask, lungs.frame.mask_to_frame(np.asarray(reference, np.uint8))).dice
 
 
