@@ -17,6 +17,7 @@ from cxr.commands.sheet import contact_sheet
 from cxr.core.config import load_section, parse_section
 from cxr.core.errors import CxrError
 from cxr.core.files import utf8, write_bytes
+from cxr.films.film import REDUCED_PX
 from cxr.films.manifest import SPLITS
 from cxr.ingest.config import DataSection, demo_not_drawn, missing_films
 from cxr.ingest.entries import FilmEntry
@@ -195,7 +196,7 @@ def _weights(train: TrainSection) -> str:
 
 
 def _disk(preprocess: PreprocessSection, films: int) -> str:
-    needed = films * preprocess.image_px**2 * CHANNELS * COPIES
+    needed = films * (preprocess.image_px**2 * CHANNELS * COPIES + REDUCED_PX**2)
     free = shutil.disk_usage(Path.cwd()).free
     if free < needed:
         raise CxrError(
