@@ -50,8 +50,9 @@ def test_no_field_has_a_second_default_or_a_second_description() -> None:
     assert {"TrainSection", "DataSection", "Compute", "SageMakerSection", "FitSection"} <= {
         model.__name__ for model in models
     }
-    # Of a bundle, and of a site's own file of criteria, which gives one of two limits.
-    optional = {("InferenceConfig", "population"), ("Criterion", "at_least"), ("Criterion", "at_most")}
+    # Of a bundle, whose earlier versions lack them, and of a site's own file of criteria, which gives one of two limits.
+    optional = {("InferenceConfig", "population"), ("Step", "resizing"), ("SegmentStep", "resizing")}
+    optional |= {("Criterion", "at_least"), ("Criterion", "at_most")}
     for model in models:
         for name, field in model.model_fields.items():
             if (model.__name__, name) in optional:

@@ -112,7 +112,7 @@ def test_all_errors_of_the_machine_are_reported_at_once(workspace: Path, monkeyp
     check_machine(train, section(PreprocessSection, image_px=224), machine(backend="sagemaker"), 5000, report)
     weights, disk, place = report.faults
     assert weights.startswith("train.weights: package: weights of tf_efficientnet_lite0")
-    assert "5000 films of 224 pixels need about 3.0 GB; free some" in disk
+    assert "5000 films of 224 pixels need about 4.3 GB; free some" in disk
     assert place.count("is not set") == 2
 
 
