@@ -16,8 +16,8 @@ from cxr.core.errors import CxrError
 T = TypeVar("T")
 log = logging.getLogger(__name__)
 LOG_SECONDS = 5.0
-# New objects between two collections of garbage. Imports make a million objects and no garbage: at Python's 700, looking
-# through them again and again takes a fifth of a stage's start.
+# New objects between two collections of garbage. Imports make a million objects and no garbage: looking through them at
+# Python's every 700 takes a fifth of a stage's start.
 COLLECT_AFTER = 10_000
 _WRITABLE = "make it writable, or work in another folder"
 DISK = {  # disk errors that the user can correct, and the remedy
