@@ -28,7 +28,7 @@ from cxr.bundle.reference import write_reference
 from cxr.core.errors import CxrError
 from cxr.core.files import atomic_folder, digest, write_bytes, write_json, write_text
 from cxr.decision.operating_point import OperatingPoint, read_operating_point
-from cxr.models.classifier import Classifier, Images, load_classifier
+from cxr.models.classifier import Classifier, Images, load_classifier, score
 from cxr.npz.films import NpzRow, read_index, read_npz
 from cxr.npz.preparation import Preparation, from_json
 from cxr.package.config import PackageSection
@@ -102,12 +102,13 @@ def _write_networks(bundle: Path, classifier: Classifier, films: Images, section
     write_bytes(bundle / CLASSIFIER, to_onnx(served, section.weights))
     network = load_network(bundle / CLASSIFIER)
     # The differences are logged and not written: they depend on the processor, and equal inputs give equal bytes.
-    difference = check_onnx(classifier, network, films, section.weights)
+    expected = score(classifier, films)
+    difference = check_onnx(expected, network, films, section.weights)
     log.info("ONNX: logits differ from PyTorch's by at most %.1e on %d films", difference, len(films))
     parity: dict[str, Any] = {"films": len(films), "onnx_tolerance": ONNX_TOLERANCE[section.weights]}
     if section.torchscript:
         script = to_torchscript(served)
-        difference = check_script(classifier, script, films)
+        difference = check_script(expected, script, films)
         log.info("TorchScript: logits differ from PyTorch's by at most %.1e on %d films", difference, len(films))
         parity["torchscript_tolerance"] = SCRIPT_TOLERANCE
         write_bytes(bundle / SCRIPT, script)

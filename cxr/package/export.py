@@ -15,7 +15,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from cxr.bundle.network import ACTIVATION, FEATURES, FILMS, INPUT, LOGITS, Network
 from cxr.core.errors import CxrError
-from cxr.models.classifier import Classifier, Images, Logits, score
+from cxr.models.classifier import Classifier, Images, Logits
 
 LINEAR_TOLERANCE = 1e-4  # of logits, in the test whether the head is linear on the pooled map
 OPSET = 18
@@ -184,22 +184,22 @@ def _without_debug(script: bytes) -> bytes:
     return kept.getvalue()
 
 
-def check_onnx(classifier: Classifier, network: Network, images: Images, weights: str) -> float:
+def check_onnx(expected: Logits, network: Network, images: Images, weights: str) -> float:
     """The largest difference between the logits of PyTorch and ONNX Runtime on some stored images.
 
     Raises:
         CxrError: it is above the tolerance of the weight format.
     """
-    return _within(score(classifier, images), network.score(images).logits, ONNX_TOLERANCE[weights], "classifier.onnx")
+    return _within(expected, network.score(images).logits, ONNX_TOLERANCE[weights], "classifier.onnx")
 
 
-def check_script(classifier: Classifier, script: bytes, images: Images) -> float:
+def check_script(expected: Logits, script: bytes, images: Images) -> float:
     """As `check_onnx`, for TorchScript."""
     with warnings.catch_warnings(), torch.inference_mode():
         warnings.simplefilter("ignore")  # torch.jit is deprecated; the file is for those who still load it
         loaded = torch.jit.load(io.BytesIO(script))  # type: ignore[no-untyped-call]
         logits = loaded(torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2))))[0].numpy()
-    return _within(score(classifier, images), logits, SCRIPT_TOLERANCE, "TorchScript")
+    return _within(expected, logits, SCRIPT_TOLERANCE, "TorchScript")
 
 
 def _within(ours: Logits, theirs: Logits, tolerance: float, what: str) -> float:

@@ -1,9 +1,11 @@
 """Reference data of a bundle: feature and acquisition distributions, and observed shares by probability."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+from joblib import cpu_count
 
 from cxr.acquisition.statistics import Floats, quantiles, with_size
 from cxr.acquisition.table import read_acquisition
@@ -52,9 +54,11 @@ def fit_reference(
 def measure(network: Network, npz: Path, rows: list[NpzRow], description: str) -> tuple[Array, list[tuple[int, int]]]:
     """Features (films, channels) and the size in pixels of some films."""
     features, sizes = [], []
-    for films in batches(npz, rows, description):
-        features.append(network.score(np.stack([film.image for film in films])).features)
-        sizes += [film.film_size for film in films]
+    with ThreadPoolExecutor(cpu_count()) as pool:  # the network takes one film at a time, and releases Python's lock
+        for films in batches(npz, rows, description):
+            found = pool.map(network.score, [film.image[None] for film in films])
+            features += [scored.features for scored in found]
+            sizes += [film.film_size for film in films]
     return np.concatenate(features), sizes
 
 

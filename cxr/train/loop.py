@@ -5,7 +5,7 @@ All randomness is a function of (seed, epoch, batch), so a run resumes from any 
 
 import logging
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from contextlib import ExitStack
 from typing import Any
 
 import torch
@@ -22,6 +22,7 @@ from cxr.train.augment import augment
 from cxr.train.config import TrainSection
 from cxr.train.data import Batch, FilmData
 from cxr.train.device import Fp32Depthwise, Fp32Input, agree, leave_together, mean_over_processes
+from cxr.train.gradients import FastDepthwiseGradients
 from cxr.train.loss import LossCheck, class_weights, film_losses
 from cxr.train.recipe import Row, learning_rate, should_stop
 from cxr.train.state import SIGTERM_EXIT, Position, RunState, Sigterm
@@ -116,8 +117,12 @@ def train_step(fabric: Fabric, model: Any, batch: Batch, settings: TrainSection,
     torch.manual_seed(batch["seed"])
     with torch.no_grad():
         image = four_channels(augment(batch["image"], batch["plan"], settings.augment))
-    mixed = isinstance(fabric.strategy.precision, Fp32Input)
-    with Fp32Depthwise() if mixed and fabric.device.type == "cpu" else nullcontext():
+    with ExitStack() as modes:
+        if fabric.device.type == "cpu":
+            if not settings.compile:
+                modes.enter_context(FastDepthwiseGradients())
+            if isinstance(fabric.strategy.precision, Fp32Input):
+                modes.enter_context(Fp32Depthwise())
         logits = model(image)
     loss = film_losses(logits, batch["label"], settings.loss, settings.label_smoothing, weights).mean()
     fabric.backward(loss / group)

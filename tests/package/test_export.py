@@ -174,11 +174,11 @@ def test_the_parity_check_detects_another_classifier(tmp_path: Path) -> None:
     other = new_classifier(BACKBONE, TWO, 64).eval()
     with torch.no_grad():
         other.head[-1].weight.mul_(300)
-    assert check_onnx(classifier(), network, images, "float32") <= 1e-4
+    assert check_onnx(score(classifier(), images), network, images, "float32") <= 1e-4
     with pytest.raises(CxrError, match="differ from PyTorch"):
-        check_onnx(other, network, images, "float32")
+        check_onnx(score(other, images), network, images, "float32")
     with pytest.raises(CxrError, match="differ from PyTorch"):
-        check_script(other, to_torchscript(ServedClassifier(classifier())), images)
+        check_script(score(other, images), to_torchscript(ServedClassifier(classifier())), images)
 
 
 def test_a_probe_is_the_same_in_every_run() -> None:
