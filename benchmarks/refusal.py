@@ -1,7 +1,8 @@
 """How often a bundle flags or rejects films that it should, and films that it should not: one table.
 
 Each folder of films is read as it is, as its negative, and turned; noise and the photographs that scikit-learn carries
-are read beside them. `--others` names folders of pictures that are no frontal chest film.
+are read beside them. `--others` names folders of pictures that are no frontal chest film. `--metadata` declares age and
+view of films as they are.
 
     python -m benchmarks.refusal --bundle models/chest_xray --films path/to/films --count 200
 """
@@ -17,13 +18,15 @@ import numpy as np
 from sklearn.datasets import load_sample_images
 
 from cxr.bundle.config import FLAGS
+from cxr.bundle.population import NOTHING, Declared
 from cxr.core.errors import CxrError
 from cxr.films.letterbox import Image
-from cxr.films.read import Source, decode
-from cxr.predict.inputs import find_films
+from cxr.films.read import decode
+from cxr.predict.inputs import NamedFilm, find_films, with_metadata
 from cxr.predict.predictor import Predictor
 from cxr.report.tables import markdown
 
+Given = tuple[bytes, Declared]  # a film, and what is known of its patient and view
 CODES = tuple(flag.code for flag in FLAGS)
 VIEWS: dict[str, Callable[[Image], Image]] = {
     "as they are": lambda film: film,
@@ -40,39 +43,44 @@ def main() -> None:
     parser.add_argument("--bundle", type=Path, required=True)
     parser.add_argument("--films", type=Path, nargs="+", required=True, help="folders of frontal chest films")
     parser.add_argument("--others", type=Path, nargs="*", default=[], help="folders of other pictures")
+    parser.add_argument("--metadata", type=Path, help="table with columns path, and age or view")
     parser.add_argument("--count", type=int, default=100, help="films drawn from each folder")
     options = parser.parse_args()
     predictor = Predictor.load(options.bundle)
     rows = []
     for folder in options.films:
-        films = [decode(source).grey for source in sample(folder, options.count)]
-        for name, view in VIEWS.items():
-            rows.append(
-                row(predictor, f"{folder.parent.name}/{folder.name}, {name}", (png(view(film)) for film in films))
-            )
+        films = sample(folder, options.count)
+        greys = [decode(film.read()).grey for film in films]
+        name = f"{folder.parent.name}/{folder.name}"
+        rows += [row(predictor, f"{name}, {view}", map(png, map(turn, greys))) for view, turn in VIEWS.items()]
+        if options.metadata is not None:
+            known = [film for film in with_metadata(films, options.metadata) if film.declared != NOTHING]
+            declared = ((film.read().content, film.declared) for film in known)
+            rows += [row(predictor, f"{name}, age and view declared", declared)] if known else []
     rows += [
         row(predictor, name, map(png, pictures))
         for name, pictures in (("noise", noise()), ("photographs", photographs()))
     ]
     for folder in options.others:
-        rows.append(row(predictor, folder.name, (source.content for source in sample(folder, options.count))))
+        others = ((film.read().content, NOTHING) for film in sample(folder, options.count))
+        rows.append(row(predictor, folder.name, others))
     print(markdown(["films", "number", "flagged", *(code.replace("_", " ") for code in CODES), "rejected"], rows))
 
 
-def sample(folder: Path, count: int) -> Iterator[Source]:
+def sample(folder: Path, count: int) -> list[NamedFilm]:
     """Some films of a folder, the same ones in every run."""
     films = sorted(find_films([str(folder)]), key=lambda film: zlib.crc32(Path(film.address).name.encode()))
-    return (film.read() for film in films[:count])
+    return films[:count]
 
 
-def row(predictor: Predictor, name: str, films: Iterable[bytes]) -> list[str]:
+def row(predictor: Predictor, name: str, films: Iterable[Given]) -> list[str]:
     """Name, number, and the share of the films that drew each flag."""
     flags: Counter[str] = Counter()
     number = 0
-    for film in films:
+    for film, declared in films:
         number += 1
         try:
-            found = [flag.code for flag in predictor(film, f"{name} {number}").flags]
+            found = [flag.code for flag in predictor(film, f"{name} {number}", declared).flags]
         except CxrError:
             found = ["rejected"]
         flags.update(found)
@@ -81,9 +89,9 @@ def row(predictor: Predictor, name: str, films: Iterable[bytes]) -> list[str]:
     return [name, str(number), *share.values()]
 
 
-def png(picture: Image) -> bytes:
-    """A grey picture as the bytes of a PNG file."""
-    return cv2.imencode(".png", np.ascontiguousarray(picture))[1].tobytes()
+def png(picture: Image) -> Given:
+    """A grey picture as a PNG file of which nothing is declared."""
+    return cv2.imencode(".png", np.ascontiguousarray(picture))[1].tobytes(), NOTHING
 
 
 def noise(count: int = 50, side: int = 512) -> Iterator[Image]:

@@ -68,7 +68,7 @@ COMMENTS = {
     "ood.films": "validation films that set the threshold",
     "probability_bins": "validation films and findings by calibrated probability; two classes only",
     "flags": "reliability flags that this bundle raises, each with its condition",
-    "population": "for whom the bundle is meant; a film that is declared otherwise is flagged",
+    "population": "for whom the bundle is meant (acquisition: reference.npz); a film declared otherwise is flagged",
     "population.age": "years, [youngest, oldest], or none",
     "population.views": "DICOM's ViewPosition; empty: not stated",
     "population.description": "in words",

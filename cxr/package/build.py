@@ -85,7 +85,7 @@ def build_bundle(places: Places, section: PackageSection, folder: Path, archive:
         facts = _provenance(classifier, rows, section, parity)
         write_json(bundle / PROVENANCE, facts)
         performance = json.loads((places.metrics / "details/performance.json").read_text(encoding="utf-8"))
-        write_text(bundle / CARD, model_card(config, facts, performance))
+        write_text(bundle / CARD, model_card(config, reference, facts, performance))
         source, backbone = str(facts["weights"].get("source", "unknown")), classifier.facts["backbone"]
         write_licences(bundle / LICENCES, places.licence, source, backbone)
         networks = [bundle / name for name in (CLASSIFIER, SCRIPT, SEGMENTER)]

@@ -13,13 +13,25 @@ from cyclonedx.output.json import JsonV1Dot6
 from packageurl import PackageURL
 from packaging.requirements import Requirement
 
+from cxr.acquisition.statistics import STATISTICS
 from cxr.bundle.config import InferenceConfig
 from cxr.bundle.population import Population
+from cxr.bundle.reference import Reference
 from cxr.core.files import write_text
 from cxr.models.weights import PACKAGES
 
 TEMPLATE = Path(__file__).with_name("card.md")
 SHOWN = ("auroc", "macro_auroc", "accuracy", "sensitivity", "specificity", "macro_f1", "ece")
+RANGES = {
+    "width": "width, pixels",
+    "height": "height, pixels",
+    "sharpness": "sharpness, log variance of the Laplacian",
+    "contrast": "contrast, SD of the grey levels",
+    "mean": "exposure, mean grey level",
+    "black": "share of black pixels (below 16)",
+    "white": "share of white pixels (above 239)",
+    "rim": "mean grey level of the border",
+}  # acquisition statistics on the card
 PARTS = """\
 # Parts of this bundle and their terms
 
@@ -34,11 +46,14 @@ NAME = "cxr-pneumonia-bundle"
 LUNG_ENCODER = "models/lung_encoder.safetensors"  # as `train.weights`
 
 
-def model_card(config: InferenceConfig, provenance: dict[str, Any], performance: dict[str, Any]) -> str:
+def model_card(
+    config: InferenceConfig, reference: Reference, provenance: dict[str, Any], performance: dict[str, Any]
+) -> str:
     """The text of the card.
 
     Args:
         config: the bundle's settings.
+        reference: distributions of the training films.
         provenance: as written beside it.
         performance: metrics/details/performance.json.
     """
@@ -57,6 +72,8 @@ def model_card(config: InferenceConfig, provenance: dict[str, Any], performance:
         source=f"`{provenance['weights'].get('source', 'unknown')}`",
         metrics=_table(performance),
         population=_population(config.population),
+        ranges=_ranges(reference),
+        training_films=reference.films,
         quantile=f"{config.ood.quantile:.0%}",
         ood_films=config.ood.films,
         parity=f"{provenance['parity']['onnx_tolerance']:g}",
@@ -76,6 +93,17 @@ def _population(population: Population) -> str:
     if population.views:
         stated["view"] = " or ".join(population.views)
     return "; ".join(f"{name}: {value}" for name, value in stated.items()) or "not described"
+
+
+def _ranges(reference: Reference) -> str:
+    """A table of the 1st, 50th and 99th percentile of some acquisition statistics of the training films."""
+    rows = ["| statistic | 1st percentile | median | 99th percentile |", "|---|---|---|---|"]
+    for name, text in RANGES.items():
+        values = reference.acquisition[[1, 50, 99], STATISTICS.index(name)]  # of 101 quantiles
+        rows.append(
+            f"| {text} | {' | '.join(f'{value:.0f}' if value >= 100 else f'{value:.3g}' for value in values)} |"
+        )
+    return "\n".join(rows)
 
 
 def _by_class(classes: dict[str, int]) -> str:

@@ -45,10 +45,15 @@ def fit_reference(
     features, sizes = measure(network, npz, train, "package: training films")
     space = fit_feature_space(features)
     distances = space.distance(measure(network, npz, val, "package: validation films")[0])
-    threshold = float(np.quantile(distances, quantile, method="higher"))
+    threshold = threshold_of(distances, quantile)
     statistics = _statistics(acquisition, train, sizes)
     ood = Ood(threshold=threshold, quantile=quantile, films=len(val))
     return Reference(space, quantiles(statistics), len(train)), ood
+
+
+def threshold_of(distances: Floats, quantile: float) -> float:
+    """The quantile of the validation films' distances (films,), rounded up to the distance of a film."""
+    return float(np.quantile(distances, quantile, method="higher"))
 
 
 def measure(network: Network, npz: Path, rows: list[NpzRow], description: str) -> tuple[Array, list[tuple[int, int]]]:

@@ -11,6 +11,7 @@ import onnxruntime
 import pytest
 
 from cxr.acquisition.statistics import STATISTICS
+from cxr.acquisition.table import read_acquisition
 from cxr.bundle import files
 from cxr.bundle.config import FLAGS, read_config
 from cxr.bundle.files import verify_sums, write_archive, write_sums
@@ -115,6 +116,16 @@ def test_card_and_provenance_describe_the_bundle(project: Project) -> None:
     facts = json.loads((project.bundle / files.PROVENANCE).read_text())
     assert "at most 0.0001 of the largest logit" in card
     assert facts["parity"] == {"films": 72, "onnx_tolerance": 1e-4, "torchscript_tolerance": 1e-4}
+
+
+def test_the_card_states_the_acquisition_of_the_training_films(project: Project) -> None:
+    rows = read_index(project.root / "data/npz")
+    table = read_acquisition(project.root / "data/acquisition.csv")
+    exposure = table.loc[[row.image_id for row in rows if row.split == "train"], "mean"]
+    low, middle, high = (f"{value:.3g}" for value in np.quantile(exposure, [0.01, 0.5, 0.99]))
+    card = (project.bundle / files.CARD).read_text()
+    assert f"| exposure, mean grey level | {low} | {middle} | {high} |" in card
+    assert "on 24 films" in card
 
 
 def test_the_ood_threshold_is_set_on_the_validation_films(project: Project) -> None:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from cxr.bundle.files import CARD, write_sums
+from cxr.bundle.files import CARD, REFERENCE, write_sums
+from cxr.bundle.reference import read_reference
 from cxr.core.errors import CxrError
 from cxr.package.documents import SHOWN, model_card
 from cxr.publish.facts import BundleFacts, Metric, data_digests, read_facts
@@ -23,7 +24,8 @@ def test_every_metric_of_the_card_is_read_back(facts: BundleFacts, tmp_path: Pat
     values = {name: 0.25 + place / 100 for place, name in enumerate(SHOWN)}
     bounds = {f"{name}_{end}": 0.125 for name in SHOWN for end in ("low", "high") if name != "ece"}
     performance = {"val": {"films": 7, **values, **bounds}, "reported_split": "val"}
-    card = model_card(facts.config, facts.provenance, performance)
+    reference = read_reference(facts.folder / REFERENCE)
+    card = model_card(facts.config, reference, facts.provenance, performance)
     copy = rewritten(facts, tmp_path, card)
     assert (copy.split, copy.films) == ("val", 7)
     assert {metric.name: metric.value for metric in copy.metrics} == values
