@@ -50,7 +50,7 @@ def test_no_field_has_a_second_default_or_a_second_description() -> None:
     assert {"TrainSection", "DataSection", "Compute", "SageMakerSection", "FitSection"} <= {
         model.__name__ for model in models
     }
-    # Of a bundle, whose earlier versions lack them, and of a site's own file of criteria, which gives one of two limits.
+    # Of a bundle, which may lack them, and of a site's own file of criteria, which gives one of two limits.
     optional = {("InferenceConfig", "population"), ("Step", "resizing"), ("SegmentStep", "resizing")}
     optional |= {("Criterion", "at_least"), ("Criterion", "at_most")}
     for model in models:
