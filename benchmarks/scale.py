@@ -14,7 +14,7 @@ from cxr.npz.pack import SHARD_BYTES
 
 MACHINES = ((1, 2), (1, 16), (1, 64), (4, 16), (16, 16))  # machines, cores of each
 EFFICIENCY = 0.85  # of many cores against one: they share memory and disks
-READS = 3  # each of the three stages decodes a film
+READS = 3  # each of the three stages reads a film
 
 
 def main() -> None:

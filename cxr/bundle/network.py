@@ -1,8 +1,9 @@
 """The classifier of a bundle: classifier.onnx under ONNX Runtime.
 
 Contract of the file: input `image`, uint8 (films, 4, side, side) = [R, G, B, mask]; the file includes normalisation and
-mirrored scoring. Outputs, float32: `logits` (films,) or (films, classes); `features` (films, channels), the pooled last
-feature map; and, where the head is linear on it, `activation` (films, 1 or classes, h, w), the class activation map.
+mirrored scoring. Outputs, float32: `logits` (films,) or (films, classes); `features` (films, values), mean and standard
+deviation of each channel in the third stage from the end, or means of the last stage in older bundles; and, where the
+head is linear on the last map, `activation` (films, 1 or classes, h, w), the class activation map.
 """
 
 from dataclasses import dataclass
@@ -26,7 +27,7 @@ class Scores:
     """Outputs of the classifier for some films."""
 
     logits: Array  # (films,) for two classes, (films, classes) for more
-    features: Array  # (films, channels)
+    features: Array  # (films, values)
     activation: Array | None  # (films, 1 or classes, h, w): evidence for the second class, or for each class
 
 

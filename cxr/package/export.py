@@ -21,6 +21,7 @@ LINEAR_TOLERANCE = 1e-4  # of logits, in the test whether the head is linear on 
 OPSET = 18
 LARGE = 1024  # weights with fewer elements keep float32
 DROPPED = (".debug_pkl", "/.data/serialization_id")  # members of a TorchScript file
+INNER = -3  # stage whose map gives the features: adults lie farther from children there than in the last one
 STEPS = 32767  # of 16 bits, to either side of zero
 # Shares of the largest logit (at least 1); of ONNX by how the weights are stored.
 ONNX_TOLERANCE = {"float32": 1e-4, "int16": 1e-3}
@@ -44,13 +45,19 @@ class ServedClassifier(nn.Module):
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         """Outputs of the contract; `image` is uint8 (N, 4, H, W)."""
-        features = self.classifier.feature_map(image)
-        logits = self.classifier.with_mirror(self.classifier.logits(features), image)
+        last, inner = self._maps(image)
+        logits = self.classifier.with_mirror(self.classifier.logits(last), image)
+        features = _mean_and_deviation(inner.float())
         if not self.mapped:
-            return logits, self._pooled(features).float()
-        head = self._head()
-        activation = torch.einsum("kc,nchw->nkhw", head.weight, features).float()
-        return logits, features.mean(dim=(2, 3)).float(), activation
+            return logits, features
+        activation = torch.einsum("kc,nchw->nkhw", self._head().weight, last).float()
+        return logits, features, activation
+
+    def _maps(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """The last feature map, as `feature_map` gives it, and that of stage INNER, (N, C, h, w)."""
+        backbone, prepared = self.classifier.backbone, self.classifier.prepare(image)
+        last, (inner,) = backbone.forward_intermediates(prepared, indices=[INNER])  # type: ignore[operator]
+        return last, inner
 
     def _head_is_linear(self, image: Tensor) -> bool:
         features = self.classifier.feature_map(image)
@@ -64,9 +71,12 @@ class ServedClassifier(nn.Module):
         assert isinstance(head, nn.Linear)
         return head
 
-    def _pooled(self, features: Tensor) -> Tensor:
-        pooled: Tensor = self.classifier.backbone.forward_head(features, pre_logits=True)  # type: ignore[operator]
-        return pooled
+
+def _mean_and_deviation(maps: Tensor) -> Tensor:
+    """Mean and standard deviation of each channel of the maps (N, C, h, w): (N, 2 C)."""
+    mean = maps.mean(dim=(2, 3), keepdim=True)
+    deviation = torch.sqrt((maps - mean).square().mean(dim=(2, 3)))
+    return torch.cat([mean.flatten(1), deviation], dim=1)
 
 
 def probe(image_px: int, films: int = 2, seed: int = 0) -> Tensor:

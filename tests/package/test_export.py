@@ -12,7 +12,7 @@ from torch import nn
 from cxr.bundle.network import Network, load_network
 from cxr.core.errors import CxrError
 from cxr.evaluate.inference import logits_and_cam
-from cxr.models.classifier import Classifier, new_classifier, score
+from cxr.models.classifier import Classifier, as_input, new_classifier, score
 from cxr.package.export import (
     ServedClassifier,
     check_onnx,
@@ -134,6 +134,14 @@ def test_class_activation_is_the_grad_cam_of_the_evaluation_up_to_its_scale(tmp_
         assert np.corrcoef(fine.numpy().ravel(), theirs.ravel())[0, 1] > 0.999
 
 
+def test_the_features_are_mean_and_deviation_of_the_third_stage_from_the_end(tmp_path: Path) -> None:
+    made, images = classifier(), films(3)
+    with torch.no_grad():
+        maps = made.backbone.forward_intermediates(made.prepare(as_input(made, images)), intermediates_only=True)
+    expected = torch.cat([maps[-3].mean(dim=(2, 3)), maps[-3].std(dim=(2, 3), correction=0)], dim=1).numpy()
+    assert exported(made, tmp_path / "c.onnx").score(images).features == pytest.approx(expected, rel=1e-3, abs=1e-4)
+
+
 def test_class_activation_averages_to_the_logit(tmp_path: Path) -> None:
     made = classifier(THREE)
     scores = exported(made, tmp_path / "c.onnx").score(films(5))
@@ -146,7 +154,7 @@ def test_a_network_without_a_feature_map_gives_no_activation(tmp_path: Path) -> 
     made = classifier(backbone=VIT)
     scores = exported(made, tmp_path / "c.onnx").score(films(2, 160))
     assert scores.activation is None
-    assert scores.features.shape == (2, made.head[-1].in_features)
+    assert scores.features.shape == (2, 2 * made.backbone.num_features)
     assert scores.logits == pytest.approx(score(made, films(2, 160)), abs=1e-4)
 
 
