@@ -8,7 +8,7 @@ from pydantic import field_validator
 
 from cxr.core.config import Section
 from cxr.core.errors import CxrError
-from cxr.films.film import VIEWS
+from cxr.films.header import VIEWS
 
 UNITS = {"D": 365.25, "W": 365.25 / 7, "M": 12.0, "Y": 1.0}  # of a DICOM age, in a year
 UNTOLD = ("", "PORTABLE")  # views that say nothing about the direction

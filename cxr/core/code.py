@@ -8,7 +8,7 @@ from cxr.core.files import digest
 
 ROOT = Path(__file__).parents[2]
 # Modules that decide where code runs, how fast, and what it prints. No result depends on them.
-WITHOUT_RESULT = ("cxr.aws", "cxr.commands", "cxr.runtime.compute", "cxr.runtime.console")
+WITHOUT_RESULT = ("cxr.aws", "cxr.commands", "cxr.films.cache", "cxr.runtime.compute", "cxr.runtime.console")
 _Documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 
 

@@ -10,7 +10,7 @@ from pydicom.valuerep import PersonName
 
 from cxr.core.errors import CxrError
 from cxr.films.dicom import parse_dicom
-from cxr.films.film import MODALITIES
+from cxr.films.header import MODALITIES
 from cxr.films.read import Source
 
 UTF_8 = "ISO_IR 192"

@@ -12,7 +12,8 @@ import numpy as np
 
 from cxr.core.errors import CxrError
 from cxr.films.display import displayed
-from cxr.films.film import VIEWS, Film, NotAChestFilm, not_a_chest_film
+from cxr.films.film import Film, NotAChestFilm
+from cxr.films.header import VIEWS, not_a_chest_film
 
 DICOM_SUFFIXES = (".dcm", ".dicom")
 _PHOTOMETRIC = ("MONOCHROME1", "MONOCHROME2", "PALETTE COLOR", "RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
