@@ -106,7 +106,8 @@ class Predictor:
         reason = rejection_reason(film, MIN_PX)
         if reason:
             raise CxrError(f"{source.address}: {reason}")
-        small, steps = reduced(film), self.config.preparation
+        steps = self.config.preparation
+        small = reduced(film) if "reduced" in (steps.segment.resizing, steps.preprocess.resizing) else film
         seen = small if steps.segment.resizing == "reduced" else film
         frame = Letterbox(*film.size, self.segmenter.frame_px)
         picture = self._picture(source, seen, frame)
@@ -126,7 +127,7 @@ class Predictor:
     def _picture(self, source: Source, film: Film, frame: Letterbox) -> Image:
         """The film in the segmenter's frame."""
         grey = self.segment_settings.seg_on_gray
-        if grey and film.whole is None:  # a bundle that resizes whole films had JPEG films decoded at a smaller scale
+        if grey and self.config.preparation.segment.resizing == "whole":  # JPEG films were decoded at a smaller scale
             return frame.to_frame(decode_scaled(source, film.size, frame.frame))
         return film_in_frame(film, frame, grey)
 
